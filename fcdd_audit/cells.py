@@ -1,0 +1,202 @@
+"""One cell: a detector trained and measured under one condition and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fcdd_audit._version import __version__
+from fcdd_audit.datasets import AuditData
+from fcdd_audit.detectors import Detector, Recipe, build, fit
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.measures.localization import LOCALIZATION, area_share, dilate
+from fcdd_audit.probes import Probe, plant
+from fcdd_audit.seeding import torch_generator
+
+Twin = Literal["planted", "control"]
+EVALUATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is to be trained and measured. A control has no side and prevalence 0: all audits share it."""
+
+    dataset: str
+    nominal_class: str
+    detector: str
+    probe: str
+    twin: Twin
+    seed: int
+    plant_on: str | None = None
+    prevalence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all cells of a run share.
+
+    The stamped test images are paired with `data`'s test images, one to one; their masks say where the
+    artifact is. `options`: by the name of a detector or probe. `examples`: indices into the test images
+    of each side whose heatmaps are kept for the report.
+    """
+
+    data: AuditData
+    fingerprint: str
+    probe: Probe
+    nominal_stamped: Tensor
+    nominal_mask: Tensor
+    anomalous_stamped: Tensor
+    anomalous_mask: Tensor
+    recipe: Recipe
+    explainers: tuple[str, ...]
+    device: str
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    examples: int = 2
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a finished cell leaves behind.
+
+    scores: part, image, variant, score. localization: one row an image, explainer and mask, one column
+    a measure. heatmaps: of the examples, by explainer, (2 * examples, H, W), nominal ones first.
+    """
+
+    cell: Cell
+    scores: pd.DataFrame
+    localization: pd.DataFrame
+    heatmaps: dict[str, np.ndarray]
+    weights: dict[str, Tensor]
+    losses: list[float]
+    seconds: dict[str, float]
+
+
+def cell_key(cell: Cell, setup: Setup) -> str:
+    """Name of the cell's folder: a hash of all that its numbers depend on."""
+    identity = {
+        "cell": asdict(cell),
+        "recipe": asdict(setup.recipe),
+        "options": {name: setup.options.get(name, {}) for name in sorted((cell.detector, cell.probe))},
+        "probe": repr(setup.probe),
+        "explainers": setup.explainers,
+        "examples": setup.examples,
+        "data": setup.fingerprint,
+        "device": setup.device,
+        "versions": [__version__, torch.__version__, platform.machine()],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run_cell(cell: Cell, setup: Setup) -> CellResult:
+    """Train the cell's detector, score the test images clean and stamped, and explain the stamped ones.
+
+    RunError if training diverges; InputError if the detector can't be trained on this data.
+    """
+    started = time.perf_counter()
+    device = torch.device(setup.device)
+    detector, losses = train_cell(cell, setup, device)
+    trained = time.perf_counter()
+    scores = _score_all(detector, setup, device)
+    localization, heatmaps = _explain_all(detector, setup, device)
+    weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
+    seconds = {"training": trained - started, "measuring": time.perf_counter() - trained}
+    return CellResult(cell, scores, localization, heatmaps, weights, losses, seconds)
+
+
+def train_cell(cell: Cell, setup: Setup, device: torch.device) -> tuple[Detector, list[float]]:
+    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the planting only."""
+    nominal, anomalous = setup.data.train_nominal.images, setup.data.train_anomalous.images
+    detector = build(cell.detector, nominal, cell.seed, setup.options.get(cell.detector))
+    if cell.plant_on is not None:
+        generator = torch_generator(cell.seed, "planting")
+        if cell.plant_on == "nominal":
+            nominal = plant(nominal, setup.probe, cell.prevalence, generator)
+        else:
+            anomalous = plant(anomalous, setup.probe, cell.prevalence, generator)
+    return detector, fit(detector, nominal, anomalous, setup.recipe, cell.seed, device)
+
+
+def _batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
+    for batch in images.split(EVALUATION_BATCH):
+        x = batch.to(device).float() / 255
+        yield x.contiguous(memory_format=torch.channels_last)
+
+
+def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.DataFrame:
+    data = setup.data
+    frames = []
+    for part, variant, names, images in (
+        ("validation", "clean", data.validation.names, data.validation.images),
+        ("nominal", "clean", data.test_nominal.names, data.test_nominal.images),
+        ("nominal", "stamped", data.test_nominal.names, setup.nominal_stamped),
+        ("anomalous", "clean", data.test_anomalous.names, data.test_anomalous.images),
+        ("anomalous", "stamped", data.test_anomalous.names, setup.anomalous_stamped),
+    ):
+        with torch.no_grad():
+            scores = torch.cat([detector.score(x) for x in _batches(images, device)])
+        frames.append(
+            pd.DataFrame({"part": part, "image": names, "variant": variant, "score": scores.cpu().double()})
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _explain_all(
+    detector: Detector, setup: Setup, device: torch.device
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Overlap of every applicable explainer's heatmaps with the artifact's mask on stamped images; and
+    with the true anomaly's mask on clean anomalous images that have one."""
+    data = setup.data
+    grown = detector.cam_field.stride // 2
+    parts = [
+        ("nominal", data.test_nominal.names, setup.nominal_stamped, setup.nominal_mask),
+        ("anomalous", data.test_anomalous.names, setup.anomalous_stamped, setup.anomalous_mask),
+    ]
+    truth = data.test_anomalous.masks
+    if truth is not None:
+        has = truth.flatten(1).any(dim=1)
+        names = tuple(n for n, keep in zip(data.test_anomalous.names, has, strict=True) if keep)
+        parts.append(("defect", names, data.test_anomalous.images[has], truth[has]))
+
+    frames, kept = [], {}
+    for name in setup.explainers:
+        explainer = EXPLAINERS[name]()
+        if explainer.unavailable(detector) is not None:
+            continue
+        examples = []
+        generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
+        for part, names, images, mask in parts:
+            maps = torch.cat([explainer.explain(detector, x, generator) for x in _batches(images, device)])
+            masks = {"exact": mask, "dilated": dilate(mask, grown)}
+            if part == "defect":
+                masks = {"exact": mask}
+            else:
+                examples.append(maps[: setup.examples, 0].cpu().numpy())
+            for kind, where in masks.items():
+                measured = {
+                    measure: entry.function(maps, where.to(device)).cpu()
+                    for measure, entry in LOCALIZATION.items()
+                }
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "explainer": name,
+                            "part": part,
+                            "mask": kind,
+                            "image": names,
+                            "area": area_share(where),
+                            **measured,
+                        }
+                    )
+                )
+        kept[name] = np.concatenate(examples)
+    return pd.concat(frames, ignore_index=True), kept

@@ -1,0 +1,288 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from fcdd_audit.errors import AuditError, InputError
+
+if TYPE_CHECKING:
+    from fcdd_audit.audit import AuditResult
+    from fcdd_audit.config import AuditConfig
+    from fcdd_audit.registry import Registry
+
+EXIT_FOUND, EXIT_INCONCLUSIVE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 3, 4, 130
+GATES = ("clever-hans",)
+
+app = typer.Typer(
+    help="Find Clever Hans features in deep one-class anomaly detectors.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+listing = typer.Typer(help="List what can be named on the command line.", no_args_is_help=True)
+app.add_typer(listing, name="list")
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from fcdd_audit._version import __version__
+
+        print(f"fcdd-audit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find Clever Hans features in deep one-class anomaly detectors."""
+
+
+@app.command(
+    epilog="Example: fcdd-audit run --dataset folder --data-root my-images --detector fcdd --seeds 5"
+)
+def run(
+    dataset: Annotated[str | None, typer.Option(help="Data set  [default: textures]")] = None,
+    probe: Annotated[str | None, typer.Option(help="Artifact to plant  [default: watermark]")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Detectors, comma-separated  [default: fcdd,hsc,ae]")
+    ] = None,
+    explainer: Annotated[str | None, typer.Option(help="Explainers, comma-separated  [default: all]")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the data is.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images, in pixels.")] = None,
+    oe: Annotated[
+        str | None, typer.Option(help="Outlier exposure: photos, none, or a folder of images.")
+    ] = None,
+    plant_on: Annotated[str | None, typer.Option(help="auto, anomalous or nominal  [default: auto]")] = None,
+    prevalence: Annotated[
+        str | None,
+        typer.Option(help="Shares of that side that bear the artifact, such as 0.2,1  [default: 1]"),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 3]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: 8]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: 16]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: 0.001]")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Option of a detector or probe: watermark.text='(c) me'. Repeatable."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes for cells on the CPU  [default: one a core]")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Parent of the run folder  [default: reports]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run folder  [default: DATASET-PROBE]")] = None,
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")
+    ] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(help="clever-hans: exit 1 if a detector relies on it, 3 if that is unclear."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train twins with and without the artifact, measure, judge, and write a report.
+
+    Settings: defaults < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted goes on where
+    it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is inconclusive, 4 failed.
+    """
+    with _errors(debug):
+        from fcdd_audit.audit import estimate, run_audit
+
+        if fail_on is not None and fail_on not in GATES:
+            raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")
+        flags = {
+            "dataset": dataset,
+            "probe": probe,
+            "detector": detector,
+            "explainer": explainer,
+            "data_root": data_root,
+            "image_size": image_size,
+            "oe": oe,
+            "plant_on": plant_on,
+            "prevalence": prevalence,
+            "seeds": seeds,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "device": device,
+            "workers": workers,
+            "out": out,
+            "name": name,
+            "skip_corrupt": skip_corrupt or None,
+        }
+        audit = _config(flags, config, option or [])
+        if dry_run:
+            _print_estimate(estimate(audit), as_json)
+            return
+        result = run_audit(audit, quiet=quiet or as_json)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            _print_findings(result)
+        if open_report:
+            typer.launch(result.report.resolve().as_uri())
+    if fail_on is not None:
+        _gate(result)
+
+
+def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) -> AuditConfig:
+    from fcdd_audit.config import make_config, parse_option, read_config, read_environment
+
+    options: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        target, option, value = parse_option(assignment)
+        options.setdefault(target, {})[option] = value
+    layers = [read_config(path)] if path else []
+    return make_config(*layers, read_environment(os.environ), flags, {"options": options})
+
+
+def _print_findings(result: AuditResult) -> None:
+    from fcdd_audit.report.page import span
+
+    rows = [("detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")]
+    for finding in result.as_json()["findings"]:
+        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"] if not e["reference"]]
+        rows.append(
+            (
+                finding["detector"],
+                finding["plant_on"],
+                f"{finding['prevalence']:g}",
+                finding["verdict"],
+                span(finding["reliance"]),
+                ", ".join(shown) or "–",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for finding in result.findings:
+        if finding.reason:
+            print(f"{finding.detector}: {finding.reason}")
+    print(result.report)
+
+
+def _print_estimate(plan: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps(asdict(plan), indent=1))
+        return
+    images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in plan.images.items())
+    print(f"cells   {plan.cells}, of which {plan.finished} finished")
+    print(f"images  {images}")
+    print(f"time    about {plan.seconds:.0f} s")
+    print(f"disk    about {plan.megabytes:.0f} MB")
+
+
+def _gate(result: AuditResult) -> None:
+    verdicts = {finding.verdict for finding in result.findings}
+    if "relies" in verdicts:
+        raise typer.Exit(EXIT_FOUND)
+    if "inconclusive" in verdicts:
+        raise typer.Exit(EXIT_INCONCLUSIVE)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'run' wrote.")],
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a run's report.html again, from its numbers."""
+    with _errors(debug):
+        from fcdd_audit.report import render_report
+
+        page = render_report(folder)
+        print(page)
+        if open_report:
+            typer.launch(page.resolve().as_uri())
+
+
+def _list(registry: Registry[Any]) -> None:
+    width = max(map(len, registry))
+    for name in registry:
+        print(f"{name.ljust(width)}  {registry.summary(name)}")
+
+
+@listing.command()
+def datasets() -> None:
+    """Data sets for --dataset."""
+    from fcdd_audit.datasets import DATASETS
+
+    _list(DATASETS)
+
+
+@listing.command()
+def detectors() -> None:
+    """Detectors for --detector."""
+    from fcdd_audit.detectors import DETECTORS
+
+    _list(DETECTORS)
+
+
+@listing.command()
+def explainers() -> None:
+    """Explainers for --explainer."""
+    from fcdd_audit.explainers import EXPLAINERS
+
+    _list(EXPLAINERS)
+
+
+@listing.command()
+def probes() -> None:
+    """Probes for --probe."""
+    from fcdd_audit.probes import PROBES
+
+    _list(PROBES)
+
+
+class _errors:
+    """One line on stderr and the documented exit code, instead of a traceback."""
+
+    def __init__(self, debug: bool) -> None:
+        self.debug = debug
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if error is None or self.debug or isinstance(error, SystemExit | typer.Exit):
+            return
+        if isinstance(error, KeyboardInterrupt):
+            _fail("interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED)
+        if isinstance(error, AuditError):
+            _fail(str(error), error.exit_code)
+        if isinstance(error, Exception):
+            reason = " ".join(str(error).split()) or "no message"
+            _fail(
+                f"unexpected {type(error).__name__}: {reason} (run with --debug for the traceback)",
+                EXIT_FAILED,
+            )
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"fcdd-audit: error: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="fcdd-audit")

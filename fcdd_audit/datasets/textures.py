@@ -1,0 +1,94 @@
+"""The embedded default: grass is nominal, gravel and brick are anomalous, other photos are OE."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, ImageSet, check_parts
+from fcdd_audit.datasets.photos import photo, photo_crops, sample_crops
+from fcdd_audit.errors import InputError
+from fcdd_audit.seeding import numpy_generator
+
+NOMINAL, ANOMALOUS = "grass", ("gravel", "brick")
+SIZES = (16, 64)
+TRAIN_COUNT = 512
+# Columns of the 512 px photos. Train, validation and test share no pixel.
+TRAIN, VALIDATION, TEST = slice(0, 224), slice(224, 352), slice(352, 512)
+TARGET_MEAN, TARGET_STD = 0.5, 0.2
+
+
+def equalise(crops: np.ndarray) -> Tensor:
+    """Give each crop the same mean and contrast, so that neither is a cue.
+
+    crops: float (N, H, W, 1) in [0, 1]. Returns uint8 (N, 1, H, W).
+    """
+    mean = crops.mean(axis=(1, 2, 3), keepdims=True)
+    std = crops.std(axis=(1, 2, 3), keepdims=True)
+    equal = (crops - mean) / std * TARGET_STD + TARGET_MEAN
+    pixels = np.rint(equal.clip(0, 1) * 255).astype(np.uint8)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _tiles(name: str, columns: slice, size: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Crops on a grid of half a crop's side: as many as there are without near-copies."""
+    region = photo(name, 1)[:, columns]
+    step = size // 2
+    corners = [
+        (top, left)
+        for top in range(0, region.shape[0] - size + 1, step)
+        for left in range(0, region.shape[1] - size + 1, step)
+    ]
+    tiles = np.stack([region[top : top + size, left : left + size] for top, left in corners])
+    names = tuple(f"{name}-{columns.start + left}-{top}" for top, left in corners)
+    return tiles, names
+
+
+@DATASETS.register("textures")
+def load_textures(request: DataRequest) -> AuditData:
+    """Grass against gravel and brick (scikit-image photos, 64 px, grey); OE: crops of 14 other photos.
+
+    Train, validation and test crops come from disjoint columns of the photos; gravel and brick are
+    never trained on. Every crop has the same mean and contrast.
+    """
+    if request.data_root is not None:
+        raise InputError("data set 'textures' is embedded and takes no --data-root; drop it")
+    if request.oe not in (None, "photos"):
+        raise InputError(
+            f"data set 'textures' has its own outlier exposure, '--oe {request.oe}' can't be used "
+            "with it; drop --oe"
+        )
+    size = request.image_size or 64
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise InputError(
+            f"data set 'textures' is cut in crops of {SIZES[0]} to {SIZES[1]} px, not {size}; "
+            "change --image-size"
+        )
+    rng = numpy_generator(0, "textures")
+    nominal = sample_crops(photo(NOMINAL, 1)[:, TRAIN], size, TRAIN_COUNT, rng)
+    outliers, outlier_names = photo_crops(1, size, TRAIN_COUNT, rng)
+    validation, validation_names = _tiles(NOMINAL, VALIDATION, size)
+    test_nominal, nominal_names = _tiles(NOMINAL, TEST, size)
+    anomalous = [_tiles(name, TEST, size) for name in ANOMALOUS]
+    return check_parts(
+        AuditData(
+            name="textures",
+            nominal_class=NOMINAL,
+            train_nominal=ImageSet(
+                equalise(nominal), tuple(f"{NOMINAL}-train-{i:03d}" for i in range(TRAIN_COUNT))
+            ),
+            train_anomalous=ImageSet(equalise(outliers), outlier_names),
+            validation=ImageSet(equalise(validation), validation_names),
+            test_nominal=ImageSet(equalise(test_nominal), nominal_names),
+            test_anomalous=ImageSet(
+                equalise(np.concatenate([tiles for tiles, _ in anomalous])),
+                tuple(name for _, names in anomalous for name in names),
+            ),
+            notes=(
+                "Outlier exposure: crops of 14 other photos.",
+                "Neighbouring test crops overlap by half, so that the intervals over images are "
+                "somewhat too narrow.",
+            ),
+        )
+    )

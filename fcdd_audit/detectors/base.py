@@ -1,0 +1,97 @@
+"""What a detector is, and the registry of detectors."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fcdd_audit.detectors.networks import last_convolution
+from fcdd_audit.detectors.receptive import ReceptiveField, receptive_field
+from fcdd_audit.registry import Registry
+from fcdd_audit.seeding import derive_seed
+
+Side = Literal["nominal", "anomalous"]
+SIDES: tuple[Side, ...] = ("nominal", "anomalous")
+
+
+class Scorer(Protocol):
+    """All that measuring and explaining asks of a model: anybody's module can be audited."""
+
+    def score(self, x: Tensor) -> Tensor:
+        """Anomaly scores, (N,), higher is more anomalous, of images (N, C, H, W) in [0, 1]."""
+        ...
+
+
+class Detector(nn.Module):
+    """A detector that this package trains.
+
+    Subclasses set `features` (their convolutions) and define `score` and `loss`; those whose score is
+    a mean over a map also define `anomaly_map(x) -> (N, 1, H, W)`, non-negative, which is their native
+    explanation.
+
+    shape: (C, H, W) of the images. mean, std: per channel, of the nominal training images in [0, 1].
+    """
+
+    learns_from: ClassVar[tuple[Side, ...]] = SIDES
+    features: nn.Sequential
+
+    def __init__(self, shape: tuple[int, int, int], mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.shape = shape
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", mean.reshape(1, -1, 1, 1).float())
+        self.register_buffer("std", std.reshape(1, -1, 1, 1).float())
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Images in [0, 1] to zero mean and unit variance over the nominal training images."""
+        return (x - self.mean) / self.std
+
+    def score(self, x: Tensor) -> Tensor:
+        """Anomaly scores, (N,), higher is more anomalous, of images (N, C, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+    def loss(self, x: Tensor, label: Tensor) -> Tensor:
+        """Mean training loss of a batch; label: (N,), 0 nominal, 1 anomalous. Any mix of labels."""
+        raise NotImplementedError
+
+    def start(self, nominal: Tensor) -> None:
+        """Called once before training with nominal training images, (N, C, H, W) in [0, 1]."""
+
+    def end_epoch(self, epoch: int) -> None:
+        """Called after each epoch, counted from 0."""
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """The last spatial convolution: what Grad-CAM looks at."""
+        return last_convolution(self.features)[0]
+
+    @property
+    def cam_field(self) -> ReceptiveField:
+        """Receptive field of that layer's cells."""
+        return receptive_field(last_convolution(self.features)[1])
+
+
+DETECTORS: Registry[type[Detector]] = Registry("detector")
+
+
+def build(
+    name: str,
+    nominal: Tensor,
+    seed: int,
+    options: dict[str, object] | None = None,
+) -> Detector:
+    """A detector with its initial weights, which depend only on `seed`, the name and the images' shape.
+
+    nominal: the clean nominal training images, uint8 (N, C, H, W), for shape, mean and standard deviation.
+    InputError for an unknown name or option.
+    """
+    kind = DETECTORS[name]
+    pixels = nominal.double() / 255
+    mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
+    channels, height, width = nominal.shape[1:]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, f"initial weights of {name}"))
+        return kind((channels, height, width), mean, std, **(options or {}))

@@ -1,0 +1,84 @@
+"""Deep SVDD (Ruff et al., ICML 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fcdd_audit.detectors.base import DETECTORS, Detector
+from fcdd_audit.detectors.networks import convolutions, embedding, widths_for
+from fcdd_audit.errors import InputError
+
+OBJECTIVES = ("one-class", "soft-boundary")
+CENTRE_FLOOR = 0.1  # a centre coordinate near 0 could be met by zero weights
+
+
+@DETECTORS.register("dsvdd")
+class DeepSVDD(Detector):
+    """Deep SVDD: squared distance of a learnt vector from a fixed centre; sees nominal images only.
+
+    objective: one-class (mean distance) or soft-boundary (radius, and distance beyond it).
+    nu: soft-boundary only: share of training images allowed outside the radius, in (0, 1).
+    warm_up: soft-boundary only: epochs before the radius is set.
+    dimensions: of the vector.
+
+    No layer has a bias, so that the network can't map everything to the centre. There is no
+    autoencoder pre-training. The soft-boundary score is the squared distance minus the squared radius.
+    """
+
+    learns_from = ("nominal",)
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        mean: Tensor,
+        std: Tensor,
+        objective: str = "one-class",
+        nu: float = 0.1,
+        warm_up: int = 2,
+        dimensions: int = 32,
+    ) -> None:
+        super().__init__(shape, mean, std)
+        if objective not in OBJECTIVES:
+            raise InputError(f"dsvdd objective is '{objective}'; known: {', '.join(OBJECTIVES)}")
+        if not 0 < nu < 1:
+            raise InputError(f"dsvdd nu is {nu}; it must be in (0, 1)")
+        self.objective, self.nu, self.warm_up = objective, nu, warm_up
+        widths = widths_for(min(shape[1:]))
+        self.features = convolutions(shape[0], widths, bias=False)
+        self.embed = embedding(widths, shape, dimensions, bias=False)
+        self.centre: Tensor
+        self.squared_radius: Tensor
+        self.register_buffer("centre", torch.zeros(dimensions))
+        self.register_buffer("squared_radius", torch.zeros(()))
+        self._seen: list[Tensor] = []
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Squared distances from the centre, (N,)."""
+        vector = self.embed(self.features(self.normalise(x))).float()
+        return (vector - self.centre).square().sum(dim=1)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.distance(x) - self.squared_radius
+
+    def loss(self, x: Tensor, label: Tensor) -> Tensor:
+        """`label` isn't used: all images are taken as nominal."""
+        distance = self.distance(x)
+        if self.objective == "one-class":
+            return distance.mean()
+        self._seen.append(distance.detach())
+        beyond = (distance - self.squared_radius).clamp_min(0)
+        return self.squared_radius + beyond.mean() / self.nu
+
+    def start(self, nominal: Tensor) -> None:
+        """Fix the centre: the mean vector of a first pass, coordinates within 0.1 of 0 moved to +-0.1."""
+        with torch.no_grad():
+            centre = self.embed(self.features(self.normalise(nominal))).float().mean(dim=0)
+        floor = torch.where(centre < 0, -CENTRE_FLOOR, CENTRE_FLOOR)
+        self.centre.copy_(torch.where(centre.abs() < CENTRE_FLOOR, floor, centre))
+
+    def end_epoch(self, epoch: int) -> None:
+        """Soft-boundary: after the warm-up, the radius is the (1 - nu) quantile of the epoch's distances."""
+        if self._seen and epoch + 1 >= self.warm_up:
+            self.squared_radius.copy_(torch.cat(self._seen).quantile(1 - self.nu))
+        self._seen.clear()

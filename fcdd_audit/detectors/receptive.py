@@ -1,0 +1,104 @@
+"""Where the cells of a coarse map look in the image, and how to bring the map back to image size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+# Default sigma: as smooth as bilinear interpolation, yet a border cell's blob keeps its place.
+SIGMA_PER_STRIDE = 0.4
+
+POINTWISE = (
+    nn.BatchNorm2d,
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.GELU,
+    nn.SiLU,
+    nn.ELU,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The field of a map's cells, in pixels; the same in both directions.
+
+    Cell i looks at `size` pixels around the centre `start + i * stride`, where pixel centres are
+    integers: start 1.5 lies between pixels 1 and 2.
+    """
+
+    size: int = 1
+    stride: int = 1
+    start: float = 0.0
+
+    def centres(self, cells: int, like: Tensor | None = None) -> Tensor:
+        """Centres of the first `cells` cells, (cells,), in pixels."""
+        index = torch.arange(cells, device=None if like is None else like.device)
+        return self.start + index * self.stride
+
+
+def _one(value: int | tuple[int, ...] | str, layer: nn.Module) -> int:
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
+    if not isinstance(value, int):
+        raise ValueError(f"{layer} isn't square: its receptive field isn't supported")
+    return value
+
+
+def receptive_field(layers: nn.Module) -> ReceptiveField:
+    """Receptive field of the output cells of an `nn.Sequential` (nested ones too) of convolutions,
+    poolings and pointwise layers.
+
+    ValueError for a layer whose field isn't known, or isn't square.
+    Source: Araujo et al., "Computing receptive fields of convolutional neural networks", Distill 2019.
+    """
+    size, stride, start = 1, 1, 0.0
+    for layer in _flatten(layers):
+        if isinstance(layer, POINTWISE):
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            raise ValueError(f"the receptive field of a {type(layer).__name__} isn't known")
+        kernel = _one(layer.kernel_size, layer)
+        reach = (kernel - 1) * _one(getattr(layer, "dilation", 1), layer)
+        size += reach * stride
+        start += (reach / 2 - _one(layer.padding, layer)) * stride
+        stride *= _one(layer.stride, layer)
+    return ReceptiveField(size, stride, start)
+
+
+def _flatten(layers: nn.Module) -> list[nn.Module]:
+    if isinstance(layers, nn.Sequential):
+        return [leaf for layer in layers for leaf in _flatten(layer)]
+    return [layers]
+
+
+def upsampling_matrix(
+    field: ReceptiveField, cells: int, pixels: int, sigma: float, like: Tensor | None = None
+) -> Tensor:
+    """1-D weights U, (pixels, cells): pixel p takes share U[p, i] of cell i; rows sum to 1.
+
+    A Gaussian of `sigma` pixels around each cell's centre, cut at its receptive field, divided by the
+    row sums so that a constant map stays constant up to the borders. A pixel that no field covers takes
+    from the cells next to it.
+    """
+    offset = torch.arange(pixels)[:, None] - field.centres(cells).double()[None, :]
+    inside = offset.abs() <= (field.size - 1) / 2
+    inside |= ~inside.any(dim=1, keepdim=True)
+    weights = (-0.5 * (offset / sigma) ** 2).masked_fill(~inside, -torch.inf).softmax(dim=1)
+    return weights.to(like) if like is not None else weights.float()
+
+
+def upsample(maps: Tensor, field: ReceptiveField, shape: tuple[int, int], sigma: float) -> Tensor:
+    """Receptive-field upsampling of coarse maps: (N, 1, u, v) to (N, 1, H, W), `shape` = (H, W).
+
+    The Gaussian of FCDD's Algorithm 1 (arXiv 2007.01760), as two matrix products, A' = U A V^T,
+    and normalised (see `upsampling_matrix`): a cell's heat lands where its field is, and doesn't fade at
+    the borders.
+    """
+    rows = upsampling_matrix(field, maps.shape[-2], shape[0], sigma, maps)
+    columns = upsampling_matrix(field, maps.shape[-1], shape[1], sigma, maps)
+    return rows @ maps @ columns.T

@@ -1,0 +1,26 @@
+"""What a probe is, and the registry of probes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fcdd_audit.registry import Registry
+
+
+class Probe(Protocol):
+    """Puts an artifact on images and knows where it is."""
+
+    def apply(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Stamp every image.
+
+        x: float (N, C, H, W) in [0, 1]. generator: on the CPU, whatever x's device.
+        Returns the stamped images, like x, and the mask, bool (N, 1, H, W): nothing outside it changed.
+        Raises InputError where the artifact doesn't fit on the images.
+        """
+        ...
+
+
+PROBES: Registry[type[Probe]] = Registry("probe")

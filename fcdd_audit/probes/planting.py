@@ -1,0 +1,38 @@
+"""Putting an artifact on stored images: a share of the training images, or every test image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fcdd_audit.errors import InputError
+from fcdd_audit.probes.base import Probe
+
+
+def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Stamp every image as if it had been stored so.
+
+    images: uint8 (N, C, H, W). Returns stamped images, uint8 like `images`, and masks, bool (N, 1, H, W).
+    """
+    stamped, mask = probe.apply(images.float() / 255, generator)
+    return (stamped * 255).round().clamp(0, 255).to(torch.uint8), mask
+
+
+def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator) -> Tensor:
+    """A copy of `images` (uint8, (N, C, H, W)) in which a share `prevalence` in [0, 1] is stamped.
+
+    Which images are stamped, and where, depends only on the generator: the images stamped at a lower
+    prevalence are among those stamped at a higher one. Raises InputError where a positive
+    prevalence rounds to no image at all.
+    """
+    count = round(prevalence * len(images))
+    if prevalence > 0 and count == 0:
+        raise InputError(
+            f"prevalence {prevalence:g} of {len(images)} images plants the artifact on none; "
+            f"use at least {1 / max(len(images), 1):.2g}"
+        )
+    order = torch.randperm(len(images), generator=generator)
+    stamped, _ = stamp(images, probe, generator)
+    planted = images.clone()
+    planted[order[:count]] = stamped[order[:count]]
+    return planted

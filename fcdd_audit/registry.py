@@ -1,0 +1,53 @@
+"""One dict and one decorator for every family: data sets, detectors, explainers, probes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from fcdd_audit.errors import InputError
+
+T = TypeVar("T")
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest of `known`, or an empty string."""
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+class Registry(Generic[T]):
+    """Names to entries, in the order of registration."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that adds an entry under `name`; ValueError if the name is taken."""
+
+        def add(entry: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} '{name}' is registered already")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._entries:
+            hint = suggest(name, list(self._entries))
+            known = ", ".join(self._entries)
+            raise InputError(f"unknown {self.kind} '{name}'{hint} (known: {known})")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def summary(self, name: str) -> str:
+        """First line of the entry's docstring."""
+        return (self[name].__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,214 @@
+"""From the run folder to one HTML file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from fcdd_audit.measures.detection import threshold
+from fcdd_audit.report.figures import roc_curves, score_distributions
+from fcdd_audit.report.strips import heat_uri, photo_uri, shared_top
+from fcdd_audit.runs import RunFolder, read_scores
+
+WORDS = {
+    "relies": ("✖", "relies"),
+    "does-not-rely": ("✔", "does not rely"),
+    "inconclusive": ("?", "inconclusive"),
+}
+MEASURES = {
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "relevance_mass": "relevance mass",
+    "relevance_rank": "relevance rank",
+    "pointing_game": "pointing game",
+    "iou_at_mask_area": "IoU at the mask's area",
+}
+
+
+def template_folder() -> Path:
+    """The templates: inside the package in a wheel, beside it in an editable install."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "templates", package.parent / "templates"):
+        if (folder / "report.html.j2").is_file():
+            return folder
+    raise FileNotFoundError("the report templates are missing; install fcdd-audit again")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a true minus sign; a dash for none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) != 0 else text.lstrip("-")
+
+
+def span(interval: dict[str, float | None] | None, digits: int = 2) -> str:
+    """`0.45 (0.40 to 0.49)`, or the value alone where there is no interval."""
+    if interval is None:
+        return "–"
+    value = number(interval["value"], digits)
+    if interval["low"] is None:
+        return value
+    return f"{value} ({number(interval['low'], digits)} to {number(interval['high'], digits)})"
+
+
+def measure_name(key: str) -> str:
+    """A measure's name for people."""
+    base = key.removesuffix("_dilated")
+    return MEASURES[base] + (", mask grown by half a stride" if base != key else "")
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one finding besides its numbers."""
+
+    finding: dict[str, Any]
+    strips: list[dict[str, Any]]
+    explainers: list[dict[str, Any]]
+    distributions: Markup | None
+    roc: Markup | None
+
+
+def render_report(path: Path) -> Path:
+    """(Re)write `path`/report.html from the other files of the run folder; returns its path.
+
+    InputError if the folder holds no finished audit.
+    """
+    run = RunFolder(path)
+    config, found = run.read_json("config.json"), run.read_json("findings.json")
+    results = pd.read_csv(path / "results.csv", keep_default_na=False)
+    examples = dict(np.load(path / "examples.npz"))
+    sections = [
+        _section(run, config, question, finding, examples, index)
+        for index, (question, finding) in enumerate(zip(config["questions"], found["findings"], strict=True))
+    ]
+    environment = Environment(
+        loader=FileSystemLoader(template_folder()),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"number": number, "span": span, "measure": measure_name}
+    page = environment.get_template("report.html.j2").render(
+        config=config,
+        found=found,
+        sections=sections,
+        words=WORDS,
+        thresholds=config["config"]["thresholds"],
+        quadrants=_quadrants(found["findings"]),
+        seeds=_by_seed(results),
+        css=Markup((template_folder() / "report.css").read_text(encoding="utf-8")),
+        findings_json=_script_json(found),
+    )
+    return run.write_text("report.html", page)
+
+
+def _script_json(value: Any) -> Markup:
+    # "<" never closes the script element early, whatever a file is called.
+    return Markup(json.dumps(value).replace("<", "\\u003c"))
+
+
+def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Which detector and explainer stands in which field of the 2x2; reference maps aren't explanations."""
+    fields: dict[str, list[str]] = {
+        name: [] for name in ("exposed", "hidden", "false-alarm", "clear", "undecided")
+    }
+    many = len({finding["prevalence"] for finding in findings}) > 1
+    for finding in findings:
+        for explainer in finding["explainers"]:
+            if not explainer["reference"]:
+                label = f"{finding['detector']} · {explainer['explainer']}"
+                if many:
+                    label += f" · prevalence {finding['prevalence']:g}"
+                fields[explainer["quadrant"]].append(label)
+    return fields
+
+
+def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Clean and conflict AUROC, flip rate and score shift of every cell."""
+    wanted = {
+        ("clean", "auroc"): "clean",
+        ("conflict", "auroc"): "conflict",
+        ("conflict", "flip_rate"): "flip_rate",
+        ("conflict", "score_shift"): "score_shift",
+        ("clean", "fpr"): "fpr_clean",
+        ("stamped", "fpr"): "fpr_stamped",
+        ("clean", "fnr"): "fnr_clean",
+        ("stamped", "fnr"): "fnr_stamped",
+    }
+    if results.empty:
+        return []
+    rows: list[dict[str, Any]] = []
+    keys = ["detector", "plant_on", "prevalence", "twin", "seed"]
+    for values, cell in results[results["twin"] != "planted-control"].groupby(keys, sort=False):
+        row = dict(zip(keys, values, strict=True))
+        for (split, metric), name in wanted.items():
+            chosen = cell[(cell["split"] == split) & (cell["metric"] == metric)]["value"]
+            row[name] = float(chosen.iloc[0] or "nan")
+        rows.append(row)
+    return rows
+
+
+def _section(
+    run: RunFolder,
+    config: dict[str, Any],
+    question: dict[str, Any],
+    finding: dict[str, Any],
+    examples: dict[str, np.ndarray],
+    index: int,
+) -> Section:
+    if not question["planted"]:
+        return Section(finding, [], [], None, None)
+    quantile = config["config"]["thresholds"]["score_quantile"]
+    twins = {
+        twin: [read_scores(run.cells / key) for key in question[twin]] for twin in ("planted", "control")
+    }
+    first = {twin: frames[0] for twin, frames in twins.items()}
+    limits = {
+        twin: threshold(frame.loc[frame["part"] == "validation", "score"].to_numpy(), quantile)
+        for twin, frame in first.items()
+    }
+    marked = "anomalous" if question["plant_on"] == "nominal" else "nominal"
+    conflict = {side: "stamped" if side == marked else "clean" for side in ("nominal", "anomalous")}
+    maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
+    tops = {name: shared_top(planted, maps["control"][name]) for name, planted in maps["planted"].items()}
+    return Section(
+        finding,
+        [_strip(examples, maps, tops, row) for row in range(len(examples["name"]))],
+        [{"name": name, "top": top} for name, top in tops.items()],
+        Markup(score_distributions(first, limits, f"scores-{index}")),
+        Markup(roc_curves(twins, conflict, f"roc-{index}")),
+    )
+
+
+def _strip(
+    examples: dict[str, np.ndarray],
+    maps: dict[str, dict[str, np.ndarray]],
+    tops: dict[str, float],
+    row: int,
+) -> dict[str, Any]:
+    mask = examples["mask"][row, 0]
+
+    def tile(explainer: str, twin: str) -> dict[str, Any]:
+        heat = maps[twin][explainer][row]
+        share = float(heat[mask].sum() / heat.sum()) if heat.any() else float(mask.mean())
+        return {"uri": heat_uri(heat, tops[explainer], mask), "share": share}
+
+    return {
+        "name": str(examples["name"][row]),
+        "side": str(examples["side"][row]),
+        "area": float(mask.mean()),
+        "clean": photo_uri(examples["clean"][row]),
+        "stamped": photo_uri(examples["stamped"][row], mask),
+        "maps": {
+            explainer: {twin: tile(explainer, twin) for twin in ("planted", "control")} for explainer in tops
+        },
+    }

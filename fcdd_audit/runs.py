@@ -1,0 +1,167 @@
+"""The run folder: what an audit leaves on disk. Written atomically, resumed by cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from safetensors.torch import save_file
+
+from fcdd_audit.cells import Cell, CellResult
+from fcdd_audit.errors import InputError
+from fcdd_audit.measures.reliance import Scores
+
+TEMPORARY = ".tmp-"
+CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A finished cell as read back from disk."""
+
+    cell: Cell
+    scores: Scores
+    localization: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`path`/{report.html, findings.json, results.csv, config.json, examples.npz, cells/<key>/}."""
+
+    path: Path
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Make the folder, keep other runs out of it, and clear what a killed run left half-written.
+
+        InputError if it can't be written or another run is using it.
+        """
+        try:
+            self.cells.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"another audit is writing to '{self.path}'; wait for it, or choose another --name or --out"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"can't write to '{self.path}' ({error.strerror or error}); choose another --out"
+            ) from None
+        try:
+            for leftover in (*self.path.glob(f"{TEMPORARY}*"), *self.cells.glob(f"{TEMPORARY}*")):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def cells(self) -> Path:
+        return self.path / "cells"
+
+    def has_cell(self, key: str) -> bool:
+        """Whether the cell is finished, with all its files."""
+        return all((self.cells / key / name).is_file() for name in CELL_FILES)
+
+    def write_cell(self, key: str, result: CellResult) -> None:
+        """Write into a temporary folder, then rename: a cell is there whole or not at all."""
+        folder = self.cells / f"{TEMPORARY}{key}-{os.getpid()}"
+        folder.mkdir()
+        result.scores.to_csv(folder / "scores.csv", index=False)
+        result.localization.to_csv(folder / "localization.csv", index=False)
+        _save_heatmaps(folder / "heatmaps.npz", result.heatmaps)
+        save_file(result.weights, folder / "detector.safetensors")
+        description = {
+            "cell": asdict(result.cell),
+            "losses": result.losses,
+            "seconds": result.seconds,
+        }
+        (folder / "cell.json").write_text(json.dumps(description, indent=1))
+        target = self.cells / key
+        if target.exists():  # a damaged one: has_cell said it isn't finished
+            shutil.rmtree(target)
+        folder.rename(target)
+
+    def read_cell(self, key: str) -> CellRecord:
+        """A finished cell's scores and overlaps."""
+        folder = self.cells / key
+        cell = Cell(**json.loads((folder / "cell.json").read_text())["cell"])
+        frame = read_scores(folder)
+        arrays = {
+            (part, variant): group["score"].to_numpy()
+            for (part, variant), group in frame.groupby(["part", "variant"], sort=False)
+        }
+        scores = Scores(
+            arrays["validation", "clean"],
+            arrays["nominal", "clean"],
+            arrays["nominal", "stamped"],
+            arrays["anomalous", "clean"],
+            arrays["anomalous", "stamped"],
+        )
+        return CellRecord(cell, scores, _read_csv(folder / "localization.csv"))
+
+    def read_heatmaps(self, key: str) -> dict[str, np.ndarray]:
+        """The examples' heatmaps by explainer, (images, H, W) float32, on the explainer's own scale."""
+        with np.load(self.cells / key / "heatmaps.npz") as stored:
+            return {
+                name: stored[name].astype(np.float32) * stored[f"{name}.scale"]
+                for name in stored.files
+                if not name.endswith(".scale")
+            }
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one of the run's files atomically."""
+        temporary = self.path / f"{TEMPORARY}{name}"
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        return temporary.replace(self.path / name)
+
+    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Write a compressed .npz atomically."""
+        temporary = self.path / f"{TEMPORARY}{name}"
+        np.savez_compressed(temporary, **arrays)
+        temporary.replace(self.path / name)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One of the run's JSON files; InputError if the folder holds no finished run."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"'{self.path}' holds no finished audit ({name}: {getattr(error, 'strerror', None) or error});"
+                " give the folder that 'fcdd-audit run' wrote"
+            ) from None
+
+
+def read_scores(folder: Path) -> pd.DataFrame:
+    """A cell's scores: part, image, variant, score."""
+    return _read_csv(folder / "scores.csv")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # Names such as "NA" are names; numbers come back as they were written, to the last bit.
+    return pd.read_csv(
+        path,
+        float_precision="round_trip",
+        dtype={"image": str},
+        na_values=[""],
+        keep_default_na=False,
+    )
+
+
+def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray]) -> None:
+    """float16 with a scale of its own for each explainer: gradients are too small for float16 as they are."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, maps in heatmaps.items():
+        scale = np.float32(maps.max() or 1)
+        arrays[name] = (maps / scale).astype(np.float16)
+        arrays[f"{name}.scale"] = scale
+    np.savez_compressed(path, **arrays)

@@ -1,0 +1,317 @@
+"""From numbers to findings. The only place with thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fcdd_audit.measures import reliance as rely
+from fcdd_audit.measures.detection import auroc
+from fcdd_audit.measures.statistics import (
+    Interval,
+    agreement,
+    bootstrap_mean,
+    holm,
+    interval,
+    tail_share,
+)
+from fcdd_audit.seeding import numpy_generator
+
+Verdict = Literal["relies", "does-not-rely", "inconclusive"]
+Answer = Literal["yes", "no", "inconclusive"]
+Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
+
+HEADLINE = "pixel_auroc"  # the measure that decides whether an explanation shows the artifact
+
+QUADRANTS: dict[tuple[str, str], Quadrant] = {
+    ("relies", "yes"): "exposed",
+    ("relies", "no"): "hidden",
+    ("does-not-rely", "yes"): "false-alarm",
+    ("does-not-rely", "no"): "clear",
+}
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Every constant that a verdict depends on; shown in every report.
+
+    reliance: the score relies on the artifact if its reliance is surely above this, and does not if surely
+        below. reveal: the same for the excess pixel AUROC of an explanation. confidence: of all intervals.
+    min_seeds: with fewer, every answer is inconclusive. usable_auroc: a control below this mean clean
+        AUROC is no working detector, and no verdict is given. score_quantile: of the nominal validation
+        scores, the frozen decision threshold. draws: of the bootstrap.
+    """
+
+    reliance: float = 0.05
+    reveal: float = 0.05
+    confidence: float = 0.95
+    min_seeds: int = 3
+    usable_auroc: float = 0.6
+    score_quantile: float = 0.95
+    draws: int = 2000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one question is judged on: a detector, a side and a prevalence, all seeds.
+
+    planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
+    with the artifact's mask on each stamped test image, (planted, control), each (seeds, images).
+    chance: each measure's chance level. references: the explainers that know nothing of the model.
+    identical: why the twins can't differ, or None.
+    """
+
+    dataset: str
+    nominal_class: str
+    detector: str
+    probe: str
+    plant_on: str
+    prevalence: float
+    images: int
+    planted: list[rely.Scores]
+    control: list[rely.Scores]
+    overlaps: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
+    chance: dict[str, float]
+    references: tuple[str, ...] = ()
+    identical: str | None = None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """One measure of one explainer: mean over stamped images and seeds. `excess`: planted minus control."""
+
+    measure: str
+    chance: float
+    planted: Interval
+    control: Interval
+    excess: Interval
+
+
+@dataclass(frozen=True)
+class ExplainerFinding:
+    """Does this explanation show the artifact, beyond the control's? `excess_pixel_auroc`: in [-1, 1].
+
+    agreement: Spearman correlation of excess and reliance over the detector's seeds and prevalences, or
+    None where there are too few.
+    """
+
+    explainer: str
+    reference: bool
+    reveals: Answer
+    excess_pixel_auroc: Interval
+    quadrant: Quadrant
+    agreement: float | None
+    overlaps: tuple[Overlap, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer for one detector, side and prevalence. `reason` says why, where there is no clear answer."""
+
+    dataset: str
+    nominal_class: str
+    detector: str
+    probe: str
+    plant_on: str
+    prevalence: float
+    verdict: Verdict
+    reason: str | None
+    reliance: Interval | None
+    control_auroc: float | None
+    planted_auroc: float | None
+    seeds: int
+    images: int
+    explainers: tuple[ExplainerFinding, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; a number that isn't there is None."""
+        return _without_nan(asdict(self))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    return value
+
+
+def answer(interval: Interval, limit: float) -> Answer:
+    """yes if the whole interval is above the limit, no if below, else inconclusive."""
+    if interval.low > limit:
+        return "yes"
+    return "no" if interval.high < limit else "inconclusive"
+
+
+def _no_interval(value: float) -> Interval:
+    return Interval(value, float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Reliance of one piece of evidence, before the correction for several."""
+
+    interval: Interval
+    p_relies: float
+    p_does_not: float
+
+
+def _try_reliance(evidence: Evidence, limits: Thresholds) -> _Trial:
+    draws = rely.reliance_draws(
+        evidence.planted,
+        evidence.control,
+        evidence.plant_on,
+        limits.draws,
+        numpy_generator(0, "bootstrap of reliance"),
+    )
+    value = rely.reliance(evidence.planted, evidence.control, evidence.plant_on).mean()
+    return _Trial(
+        interval(value, draws, limits.confidence),
+        tail_share(draws, limits.reliance, above=True),
+        tail_share(draws, limits.reliance, above=False),
+    )
+
+
+def _obstacle(evidence: Evidence, limits: Thresholds) -> str | None:
+    """Why no verdict can be given, whatever the reliance; None if one can."""
+    if evidence.identical:
+        return evidence.identical
+    seeds = len(evidence.planted)
+    if seeds < limits.min_seeds:
+        return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
+    usable = _clean_auroc(evidence.control)
+    if usable < limits.usable_auroc:
+        return (
+            f"not a working detector here: the control's clean AUROC is {usable:.2f}, under "
+            f"{limits.usable_auroc}"
+        )
+    return None
+
+
+def _clean_auroc(twins: list[rely.Scores]) -> float:
+    return float(np.mean([auroc(*scores.split("clean", "anomalous")) for scores in twins]))
+
+
+def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
+    """One finding for each piece of evidence, in order.
+
+    The verdict on reliance is corrected for the number of verdicts given together (Holm); the intervals
+    shown aren't.
+    """
+    obstacles = [_obstacle(item, limits) for item in evidence]
+    tested = [index for index, obstacle in enumerate(obstacles) if obstacle is None]
+    trials = {index: _try_reliance(evidence[index], limits) for index in tested}
+    relies = dict(zip(tested, holm([trials[i].p_relies for i in tested]), strict=True))
+    does_not = dict(zip(tested, holm([trials[i].p_does_not for i in tested]), strict=True))
+    alpha = (1 - limits.confidence) / 2
+
+    def decide(index: int) -> tuple[Verdict, str | None]:
+        if obstacles[index] is not None:
+            return "inconclusive", obstacles[index]
+        if relies[index] < alpha:
+            return "relies", None
+        if does_not[index] < alpha:
+            return "does-not-rely", None
+        return (
+            "inconclusive",
+            f"the reliance isn't surely above or below {limits.reliance} with "
+            f"{len(evidence[index].planted)} seeds and {len(tested)} verdict(s) given together; "
+            "more seeds narrow it",
+        )
+
+    correlations = _agreements(evidence)
+    findings = []
+    for index, item in enumerate(evidence):
+        verdict, reason = decide(index)
+        findings.append(
+            Finding(
+                item.dataset,
+                item.nominal_class,
+                item.detector,
+                item.probe,
+                item.plant_on,
+                item.prevalence,
+                verdict,
+                reason,
+                _shown_reliance(item, trials.get(index)),
+                _clean_auroc(item.control) if item.control else None,
+                _clean_auroc(item.planted) if item.planted else None,
+                len(item.planted),
+                item.images,
+                tuple(
+                    _judge_explainer(item, explainer, verdict, limits, correlations)
+                    for explainer in item.overlaps
+                ),
+            )
+        )
+    return findings
+
+
+def _shown_reliance(item: Evidence, trial: _Trial | None) -> Interval | None:
+    if trial is not None:
+        return trial.interval
+    if item.identical:
+        return None
+    return _no_interval(float(rely.reliance(item.planted, item.control, item.plant_on).mean()))
+
+
+def _judge_explainer(
+    item: Evidence,
+    explainer: str,
+    verdict: Verdict,
+    limits: Thresholds,
+    correlations: dict[tuple[str, str], float | None],
+) -> ExplainerFinding:
+    overlaps = tuple(
+        Overlap(
+            measure,
+            item.chance[measure],
+            _mean(planted, limits),
+            _mean(control, limits),
+            _mean(planted - control, limits),
+        )
+        for measure, (planted, control) in item.overlaps[explainer].items()
+    )
+    excess = next(overlap.excess for overlap in overlaps if overlap.measure == HEADLINE)
+    reveals = answer(excess, limits.reveal)
+    return ExplainerFinding(
+        explainer,
+        explainer in item.references,
+        reveals,
+        excess,
+        QUADRANTS.get((verdict, reveals), "undecided"),
+        correlations[item.detector, explainer],
+        overlaps,
+    )
+
+
+def _mean(values: np.ndarray, limits: Thresholds) -> Interval:
+    """Mean of (seeds, images) with its interval, over the images that have a value in every seed."""
+    values = values[:, ~np.isnan(values).any(axis=0)]
+    if values.size == 0:
+        return _no_interval(float("nan"))
+    if len(values) < limits.min_seeds:
+        return _no_interval(float(values.mean()))
+    draws = bootstrap_mean(values, limits.draws, numpy_generator(0, "bootstrap of overlap"))
+    return interval(float(values.mean()), draws, limits.confidence)
+
+
+def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]:
+    """Rank correlation of excess overlap with reliance, over a detector's seeds and prevalences."""
+    points: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
+    for item in evidence:
+        if item.identical:
+            continue
+        per_seed = rely.reliance(item.planted, item.control, item.plant_on)
+        for explainer, measures in item.overlaps.items():
+            planted, control = measures[HEADLINE]
+            overlap, reliance = points.setdefault((item.detector, explainer), ([], []))
+            overlap.extend(np.nanmean(planted - control, axis=1))
+            reliance.extend(per_seed)
+    return {
+        key: agreement(np.array(overlap), np.array(reliance)) for key, (overlap, reliance) in points.items()
+    }
