@@ -19,7 +19,7 @@ from fcdd_audit._version import __version__
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.detectors import Detector, Recipe, build, fit
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.measures.localization import LOCALIZATION, area_share, dilate
+from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
 from fcdd_audit.probes import Probe, plant
 from fcdd_audit.seeding import torch_generator
 
@@ -176,6 +176,7 @@ def _explain_all(
         generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
         for part, names, images, mask in parts:
             maps = torch.cat([explainer.explain(detector, x, generator) for x in _batches(images, device)])
+            ranked = Ranked.of(maps)
             masks = {"exact": mask, "dilated": dilate(mask, grown)}
             if part == "defect":
                 masks = {"exact": mask}
@@ -183,7 +184,7 @@ def _explain_all(
                 examples.append(maps[: setup.examples, 0].cpu().numpy())
             for kind, where in masks.items():
                 measured = {
-                    measure: entry.function(maps, where.to(device)).cpu()
+                    measure: entry.function(ranked, where.to(device)).cpu()
                     for measure, entry in LOCALIZATION.items()
                 }
                 frames.append(

@@ -71,7 +71,7 @@ def run(
         typer.Option(help="Shares of that side that bear the artifact, such as 0.2,1  [default: 1]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 3]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: 8]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: 6]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: 16]")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate  [default: 0.001]")] = None,
     option: Annotated[
@@ -103,7 +103,7 @@ def run(
     Settings: defaults < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted goes on where
     it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is inconclusive, 4 failed.
     """
-    with _errors(debug):
+    with _ErrorsAsLines(debug):
         from fcdd_audit.audit import estimate, run_audit
 
         if fail_on is not None and fail_on not in GATES:
@@ -207,7 +207,7 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write a run's report.html again, from its numbers."""
-    with _errors(debug):
+    with _ErrorsAsLines(debug):
         from fcdd_audit.report import render_report
 
         page = render_report(folder)
@@ -254,7 +254,7 @@ def probes() -> None:
     _list(PROBES)
 
 
-class _errors:
+class _ErrorsAsLines:
     """One line on stderr and the documented exit code, instead of a traceback."""
 
     def __init__(self, debug: bool) -> None:

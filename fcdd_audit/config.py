@@ -67,7 +67,7 @@ class AuditConfig:
             ("explainer", EXPLAINERS, self.explainers),
         ):
             for name in names:
-                _ = registry[name]  # type: ignore[index]
+                _ = registry[name]
             _check(len(names) > 0, f"no {kind} given; name at least one with --{kind}")
             _check(len(set(names)) == len(names), f"a {kind} is named twice: {', '.join(names)}")
         _check(
@@ -179,7 +179,7 @@ RECIPE_FIELDS = tuple(f.name for f in dataclasses.fields(Recipe))
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A TOML file as a flat dict of settings; tables [recipe] and [options.NAME]. InputError if unreadable."""
+    """Settings of a TOML file, with tables [recipe] and [options.NAME]. InputError if unreadable."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

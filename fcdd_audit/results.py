@@ -83,7 +83,7 @@ def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> I
 
 
 def overlaps(record: CellRecord) -> dict[str, dict[str, np.ndarray]]:
-    """By explainer and measure, the overlap with the artifact's mask on each stamped test image, (images,)."""
+    """By explainer and measure, the overlap with the artifact's mask on each stamped image, (images,)."""
     found: dict[str, dict[str, np.ndarray]] = {}
     artifact = record.localization[record.localization["part"] != "defect"]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):

@@ -127,7 +127,7 @@ class RunFolder:
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Write a compressed .npz atomically."""
         temporary = self.path / f"{TEMPORARY}{name}"
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(self.path / name)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -135,8 +135,9 @@ class RunFolder:
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"'{self.path}' holds no finished audit ({name}: {getattr(error, 'strerror', None) or error});"
+                f"'{self.path}' holds no finished audit ({name}: {reason});"
                 " give the folder that 'fcdd-audit run' wrote"
             ) from None
 
@@ -164,4 +165,4 @@ def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray]) -> None:
         scale = np.float32(maps.max() or 1)
         arrays[name] = (maps / scale).astype(np.float16)
         arrays[f"{name}.scale"] = scale
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from fcdd_audit.measures.statistics import (
     agreement,
     bootstrap_mean,
     holm,
+    image_weights,
     interval,
     tail_share,
 )
@@ -266,13 +267,14 @@ def _judge_explainer(
     limits: Thresholds,
     correlations: dict[tuple[str, str], float | None],
 ) -> ExplainerFinding:
+    weights = image_weights(item.images, limits.draws, numpy_generator(0, "bootstrap of overlap"))
     overlaps = tuple(
         Overlap(
             measure,
             item.chance[measure],
-            _mean(planted, limits),
-            _mean(control, limits),
-            _mean(planted - control, limits),
+            _mean(planted, weights, limits),
+            _mean(control, weights, limits),
+            _mean(planted - control, weights, limits),
         )
         for measure, (planted, control) in item.overlaps[explainer].items()
     )
@@ -289,14 +291,15 @@ def _judge_explainer(
     )
 
 
-def _mean(values: np.ndarray, limits: Thresholds) -> Interval:
+def _mean(values: np.ndarray, weights: np.ndarray, limits: Thresholds) -> Interval:
     """Mean of (seeds, images) with its interval, over the images that have a value in every seed."""
-    values = values[:, ~np.isnan(values).any(axis=0)]
+    defined = ~np.isnan(values).any(axis=0)
+    values = values[:, defined]
     if values.size == 0:
         return _no_interval(float("nan"))
     if len(values) < limits.min_seeds:
         return _no_interval(float(values.mean()))
-    draws = bootstrap_mean(values, limits.draws, numpy_generator(0, "bootstrap of overlap"))
+    draws = bootstrap_mean(values, weights[:, defined], numpy_generator(0, "bootstrap of seeds"))
     return interval(float(values.mean()), draws, limits.confidence)
 
 

@@ -27,7 +27,7 @@ class Recipe:
     the noise added to pixels in [0, 1].
     """
 
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 16
     lr: float = 1e-3
     weight_decay: float = 1e-6
@@ -113,7 +113,7 @@ def fit(
     if autocast is None:
         autocast = device.type == "cuda" and torch.cuda.is_bf16_supported()
 
-    detector.to(device, memory_format=torch.channels_last)
+    detector.to(device).to(memory_format=torch.channels_last)
     nominal, anomalous = nominal.to(device), anomalous.to(device)
     draws = torch_generator(seed, "batches")
     noise = torch_generator(seed, "noise", device)

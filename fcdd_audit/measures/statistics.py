@@ -41,10 +41,13 @@ def interval(value: float, draws: np.ndarray, confidence: float) -> Interval:
     return Interval(float(value), float(low), float(high))
 
 
-def bootstrap_mean(values: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Bootstrap draws, (draws,), of the mean of `values`, (seeds, images), without NaN."""
-    weights = image_weights(values.shape[1], draws, rng)
-    return resample_seeds(values @ weights.T / values.shape[1], rng)
+def bootstrap_mean(values: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bootstrap draws, (draws,), of the mean of `values`, (seeds, images), without NaN.
+
+    weights: (draws, images), from `image_weights`; a draw that has none of the images is NaN.
+    """
+    with np.errstate(invalid="ignore"):
+        return resample_seeds(values @ weights.T / weights.sum(axis=1), rng)
 
 
 def tail_share(draws: np.ndarray, limit: float, above: bool) -> float:

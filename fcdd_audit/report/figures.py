@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 PALETTE = {"nominal": "#3b82c4", "anomalous": "#d1495b"}
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fcdd-audit",
     "font.family": "sans-serif",

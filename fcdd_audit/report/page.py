@@ -83,7 +83,7 @@ def render_report(path: Path) -> Path:
     """
     run = RunFolder(path)
     config, found = run.read_json("config.json"), run.read_json("findings.json")
-    results = pd.read_csv(path / "results.csv", keep_default_na=False)
+    results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
     examples = dict(np.load(path / "examples.npz"))
     sections = [
         _section(run, config, question, finding, examples, index)
@@ -152,7 +152,7 @@ def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
         row = dict(zip(keys, values, strict=True))
         for (split, metric), name in wanted.items():
             chosen = cell[(cell["split"] == split) & (cell["metric"] == metric)]["value"]
-            row[name] = float(chosen.iloc[0] or "nan")
+            row[name] = float(chosen.iloc[0])
         rows.append(row)
     return rows
 
