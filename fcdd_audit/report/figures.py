@@ -76,8 +76,8 @@ def roc_curves(scores: dict[str, list[pd.DataFrame]], conflict: dict[str, str], 
                     style = "-" if name == "clean" else "--"
                     axis.plot(fpr, tpr, style, linewidth=1.4, color=colours[name], label=label)
             axis.set(title=f"{twin} twin", xlabel="false positive rate", aspect="equal")
-            axis.legend(loc="lower right", title="test set")
         axes[0].set_ylabel("true positive rate")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", title="test set")
         return to_svg(figure, prefix)
 
 
