@@ -28,6 +28,7 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.probes import plant, stamp
 from fcdd_audit.report import render_report
 from fcdd_audit.results import (
+    COLUMNS,
     chance_levels,
     detection_numbers,
     localization_numbers,
@@ -251,7 +252,7 @@ def results_table(
                 frames.append(tidy(side, record, numbers))
             paired = list(paired_numbers(records[planted], records[control], question.plant_on))
             frames.append(tidy({"twin": "planted-control"}, records[planted], paired))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:

@@ -21,6 +21,7 @@ from fcdd_audit.errors import InputError
 from fcdd_audit.measures.reliance import Scores
 
 TEMPORARY = ".tmp-"
+TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask")
 CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")
 
 
@@ -148,14 +149,11 @@ def read_scores(folder: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    # Names such as "NA" are names; numbers come back as they were written, to the last bit.
-    return pd.read_csv(
-        path,
-        float_precision="round_trip",
-        dtype={"image": str},
-        na_values=[""],
-        keep_default_na=False,
-    )
+    # Read as text first: a file called "NA" keeps its name, and numbers come back to the last bit,
+    # which pandas' own parser doesn't promise in every version.
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = [str(name) for name in frame if name not in TEXT_COLUMNS]
+    return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in numbers})
 
 
 def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray]) -> None:

@@ -1,0 +1,291 @@
+"""End to end on real photographs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from fcdd_audit import DETECTORS, EXPLAINERS, AuditConfig, InputError, Recipe, run_audit
+from fcdd_audit.audit import estimate, plan, prepare
+from fcdd_audit.cells import Cell, cell_key, run_cell
+from fcdd_audit.engines import run_cells
+from fcdd_audit.runs import RunFolder
+from fcdd_audit.verdict import Evidence, Thresholds, judge
+
+QUICK = Recipe(epochs=1)
+SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))
+
+
+def column(table: pd.DataFrame, **wanted: object) -> pd.Series:
+    chosen = np.logical_and.reduce([table[key] == value for key, value in wanted.items()])
+    return table[chosen]["value"]
+
+
+def test_fcdd_controls_work_on_clean_textures(textures_table):
+    controls = column(textures_table, twin="control", split="clean", metric="auroc")
+    assert len(controls) == 3
+    assert controls.min() >= 0.97
+
+
+def test_fcdd_planted_on_every_oe_image_relies_on_the_watermark(textures_run):
+    (finding,) = textures_run.findings
+    assert (finding.detector, finding.plant_on, finding.prevalence) == ("fcdd", "anomalous", 1.0)
+    assert finding.verdict == "relies"
+    assert finding.reliance.low > 0.05
+    native = finding.explainers[0]
+    assert (native.explainer, native.quadrant) == ("native", "exposed")
+
+
+def test_reference_maps_have_no_excess(textures_run):
+    random = next(e for e in textures_run.findings[0].explainers if e.explainer == "random")
+    assert random.reference
+    assert random.excess_pixel_auroc.value == 0
+    assert random.reveals == "no"
+    overlap = random.overlaps[0].planted
+    assert overlap.value == pytest.approx(0.5, abs=0.06)  # smooth noise: chance, give or take few blobs
+
+
+def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(textures_run, textures_config):
+    """A null: the twins differ in everything but the artifact."""
+    setup = prepare(textures_config)
+    (question,) = plan(textures_config, setup)
+    run = RunFolder(textures_run.folder)
+    strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
+    run_cells(strangers, setup, run, 2, lambda cell: None)
+    controls, others = (
+        [run.read_cell(cell_key(cell, setup)).scores for cell in cells]
+        for cells in (question.control, strangers)
+    )
+    for planted, control in ((others, controls), (controls, others)):
+        null = Evidence(
+            "textures", "grass", "fcdd", "watermark", "anomalous", 1.0, 180, planted, control, {}, {}
+        )
+        assert judge([null], Thresholds())[0].verdict != "relies"
+
+
+def test_numbers_of_the_report_are_those_of_the_table(textures_run, textures_table):
+    (finding,) = textures_run.findings
+    per_seed = column(textures_table, twin="planted-control", metric="reliance")
+    assert finding.reliance.value == pytest.approx(per_seed.mean(), abs=1e-12)
+    for explainer in finding.explainers:
+        excess = column(textures_table, metric="excess_pixel_auroc", explainer=explainer.explainer)
+        assert explainer.excess_pixel_auroc.value == pytest.approx(excess.mean(), abs=1e-12)
+    auroc = {
+        (twin, split): column(textures_table, twin=twin, split=split, metric="auroc").to_numpy()
+        for twin in ("planted", "control")
+        for split in ("clean", "conflict")
+    }
+    drops = {twin: auroc[twin, "clean"] - auroc[twin, "conflict"] for twin in ("planted", "control")}
+    np.testing.assert_allclose(per_seed, drops["planted"] - drops["control"], atol=1e-12)
+
+
+def test_heat_share_of_a_stored_example_matches_the_table(textures_run, textures_config):
+    setup = prepare(textures_config)
+    (question,) = plan(textures_config, setup)
+    key = cell_key(question.planted[0], setup)
+    run = RunFolder(textures_run.folder)
+    heat = run.read_heatmaps(key)["native"][0]
+    mask = setup.nominal_mask[0, 0].numpy()
+    rows = run.read_cell(key).localization
+    first = rows[(rows["explainer"] == "native") & (rows["part"] == "nominal") & (rows["mask"] == "exact")]
+    assert heat[mask].sum() / heat.sum() == pytest.approx(first["relevance_mass"].iloc[0], rel=5e-3)
+
+
+def test_a_stored_detector_gives_its_stored_scores(textures_run, textures_config):
+    from fcdd_audit.detectors import build
+
+    setup = prepare(textures_config)
+    cell = plan(textures_config, setup)[0].planted[0]
+    run = RunFolder(textures_run.folder)
+    detector = build("fcdd", setup.data.train_nominal.images, 99)
+    detector.load_state_dict(load_file(run.cells / cell_key(cell, setup) / "detector.safetensors"))
+    with torch.no_grad():
+        scores = detector.eval().score(setup.data.test_nominal.images.float() / 255)
+    np.testing.assert_allclose(scores, run.read_cell(cell_key(cell, setup)).scores.nominal_clean, rtol=1e-4)
+
+
+def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_run, textures_config):
+    def stamps() -> dict[str, int]:
+        return {p.name: p.stat().st_mtime_ns for p in (textures_run.folder / "cells").iterdir()}
+
+    cells, table = stamps(), (textures_run.folder / "results.csv").read_bytes()
+    run_audit(textures_config)
+    assert stamps() == cells
+    assert (textures_run.folder / "results.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize("detector", list(DETECTORS))
+def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp_path):
+    config = replace(
+        SMALL,
+        detectors=(detector,),
+        explainers=tuple(EXPLAINERS),
+        out=tmp_path,
+        workers=1,
+        prevalence=(0.5, 1.0),
+    )
+    result = run_audit(config)
+    assert len(result.findings) == 2
+    for finding in result.findings:
+        assert finding.verdict == "inconclusive"
+        assert "at least 3" in finding.reason
+        assert np.isnan(finding.reliance.low)
+    stored = json.loads((result.folder / "findings.json").read_text())
+    assert stored == result.as_json()
+    table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
+    assert set(table["twin"]) == {"control", "planted", "planted-control"}
+    assert (table["value"] != "").all()
+    assert len(list((result.folder / "cells").iterdir())) == 3  # one control serves both prevalences
+    assert result.report.read_text().startswith("<!doctype html>")
+
+
+def test_twins_of_prevalence_0_are_identical(tmp_path):
+    result = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1))
+    planted, control = (
+        load_file(folder / "detector.safetensors") for folder in sorted((result.folder / "cells").iterdir())
+    )
+    assert all(torch.equal(planted[name], control[name]) for name in planted)
+    assert result.findings[0].reliance.value == 0
+
+
+def test_the_number_of_workers_does_not_change_a_number(tmp_path):
+    tables = [
+        (run_audit(replace(SMALL, out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
+        for n in (1, 2)
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path):
+    result = run_audit(replace(SMALL, detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
+    (finding,) = result.findings
+    assert finding.reason.startswith("identical by construction")
+    assert finding.reliance is None
+    assert finding.verdict == "inconclusive"
+    assert not list((result.folder / "cells").iterdir())
+    assert "identical by construction" in result.report.read_text()
+
+
+def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
+    """kill -9 in the middle, then to the end: byte for byte what an undisturbed run gives."""
+    command = [sys.executable, "-m", "fcdd_audit", "run", "--image-size", "32", "--epochs", "2"]
+    command += ["--detector", "fcdd", "--explainer", "native", "--seeds", "2", "--workers", "2", "--quiet"]
+    cells = tmp_path / "killed" / "textures-watermark" / "cells"
+
+    def wait_for(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert condition()
+
+    def group_is_gone() -> bool:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    process = subprocess.Popen([*command, "--out", tmp_path / "killed"], start_new_session=True)
+    try:
+        wait_for(lambda: list(cells.glob("[!.]*")) or process.poll() is not None)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL, "the audit ended before it could be killed"
+    wait_for(group_is_gone)  # its workers end with it
+    assert 1 <= len(list(cells.glob("[!.]*"))) < 4
+    for out in ("killed", "whole"):
+        subprocess.run([*command, "--out", tmp_path / out], check=True)
+    assert not list(tmp_path.rglob(".tmp-*"))
+    for name in ("results.csv", "findings.json"):
+        killed, whole = (
+            (tmp_path / out / "textures-watermark" / name).read_bytes() for out in ("killed", "whole")
+        )
+        assert killed == whole
+
+
+def test_a_damaged_cell_is_run_again(tmp_path):
+    config = replace(SMALL, out=tmp_path, workers=1)
+    result = run_audit(config)
+    before = (result.folder / "results.csv").read_bytes()
+    victim = next((result.folder / "cells").iterdir())
+    (victim / "scores.csv").unlink()
+    run_audit(config)
+    assert (victim / "scores.csv").is_file()
+    assert (result.folder / "results.csv").read_bytes() == before
+
+
+def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
+    plan = estimate(replace(SMALL, seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
+    assert (plan.cells, plan.finished) == (6, 0)
+    assert plan.seconds > 0
+    assert not (tmp_path / "reports").exists()
+
+
+def test_what_cannot_run_is_said_before_anything_is_trained(tmp_path):
+    with pytest.raises(InputError, match="plants the artifact on none"):
+        run_audit(replace(SMALL, prevalence=(1e-5,), out=tmp_path))
+    with pytest.raises(InputError, match="none of the explainers native works on hsc"):
+        run_audit(replace(SMALL, detectors=("hsc",), out=tmp_path))
+    with pytest.raises(InputError, match="doesn't fit"):
+        run_audit(
+            replace(
+                SMALL, image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path
+            )
+        )
+
+
+def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
+    """A folder of photo crops with a bright square as the defect, and its mask."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train/nominal", 24), ("test/nominal", 4), ("test/anomalous", 4)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(90, 130, (40, 40), dtype=np.uint8)
+            if part == "test/anomalous":
+                pixels[10:20, 20:30] = 255
+            Image.fromarray(pixels).save(tmp_path / "data" / part / f"{i}.png")
+    (tmp_path / "data" / "masks").mkdir()
+    square = np.zeros((40, 40), np.uint8)
+    square[10:20, 20:30] = 255
+    for i in range(3):  # one image has none
+        Image.fromarray(square).save(tmp_path / "data" / "masks" / f"{i}.png")
+    config = AuditConfig(
+        dataset="folder",
+        data_root=tmp_path / "data",
+        image_size=32,
+        detectors=("ae",),
+        seeds=1,
+        explainers=("native", "edges"),
+        recipe=Recipe(epochs=2, batch_size=8),
+        out=tmp_path,
+        workers=1,
+    )
+    result = run_audit(config)
+    table = pd.read_csv(result.folder / "results.csv")
+    assert column(
+        table, split="defect", metric="area", explainer="native", twin="control"
+    ).item() == pytest.approx(64 / 1024, abs=0.02)
+    assert (
+        column(table, split="defect", metric="pixel_auroc", explainer="native", twin="control").item() > 0.9
+    )
+
+
+def test_run_cell_differs_between_twins_only_through_the_artifact():
+    setup = prepare(replace(SMALL, workers=1))
+    control = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    planted = replace(control, twin="planted", plant_on="anomalous", prevalence=1.0)
+    first, again, other = (run_cell(cell, setup) for cell in (control, control, planted))
+    pd.testing.assert_frame_equal(first.scores, again.scores)
+    pd.testing.assert_frame_equal(first.localization, again.localization)
+    assert not np.allclose(first.scores["score"], other.scores["score"])

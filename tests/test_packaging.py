@@ -1,0 +1,49 @@
+"""The wheel, installed elsewhere, renders a report with its own templates."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_ships_templates_types_and_licence(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in ("templates/report.html.j2", "templates/report.css", "py.typed", "__init__.pyi"):
+        assert f"fcdd_audit/{wanted}" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs", "reports"))]
+
+
+def test_the_installed_wheel_renders_a_report_in_another_folder(wheel, textures_run, tmp_path):
+    installed = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", installed, wheel], check=True
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+
+    def python(*arguments: object) -> str:
+        command = [sys.executable, *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    where = python("-c", "from fcdd_audit.report.page import template_folder as t; print(t())")
+    assert Path(where) == installed / "fcdd_audit" / "templates"
+    before = textures_run.report.read_bytes()
+    textures_run.report.unlink()
+    assert python("-m", "fcdd_audit", "report", textures_run.folder) == str(textures_run.report)
+    assert textures_run.report.read_bytes() == before
