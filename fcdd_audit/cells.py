@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -97,14 +97,16 @@ def cell_key(cell: Cell, setup: Setup) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run_cell(cell: Cell, setup: Setup) -> CellResult:
+def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: None) -> CellResult:
     """Train the cell's detector, score the test images clean and stamped, and explain the stamped ones.
+
+    on_step: called after each training step.
 
     RunError if training diverges; InputError if the detector can't be trained on this data.
     """
     started = time.perf_counter()
     device = torch.device(setup.device)
-    detector, losses = train_cell(cell, setup, device)
+    detector, losses = train_cell(cell, setup, device, on_step)
     trained = time.perf_counter()
     scores = _score_all(detector, setup, device)
     localization, heatmaps = _explain_all(detector, setup, device)
@@ -113,7 +115,9 @@ def run_cell(cell: Cell, setup: Setup) -> CellResult:
     return CellResult(cell, scores, localization, heatmaps, weights, losses, seconds)
 
 
-def train_cell(cell: Cell, setup: Setup, device: torch.device) -> tuple[Detector, list[float]]:
+def train_cell(
+    cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
+) -> tuple[Detector, list[float]]:
     """The cell's trained detector and its loss by epoch. Twins of a seed differ in the planting only."""
     nominal, anomalous = setup.data.train_nominal.images, setup.data.train_anomalous.images
     detector = build(cell.detector, nominal, cell.seed, setup.options.get(cell.detector))
@@ -123,7 +127,8 @@ def train_cell(cell: Cell, setup: Setup, device: torch.device) -> tuple[Detector
             nominal = plant(nominal, setup.probe, cell.prevalence, generator)
         else:
             anomalous = plant(anomalous, setup.probe, cell.prevalence, generator)
-    return detector, fit(detector, nominal, anomalous, setup.recipe, cell.seed, device)
+    losses = fit(detector, nominal, anomalous, setup.recipe, cell.seed, device, on_step=on_step)
+    return detector, losses
 
 
 def _batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
@@ -157,6 +162,7 @@ def _explain_all(
     with the true anomaly's mask on clean anomalous images that have one."""
     data = setup.data
     grown = detector.cam_field.stride // 2
+    measured_on = "cpu" if device.type == "mps" else device  # which has no float64
     parts = [
         ("nominal", data.test_nominal.names, setup.nominal_stamped, setup.nominal_mask),
         ("anomalous", data.test_anomalous.names, setup.anomalous_stamped, setup.anomalous_mask),
@@ -176,6 +182,7 @@ def _explain_all(
         generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
         for part, names, images, mask in parts:
             maps = torch.cat([explainer.explain(detector, x, generator) for x in _batches(images, device)])
+            maps = maps.to(measured_on)
             ranked = Ranked.of(maps)
             masks = {"exact": mask, "dilated": dilate(mask, grown)}
             if part == "defect":
@@ -184,7 +191,7 @@ def _explain_all(
                 examples.append(maps[: setup.examples, 0].cpu().numpy())
             for kind, where in masks.items():
                 measured = {
-                    measure: entry.function(ranked, where.to(device)).cpu()
+                    measure: entry.function(ranked, where.to(measured_on)).cpu()
                     for measure, entry in LOCALIZATION.items()
                 }
                 frames.append(

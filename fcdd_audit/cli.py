@@ -104,7 +104,8 @@ def run(
     it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is inconclusive, 4 failed.
     """
     with _ErrorsAsLines(debug):
-        from fcdd_audit.audit import estimate, run_audit
+        from fcdd_audit.audit import run_audit
+        from fcdd_audit.planning import estimate
 
         if fail_on is not None and fail_on not in GATES:
             raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")

@@ -278,7 +278,7 @@ def _convert(key: str, value: Any) -> Any:
     if key in ("seeds", "workers", "image_size"):
         return _number(key, value, int)
     if key in ("data_root", "out"):
-        return Path(value)
+        return Path(value).expanduser()
     if key == "skip_corrupt":
         if isinstance(value, bool):
             return value

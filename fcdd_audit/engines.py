@@ -5,11 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.process import parent_process
+from multiprocessing.queues import SimpleQueue
 
 import torch
 
@@ -31,24 +34,26 @@ def run_cells(
     setup: Setup,
     run: RunFolder,
     workers: int,
-    on_cell: Callable[[Cell], object],
+    on_step: Callable[[], object] = lambda: None,
+    on_cell: Callable[[], object] = lambda: None,
 ) -> None:
     """Run `cells` and write each to the run folder as soon as it is finished.
 
     On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells run
-    side by side in `workers` processes. The first error stops the run; finished cells stay.
+    side by side in `workers` processes. on_step, on_cell: called after each training step and each
+    cell. The first error stops the run; finished cells stay.
     """
     workers = min(workers, len(cells))
     if workers > 1:
-        _run_in_processes(cells, setup, run, workers, on_cell)
+        _run_in_processes(cells, setup, run, workers, on_step, on_cell)
         return
     threads = torch.get_num_threads()
     try:
         if setup.device == "cpu":
             torch.set_num_threads(1)
         for cell in cells:
-            run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
-            on_cell(cell)
+            run.write_cell(cell_key(cell, setup), run_cell(cell, setup, on_step))
+            on_cell()
     finally:
         torch.set_num_threads(threads)
 
@@ -58,32 +63,55 @@ def _run_in_processes(
     setup: Setup,
     run: RunFolder,
     workers: int,
-    on_cell: Callable[[Cell], object],
+    on_step: Callable[[], object],
+    on_cell: Callable[[], object],
 ) -> None:
+    context = multiprocessing.get_context("spawn")
+    steps: SimpleQueue[bool] = context.SimpleQueue()
     # Pickled by hand: torch's own way goes through shared memory, which containers keep small.
     shared = pickle.dumps((setup, run))
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (shared,))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps))
+    listener = threading.Thread(target=_pass_on, args=(steps, on_step), daemon=True)
+    listener.start()
     try:
-        waiting = {pool.submit(_work, cell): cell for cell in cells}
+        waiting = [pool.submit(_work, cell) for cell in cells]
         for future in as_completed(waiting):
             future.result()
-            on_cell(waiting[future])
+            on_cell()
     except BrokenProcessPool as error:
         raise RunError(
-            "a worker process died, perhaps for lack of memory; finished cells are kept: run the same "
-            "command again, with fewer --workers"
+            "a worker process died; finished cells are kept. For lack of memory: run again with fewer "
+            "--workers. In a script: call run_audit below `if __name__ == '__main__':`"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        steps.put(False)
+        listener.join()
 
 
-_shared: tuple[Setup, RunFolder]
+def _pass_on(steps: SimpleQueue[bool], on_step: Callable[[], object]) -> None:
+    while steps.get():
+        on_step()
 
 
-def _start_worker(shared: bytes) -> None:
-    global _shared
-    _shared = pickle.loads(shared)
+@dataclass(frozen=True)
+class _Worker:
+    """What a worker process knows."""
+
+    setup: Setup
+    run: RunFolder
+    steps: SimpleQueue[bool]
+
+
+_worker: _Worker
+
+
+def _start_worker(shared: bytes, steps: SimpleQueue[bool]) -> None:
+    global _worker
+    setup, run = pickle.loads(shared)
+    _worker = _Worker(setup, run, steps)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -96,5 +124,6 @@ def _end_with_parent() -> None:
 
 
 def _work(cell: Cell) -> None:
-    setup, run = _shared
-    run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
+    setup, run = _worker.setup, _worker.run
+    result = run_cell(cell, setup, lambda: _worker.steps.put(True))
+    run.write_cell(cell_key(cell, setup), result)

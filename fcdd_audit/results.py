@@ -1,4 +1,4 @@
-"""From finished cells to the tidy table: one row, one number."""
+"""From finished cells to the tidy table (one row, one number) and to what the verdict is judged on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fcdd_audit.cells import Cell
+from fcdd_audit.datasets import AuditData
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures import detection
 from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.localization import LOCALIZATION
+from fcdd_audit.planning import Question
 from fcdd_audit.runs import CellRecord
+from fcdd_audit.verdict import Evidence
 
 COLUMNS = (
     "dataset",
@@ -108,7 +113,7 @@ def measured_name(measure: str, mask: str) -> str:
     return measure if mask == "exact" else f"{measure}_{mask}"
 
 
-def tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -> pd.DataFrame:
+def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -> pd.DataFrame:
     """Rows of results.csv for one cell; `identity` overrides what the cell says of itself."""
     frame = pd.DataFrame(numbers, columns=["explainer", "split", "metric", "value"])
     cell = record.cell
@@ -124,3 +129,58 @@ def tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) ->
         **identity,
     }
     return frame.assign(**described)[list(COLUMNS)]
+
+
+def results_table(
+    questions: list[Question], records: dict[Cell, CellRecord], quantile: float
+) -> pd.DataFrame:
+    """results.csv: tidy, in the order of the plan. A control's rows stand once for each side."""
+    frames, seen = [], set()
+    for question in questions:
+        for control, planted in zip(question.control, question.planted, strict=True):
+            side = {"plant_on": question.plant_on}
+            for cell in (control, planted):
+                if cell in seen:
+                    continue
+                seen.add(cell)
+                record = records[cell]
+                numbers = [
+                    *detection_numbers(record.scores, question.plant_on, quantile),
+                    *localization_numbers(record.localization),
+                ]
+                frames.append(_tidy(side, record, numbers))
+            paired = list(paired_numbers(records[planted], records[control], question.plant_on))
+            frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
+    """What the verdict on one question is judged on."""
+    planted = [records[cell] for cell in question.planted]
+    control = [records[cell] for cell in question.control]
+    by_seed = [(overlaps(p), overlaps(c)) for p, c in zip(planted, control, strict=True)]
+    explainers = by_seed[0][0] if by_seed else {}
+    return Evidence(
+        dataset=data.name,
+        nominal_class=data.nominal_class,
+        detector=question.detector,
+        probe=question.probe,
+        plant_on=question.plant_on,
+        prevalence=question.prevalence,
+        images=len(data.test_nominal) + len(data.test_anomalous),
+        planted=[record.scores for record in planted],
+        control=[record.scores for record in control],
+        overlaps={
+            explainer: {
+                measure: (
+                    np.stack([p[explainer][measure] for p, _ in by_seed]),
+                    np.stack([c[explainer][measure] for _, c in by_seed]),
+                )
+                for measure in measures
+            }
+            for explainer, measures in explainers.items()
+        },
+        chance=chance_levels(planted[0]) if planted else {},
+        references=tuple(n for n in explainers if EXPLAINERS[n].reference),
+        identical=question.identical,
+    )

@@ -40,3 +40,10 @@ def real_images() -> Path:
     if not folder.is_dir():
         pytest.skip("no further real images: set FCDD_AUDIT_TEST_DATA to test on them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def noise() -> torch.Tensor:
+    """Random colour images, uint8 (12, 3, 16, 16)."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=generator)

@@ -17,9 +17,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fcdd_audit import DETECTORS, EXPLAINERS, AuditConfig, InputError, Recipe, run_audit
-from fcdd_audit.audit import estimate, plan, prepare
 from fcdd_audit.cells import Cell, cell_key, run_cell
 from fcdd_audit.engines import run_cells
+from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.verdict import Evidence, Thresholds, judge
 
@@ -62,7 +62,7 @@ def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(textures
     (question,) = plan(textures_config, setup)
     run = RunFolder(textures_run.folder)
     strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
-    run_cells(strangers, setup, run, 2, lambda cell: None)
+    run_cells(strangers, setup, run, workers=2)
     controls, others = (
         [run.read_cell(cell_key(cell, setup)).scores for cell in cells]
         for cells in (question.control, strangers)

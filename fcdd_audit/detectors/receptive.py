@@ -35,10 +35,9 @@ class ReceptiveField:
     stride: int = 1
     start: float = 0.0
 
-    def centres(self, cells: int, like: Tensor | None = None) -> Tensor:
-        """Centres of the first `cells` cells, (cells,), in pixels."""
-        index = torch.arange(cells, device=None if like is None else like.device)
-        return self.start + index * self.stride
+    def centres(self, cells: int) -> Tensor:
+        """Centres of the first `cells` cells, (cells,) float64, in pixels."""
+        return self.start + torch.arange(cells, dtype=torch.float64) * self.stride
 
 
 def _one(value: int | tuple[int, ...] | str, layer: nn.Module) -> int:
@@ -85,7 +84,7 @@ def upsampling_matrix(
     row sums so that a constant map stays constant up to the borders. A pixel that no field covers takes
     from the cells next to it.
     """
-    offset = torch.arange(pixels)[:, None] - field.centres(cells).double()[None, :]
+    offset = torch.arange(pixels)[:, None] - field.centres(cells)[None, :]
     inside = offset.abs() <= (field.size - 1) / 2
     inside |= ~inside.any(dim=1, keepdim=True)
     weights = (-0.5 * (offset / sigma) ** 2).masked_fill(~inside, -torch.inf).softmax(dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ def deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     try:
@@ -81,9 +83,11 @@ def shifted(images: Tensor, moves: Tensor, reach: int) -> Tensor:
     return pixels.permute(0, 3, 1, 2)
 
 
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Steps that draw every image once; the last batch is topped up."""
-    return -(-images // batch_size)
+def training_steps(images: int, recipe: Recipe) -> tuple[int, int]:
+    """Steps an epoch, which draw every one of `images` once (the last batch is topped up), and the
+    batch size, which is never above the number of images."""
+    size = min(recipe.batch_size, images)
+    return -(-images // size), size
 
 
 def fit(
@@ -117,8 +121,7 @@ def fit(
     nominal, anomalous = nominal.to(device), anomalous.to(device)
     draws = torch_generator(seed, "batches")
     noise = torch_generator(seed, "noise", device)
-    size = min(recipe.batch_size, len(nominal))
-    steps = steps_per_epoch(len(nominal), size)
+    steps, size = training_steps(len(nominal), recipe)
     reach = int(recipe.shift * min(nominal.shape[-2:]))
     optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     milestones = [recipe.epochs * 2 // 3, recipe.epochs * 5 // 6]

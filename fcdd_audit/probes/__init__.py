@@ -2,6 +2,6 @@
 
 from fcdd_audit.probes import stamps  # noqa: F401  (registers them)
 from fcdd_audit.probes.base import PROBES, Probe
-from fcdd_audit.probes.planting import plant, stamp
+from fcdd_audit.probes.planting import plant, planted_count, stamp
 
-__all__ = ["PROBES", "Probe", "plant", "stamp"]
+__all__ = ["PROBES", "Probe", "plant", "planted_count", "stamp"]

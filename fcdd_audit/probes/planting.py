@@ -18,21 +18,28 @@ def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Ten
     return (stamped * 255).round().clamp(0, 255).to(torch.uint8), mask
 
 
-def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator) -> Tensor:
-    """A copy of `images` (uint8, (N, C, H, W)) in which a share `prevalence` in [0, 1] is stamped.
+def planted_count(images: int, prevalence: float) -> int:
+    """How many of so many images are stamped at a prevalence in [0, 1].
 
-    Which images are stamped, and where, depends only on the generator: the images stamped at a lower
-    prevalence are among those stamped at a higher one. Raises InputError where a positive
-    prevalence rounds to no image at all.
+    InputError where a positive prevalence rounds to none.
     """
-    count = round(prevalence * len(images))
+    count = round(prevalence * images)
     if prevalence > 0 and count == 0:
         raise InputError(
-            f"prevalence {prevalence:g} of {len(images)} images plants the artifact on none; "
-            f"use at least {1 / max(len(images), 1):.2g}"
+            f"prevalence {prevalence:g} of {images} images plants the artifact on none; "
+            f"use at least {1 / max(images, 1):.2g}"
         )
-    order = torch.randperm(len(images), generator=generator)
+    return count
+
+
+def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator) -> Tensor:
+    """A copy of `images` (uint8, (N, C, H, W)) of which `planted_count` are stamped.
+
+    Which images are stamped, and where, depends only on the generator: those stamped at a lower prevalence
+    are among those stamped at a higher one.
+    """
+    chosen = torch.randperm(len(images), generator=generator)[: planted_count(len(images), prevalence)]
     stamped, _ = stamp(images, probe, generator)
     planted = images.clone()
-    planted[order[:count]] = stamped[order[:count]]
+    planted[chosen] = stamped[chosen]
     return planted

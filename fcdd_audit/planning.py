@@ -1,0 +1,170 @@
+"""From what was asked to the cells that answer it, before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from fcdd_audit.cells import Cell, Setup, cell_key
+from fcdd_audit.config import AuditConfig
+from fcdd_audit.datasets import DATASETS
+from fcdd_audit.detectors import DETECTORS, build, fit
+from fcdd_audit.detectors.training import training_steps
+from fcdd_audit.engines import default_workers
+from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.probes import planted_count, stamp
+from fcdd_audit.runs import RunFolder
+from fcdd_audit.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Question:
+    """One line of the verdict: planted and control cells by seed, or the reason why there are none."""
+
+    detector: str
+    probe: str
+    plant_on: str
+    prevalence: float
+    planted: tuple[Cell, ...] = ()
+    control: tuple[Cell, ...] = ()
+    identical: str | None = None
+
+
+def prepare(config: AuditConfig) -> Setup:
+    """Load the data and stamp the test images: what all cells share."""
+    device = config.resolve_device()
+    data = DATASETS[config.dataset](config.data_request())
+    probe = config.make_probe()
+    generator = torch_generator(0, "stamped test images")
+    nominal_stamped, nominal_mask = stamp(data.test_nominal.images, probe, generator)
+    anomalous_stamped, anomalous_mask = stamp(data.test_anomalous.images, probe, generator)
+    return Setup(
+        data=data,
+        fingerprint=data.fingerprint(),
+        probe=probe,
+        nominal_stamped=nominal_stamped,
+        nominal_mask=nominal_mask,
+        anomalous_stamped=anomalous_stamped,
+        anomalous_mask=anomalous_mask,
+        recipe=config.recipe,
+        explainers=config.explainers,
+        device=str(device),
+        options={name: dict(options) for name, options in config.options.items()},
+    )
+
+
+def plan(config: AuditConfig, setup: Setup) -> list[Question]:
+    """What is asked, detector by detector; InputError if a cell couldn't run."""
+    _check_trainable(config, setup)
+    questions = []
+    for detector in config.detectors:
+        learns_from = DETECTORS[detector].learns_from
+        side = config.plant_on
+        if side == "auto":
+            side = "anomalous" if "anomalous" in learns_from else "nominal"
+        if side not in learns_from:
+            reason = (
+                f"identical by construction: {detector} never sees {side} images in training, so the "
+                f"twins can't differ; plant on the {learns_from[0]} side"
+            )
+            questions += [
+                Question(detector, config.probe, side, prevalence, identical=reason)
+                for prevalence in config.prevalence
+            ]
+            continue
+        for prevalence in config.prevalence:
+            planted_count(len(setup.data.parts()[f"train_{side}"]), prevalence)
+        identity = (config.dataset, setup.data.nominal_class, detector, config.probe)
+        seeds = range(config.seeds)
+        control = tuple(Cell(*identity, "control", seed) for seed in seeds)
+        for prevalence in config.prevalence:
+            planted = tuple(
+                Cell(*identity, "planted", seed, plant_on=side, prevalence=prevalence) for seed in seeds
+            )
+            questions.append(Question(detector, config.probe, side, prevalence, planted, control))
+    return questions
+
+
+def _check_trainable(config: AuditConfig, setup: Setup) -> None:
+    """Say now what would stop a cell later."""
+    data = setup.data
+    for detector in config.detectors:
+        learns = DETECTORS[detector].learns_from
+        if "anomalous" in learns and len(data.train_anomalous) == 0:
+            raise InputError(
+                f"{detector} learns from training anomalies and '{data.name}' has none; add "
+                "train/anomalous or --oe, or leave out " + detector
+            )
+        model = build(detector, data.train_nominal.images[:2], 0, setup.options.get(detector))
+        if all(EXPLAINERS[name]().unavailable(model) for name in config.explainers):
+            raise InputError(
+                f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
+                f"{EXPLAINERS[config.explainers[0]]().unavailable(model)}; add another with --explainer"
+            )
+
+
+def planned_cells(questions: list[Question]) -> list[Cell]:
+    """All cells, each once, twins next to each other."""
+    cells: dict[Cell, None] = {}
+    for question in questions:
+        for control, planted in zip(question.control, question.planted, strict=True):
+            cells[control] = cells[planted] = None
+    return list(cells)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take. `seconds` and `megabytes` are rough."""
+
+    cells: int
+    finished: int
+    images: dict[str, int]
+    seconds: float
+    megabytes: float
+
+
+def estimate(config: AuditConfig) -> Estimate:
+    """Plan an audit without running it; trains each detector for a moment to learn its speed."""
+    run = RunFolder(config.out / config.run_name)
+    setup = prepare(config)
+    cells = planned_cells(plan(config, setup))
+    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
+    workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
+    seconds = {name: _seconds_a_cell(name, setup) for name in {cell.detector for cell in waiting}}
+    height, width = setup.data.shape[1:]
+    maps = 2 * setup.examples * len(setup.explainers) * height * width * 2
+    rows = 2 * (len(setup.nominal_mask) + len(setup.anomalous_mask)) * len(setup.explainers)
+    return Estimate(
+        cells=len(cells),
+        finished=len(cells) - len(waiting),
+        images={part: len(images) for part, images in setup.data.parts().items()},
+        seconds=sum(seconds[cell.detector] for cell in waiting) / workers,
+        megabytes=len(waiting) * (maps + 150 * rows + 2e6) / 1e6,
+    )
+
+
+def _seconds_a_cell(name: str, setup: Setup) -> float:
+    """Extrapolated from a few training steps on one thread."""
+    threads = torch.get_num_threads()
+    recipe, nominal = setup.recipe, setup.data.train_nominal.images
+    sample = nominal[: 8 * recipe.batch_size]
+    try:
+        torch.set_num_threads(1)
+        detector = build(name, nominal, 0, setup.options.get(name))
+        started = time.perf_counter()
+        fit(
+            detector,
+            sample,
+            setup.data.train_anomalous.images,
+            replace(recipe, epochs=1),
+            seed=0,
+            device=torch.device(setup.device),
+        )
+        per_step = (time.perf_counter() - started) / training_steps(len(sample), recipe)[0]
+    finally:
+        torch.set_num_threads(threads)
+    steps = recipe.epochs * training_steps(len(nominal), recipe)[0]
+    return per_step * steps * 1.2 + 2  # measuring and writing
