@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     add_completion=False,
 )
 listing = typer.Typer(help="List what can be named on the command line.", no_args_is_help=True)
@@ -265,8 +267,11 @@ class _ErrorsAsLines:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if error is None or self.debug or isinstance(error, SystemExit | typer.Exit):
+        if error is None or isinstance(error, SystemExit | typer.Exit):
             return
+        if self.debug and not isinstance(error, KeyboardInterrupt):
+            traceback.print_exception(error)
+            raise typer.Exit(error.exit_code if isinstance(error, AuditError) else EXIT_FAILED)
         if isinstance(error, KeyboardInterrupt):
             _fail("interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED)
         if isinstance(error, AuditError):
@@ -280,7 +285,8 @@ class _ErrorsAsLines:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"fcdd-audit: error: {message}", file=sys.stderr)
+    line = " ".join(message.split())  # names from outside may hold line breaks
+    print(f"fcdd-audit: error: {line}", file=sys.stderr)
     raise typer.Exit(code)
 
 

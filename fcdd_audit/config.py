@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from fcdd_audit.detectors import DETECTORS, SIDES, Recipe
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.probes import PROBES, Probe
-from fcdd_audit.registry import suggest
+from fcdd_audit.registry import check_options, suggest
 from fcdd_audit.verdict import Thresholds
 
 if sys.version_info >= (3, 11):
@@ -27,6 +26,7 @@ else:
     import tomli as tomllib
 
 ENVIRONMENT = "FCDD_AUDIT_"
+TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
 PLANT_ON = ("auto", *SIDES)
 
 
@@ -90,8 +90,11 @@ class AuditConfig:
         )
         name = self.run_name
         _check(
-            name not in ("", ".", "..") and Path(name).name == name and "\\" not in name,
-            f"run name '{name}' must be a plain folder name; the parent folder is --out",
+            name.strip() not in ("", ".", "..")
+            and Path(name).name == name
+            and name.isprintable()
+            and "\\" not in name,
+            f"run name {name!r} must be a plain folder name; the parent folder is --out",
         )
         known = {**dict.fromkeys(DETECTORS), **dict.fromkeys(PROBES)}
         for target in self.options:
@@ -101,7 +104,7 @@ class AuditConfig:
             )
         self.make_probe()
         for detector in self.detectors:
-            _check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
+            check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
 
     @property
     def run_name(self) -> str:
@@ -115,7 +118,7 @@ class AuditConfig:
     def make_probe(self) -> Probe:
         """The probe with its options."""
         kind, options = PROBES[self.probe], self.options.get(self.probe, {})
-        _check_options(self.probe, kind, options)
+        check_options(self.probe, kind, options)
         return kind(**options)
 
     def resolve_device(self) -> torch.device:
@@ -126,8 +129,8 @@ class AuditConfig:
             return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
         try:
             device = torch.device(self.device)
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:
+            torch.zeros(1, device=device).item()
+        except (RuntimeError, AssertionError, ImportError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"device '{self.device}' can't be used here: {reason}") from None
         return device
@@ -146,32 +149,6 @@ def _plain(value: Any) -> Any:
 def _check(holds: bool, message: str) -> None:
     if not holds:
         raise InputError(message)
-
-
-# What a class takes besides its documented options.
-_NOT_OPTIONS = ("self", "shape", "mean", "std")
-
-
-def _check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(kind).parameters.items()
-        if key not in _NOT_OPTIONS
-    }
-    for key, value in options.items():
-        if key not in parameters:
-            known = ", ".join(parameters) or "none"
-            hint = suggest(key, list(parameters))
-            raise InputError(f"{name} has no option '{key}'{hint} (known: {known})")
-        default = parameters[key].default
-        if default is not None and not _fits(value, default):
-            raise InputError(f"{name} {key} is {value!r}; a {type(default).__name__} is needed")
-
-
-def _fits(value: Any, default: Any) -> bool:
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
 
 
 LISTS = {"detector": "detectors", "explainer": "explainers"}
@@ -193,7 +170,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return {
         key.removeprefix(ENVIRONMENT).lower(): value
         for key, value in environment.items()
-        if key.startswith(ENVIRONMENT)
+        if key.startswith(ENVIRONMENT) and key != TEST_DATA
     }
 
 
@@ -263,7 +240,7 @@ def _number(key: str, value: Any, kind: type) -> Any:
         raise InputError(f"{label} is {value}; a number is needed")
     try:
         number = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{label} is '{value}'; a number is needed") from None
     if kind is int and number != float(value):
         raise InputError(f"{label} is {value}; a whole number is needed")
@@ -278,6 +255,8 @@ def _convert(key: str, value: Any) -> Any:
     if key in ("seeds", "workers", "image_size"):
         return _number(key, value, int)
     if key in ("data_root", "out"):
+        if not isinstance(value, str | Path):
+            raise InputError(f"{key.replace('_', ' ')} is {value!r}; a path is needed")
         return Path(value).expanduser()
     if key == "skip_corrupt":
         if isinstance(value, bool):

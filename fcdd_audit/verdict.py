@@ -161,12 +161,12 @@ class _Trial:
     p_does_not: float
 
 
-def _try_reliance(evidence: Evidence, limits: Thresholds) -> _Trial:
+def _try_reliance(evidence: Evidence, limits: Thresholds, draws_needed: int) -> _Trial:
     draws = rely.reliance_draws(
         evidence.planted,
         evidence.control,
         evidence.plant_on,
-        limits.draws,
+        draws_needed,
         numpy_generator(0, "bootstrap of reliance"),
     )
     value = rely.reliance(evidence.planted, evidence.control, evidence.plant_on).mean()
@@ -205,7 +205,9 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     """
     obstacles = [_obstacle(item, limits) for item in evidence]
     tested = [index for index, obstacle in enumerate(obstacles) if obstacle is None]
-    trials = {index: _try_reliance(evidence[index], limits) for index in tested}
+    # The smallest p-value, 1 / (draws + 1), must survive the correction.
+    draws = max(limits.draws, int(4 * len(tested) / (1 - limits.confidence)))
+    trials = {index: _try_reliance(evidence[index], limits, draws) for index in tested}
     relies = dict(zip(tested, holm([trials[i].p_relies for i in tested]), strict=True))
     does_not = dict(zip(tested, holm([trials[i].p_does_not for i in tested]), strict=True))
     alpha = (1 - limits.confidence) / 2

@@ -123,7 +123,7 @@ def load_folder(request: DataRequest) -> AuditData:
             pixels = torch.from_numpy(np.rint(crops * 255).astype(np.uint8))
             return ImageSet(pixels.permute(0, 3, 1, 2).contiguous(), names)
         folder = Path(request.oe)
-        if not folder.is_dir():
+        if not request.oe.strip() or not folder.is_dir():
             raise InputError(
                 f"outlier exposure '{request.oe}' is no folder; give --oe an existing folder, "
                 "'photos' or 'none'"
@@ -131,8 +131,9 @@ def load_folder(request: DataRequest) -> AuditData:
         paths = find_images(folder)
         if not paths:
             raise InputError(f"outlier exposure folder '{folder}' has no images")
-        notes.append(f"Outlier exposure: {len(paths)} images of folder '{folder.name}'.")
-        return image_set(*load(paths, "outlier exposure"), folder)
+        found = image_set(*load(paths, "outlier exposure"), folder)
+        notes.append(f"Outlier exposure: {len(found)} images of folder '{folder.name}'.")
+        return found
 
     train = image_set(*parts["train_nominal"], root)
     order = numpy_generator(0, "validation").permutation(len(train))

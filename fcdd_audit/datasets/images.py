@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
@@ -29,7 +31,7 @@ def find_images(folder: Path) -> list[Path]:
 def _eight_bit(values: np.ndarray) -> Image.Image:
     """Grey or RGB values of 16 bits, or floats in [0, 1], as an 8-bit picture."""
     if values.dtype.kind == "f":
-        if values.min() < 0 or values.max() > 1:
+        if not (values.min() >= 0 and values.max() <= 1):
             raise ValueError("its values are floats outside [0, 1]")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
     if values.min() < 0 or values.max() > 65535:
@@ -39,7 +41,7 @@ def _eight_bit(values: np.ndarray) -> Image.Image:
 
 def _open(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path)
+        picture = Image.open(io.BytesIO(path.read_bytes()))
     except UnidentifiedImageError:
         if path.suffix.lower() not in (".tif", ".tiff"):
             raise
@@ -66,10 +68,24 @@ def decode(path: Path) -> Image.Image:
 
 
 def decode_mask(path: Path, size: int) -> Tensor:
-    """A mask file as bool (1, size, size): a pixel counts where any of the marked area falls into it."""
-    marked = Image.fromarray(np.asarray(decode(path).convert("L")) > 0).convert("L")
-    small = marked.resize((size, size), Image.Resampling.BOX)
-    return torch.from_numpy(np.asarray(small) > 0)[None]
+    """A mask file as bool (1, size, size): a pixel counts where any of the marked area falls into it.
+
+    Marked is what isn't black and isn't transparent; in JPEG files, whose edges ring, what is brighter than
+    half. InputError for a file that can't be decoded.
+    """
+    try:
+        picture = ImageOps.exif_transpose(_open(path))
+        alpha = picture.getchannel("A") if "A" in picture.getbands() else None
+        values = np.asarray(picture if picture.mode in DEEP_MODES else picture.convert("L"))
+    except Exception as error:  # whatever a decoder raises on a damaged file
+        raise InputError(
+            f"mask {path.parent.name}/{path.name} can't be decoded ({type(error).__name__}); "
+            "repair or remove it"
+        ) from None
+    marked = values > (127 if path.suffix.lower() in (".jpg", ".jpeg") else 0)
+    if alpha is not None:
+        marked &= np.asarray(alpha) > 0
+    return F.adaptive_max_pool2d(torch.from_numpy(marked)[None].float(), size).bool()
 
 
 def load_images(
@@ -84,8 +100,9 @@ def load_images(
     def read(path: Path) -> Image.Image | str:
         try:
             return decode(path).resize((size, size), Image.Resampling.BILINEAR)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return f"{path.parent.name}/{path.name}: {str(error).replace(str(path), 'the file')}"
+        except Exception as error:  # whatever a decoder raises on a damaged file
+            reason = " ".join(str(error).split()).replace(str(path), "the file")
+            return f"{path.parent.name}/{path.name}: {reason or type(error).__name__}"
 
     with ThreadPoolExecutor() as pool:
         results = list(

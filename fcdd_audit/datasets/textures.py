@@ -16,7 +16,7 @@ SIZES = (16, 64)
 TRAIN_COUNT = 512
 # Columns of the 512 px photos. Train, validation and test share no pixel.
 TRAIN, VALIDATION, TEST = slice(0, 224), slice(224, 352), slice(352, 512)
-TARGET_MEAN, TARGET_STD = 0.5, 0.2
+TARGET_MEAN, TARGET_STD, ROUNDS = 0.5, 0.2, 50
 
 
 def equalise(crops: np.ndarray) -> Tensor:
@@ -24,10 +24,12 @@ def equalise(crops: np.ndarray) -> Tensor:
 
     crops: float (N, H, W, 1) in [0, 1]. Returns uint8 (N, 1, H, W).
     """
-    mean = crops.mean(axis=(1, 2, 3), keepdims=True)
-    std = crops.std(axis=(1, 2, 3), keepdims=True)
-    equal = (crops - mean) / std * TARGET_STD + TARGET_MEAN
-    pixels = np.rint(equal.clip(0, 1) * 255).astype(np.uint8)
+    equal = crops
+    for _ in range(ROUNDS):  # clipping takes contrast away, so that once isn't enough
+        mean = equal.mean(axis=(1, 2, 3), keepdims=True)
+        std = equal.std(axis=(1, 2, 3), keepdims=True)
+        equal = ((equal - mean) / std * TARGET_STD + TARGET_MEAN).clip(0, 1)
+    pixels = np.rint(equal * 255).astype(np.uint8)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 

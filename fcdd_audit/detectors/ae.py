@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
@@ -31,6 +32,8 @@ class Autoencoder(Detector):
         """Squared residual, averaged over channels."""
         wanted = self.normalise(x)
         rebuilt = self.decoder(self.expand(self.embed(self.features(wanted)))).float()
+        if rebuilt.shape != wanted.shape:  # sides that pooling doesn't divide
+            rebuilt = F.interpolate(rebuilt, wanted.shape[-2:])
         return (rebuilt - wanted).square().mean(dim=1, keepdim=True)
 
     def score(self, x: Tensor) -> Tensor:

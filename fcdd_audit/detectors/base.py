@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from fcdd_audit.detectors.networks import last_convolution
 from fcdd_audit.detectors.receptive import ReceptiveField, receptive_field
-from fcdd_audit.registry import Registry
+from fcdd_audit.errors import InputError
+from fcdd_audit.registry import Registry, check_options
 from fcdd_audit.seeding import derive_seed
 
 Side = Literal["nominal", "anomalous"]
+MIN_SIDE = 8  # three poolings leave one cell
 SIDES: tuple[Side, ...] = ("nominal", "anomalous")
 
 
@@ -39,6 +41,11 @@ class Detector(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], mean: Tensor, std: Tensor) -> None:
         super().__init__()
+        if min(shape[1:]) < MIN_SIDE:
+            raise InputError(
+                f"images of {shape[2]}x{shape[1]} px are too small for a detector; at least {MIN_SIDE} px "
+                "are needed (--image-size)"
+            )
         self.shape = shape
         self.mean: Tensor
         self.std: Tensor
@@ -89,9 +96,10 @@ def build(
     InputError for an unknown name or option.
     """
     kind = DETECTORS[name]
+    check_options(name, kind, options or {})
     pixels = nominal.double() / 255
     mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
     channels, height, width = nominal.shape[1:]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, f"initial weights of {name}"))
+        torch.default_generator.manual_seed(derive_seed(seed, f"initial weights of {name}"))
         return kind((channels, height, width), mean, std, **(options or {}))

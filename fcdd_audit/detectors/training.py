@@ -75,7 +75,8 @@ def shifted(images: Tensor, moves: Tensor, reach: int) -> Tensor:
     if reach == 0:
         return images
     count, _, height, width = images.shape
-    padded = F.pad(images.float(), [reach] * 4, mode="reflect").to(images.dtype)
+    floating = images if images.is_floating_point() else images.float()
+    padded = F.pad(floating, [reach] * 4, mode="reflect").to(images.dtype)
     rows = moves[:, :1] + torch.arange(height, device=images.device)
     columns = moves[:, 1:] + torch.arange(width, device=images.device)
     index = torch.arange(count, device=images.device)[:, None, None]
@@ -124,7 +125,7 @@ def fit(
     steps, size = training_steps(len(nominal), recipe)
     reach = int(recipe.shift * min(nominal.shape[-2:]))
     optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    milestones = [recipe.epochs * 2 // 3, recipe.epochs * 5 // 6]
+    milestones = [m for m in (recipe.epochs * 2 // 3, recipe.epochs * 5 // 6) if m > 0]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
     losses: list[float] = []
 
@@ -156,10 +157,11 @@ def fit(
                 total += loss.detach()
                 on_step()
             losses.append(float(total) / steps)
-            if not torch.isfinite(total):
+            weights = torch.stack([weight.detach().abs().sum() for weight in detector.parameters()])
+            if not (torch.isfinite(total) and torch.isfinite(weights).all()):
                 raise RunError(
-                    f"the loss of {type(detector).__name__} is not finite in epoch {epoch + 1} of "
-                    f"{recipe.epochs} (seed {seed}); lower the learning rate (--lr)"
+                    f"the loss or the weights of {type(detector).__name__} are not finite in epoch "
+                    f"{epoch + 1} of {recipe.epochs} (seed {seed}); lower the learning rate (--lr)"
                 )
             detector.end_epoch(epoch)
             schedule.step()

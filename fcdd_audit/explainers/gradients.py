@@ -22,8 +22,8 @@ class GradCam:
     reference = False
 
     def unavailable(self, detector: Scorer) -> str | None:
-        if getattr(detector, "cam_layer", None) is None:
-            return "the detector names no convolution to look at (cam_layer)"
+        if getattr(detector, "cam_layer", None) is None or getattr(detector, "cam_field", None) is None:
+            return "the detector names no convolution and its field to look at (cam_layer, cam_field)"
         return None
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,8 +15,10 @@ def weighted_auroc(
     """AUROC in [0, 1] under many weightings of the images at once; ties count half.
 
     nominal: (n,) and anomalous: (m,) scores; the weights: (draws, n) and (draws, m), non-negative.
-    Returns (draws,). One sort serves all draws.
+    Returns (draws,). One sort serves all draws. ValueError for a NaN score.
     """
+    if np.isnan(nominal).any() or np.isnan(anomalous).any():
+        raise ValueError("scores must not be NaN")
     order = np.argsort(nominal)
     cumulated = np.zeros((len(nominal_weights), len(nominal) + 1))
     np.cumsum(nominal_weights[:, order], axis=1, out=cumulated[:, 1:])

@@ -23,6 +23,8 @@ def planted_count(images: int, prevalence: float) -> int:
 
     InputError where a positive prevalence rounds to none.
     """
+    if not 0 <= prevalence <= 1:
+        raise InputError(f"prevalence is {prevalence:g}; it is a share and must be in [0, 1]")
     count = round(prevalence * images)
     if prevalence > 0 and count == 0:
         raise InputError(

@@ -31,6 +31,17 @@ def _glyphs(text: str) -> tuple[Image.Image, Image.Image]:
         canvas = Image.new("L", size)
         ImageDraw.Draw(canvas).text((-left, -top), text, font=font, fill=255, stroke_width=stroke)
         drawn.append(canvas)
+    unknown = font.getmask("\U0010ffff")
+    missing = [
+        letter
+        for letter in text
+        if letter != " "
+        and (font.getmask(letter).getbbox() is None or bytes(font.getmask(letter)) == bytes(unknown))
+    ]
+    if missing:
+        raise InputError(
+            f"watermark text {text!r} has characters that the font lacks: {''.join(missing)!r}; use others"
+        )
     box = drawn[1].getbbox() and drawn[0].getbbox()
     if box is None:
         raise InputError(f"watermark text {text!r} has no visible glyph; give other text")
@@ -99,7 +110,7 @@ class Watermark:
         count, _, height, width = x.shape
         opacity, brightness = (part.to(x) for part in self._stamp(height, width))
         h, w = opacity.shape
-        edge, reach = round(self.margin * width), int(self.jitter * width)
+        edge, reach = round(self.margin * width), round(self.jitter * width)
         vertical, horizontal = self.corner.split("-")
         top = edge if vertical == "upper" else height - h - edge
         left = edge if horizontal == "left" else width - w - edge

@@ -1,0 +1,392 @@
+import csv
+import shutil
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fcdd_audit.datasets import DATASETS, DataRequest
+from fcdd_audit.datasets.folder import list_folder
+from fcdd_audit.errors import InputError
+
+SIZE = 12
+
+
+def picture(path, value=None, size=(20, 12), mode="L"):
+    """A noisy picture, or one of one value, at `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], 3)
+    seed = zlib.crc32("/".join(path.parts[-3:]).encode())
+    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    Image.fromarray(noise if value is None else np.full(shape, value, np.uint8)).save(path)
+
+
+def mask(path, row, size=(20, 12)):
+    """A mask of one row of pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    pixels[row] = 255
+    Image.fromarray(pixels).save(path)
+
+
+def own_layout(root, mode="L", train=10):
+    for part, count in (("train/nominal", train), ("test/nominal", 3), ("test/anomalous", 4)):
+        for i in range(count):
+            picture(root / part / f"{i:02d}.png", mode=mode)
+    return root
+
+
+def mvtec_layout(root):
+    for part, count in (("train/good", 10), ("test/good", 3), ("test/cut", 2), ("test/hole", 2)):
+        for i in range(count):
+            picture(root / part / f"{i:03d}.png")
+    return root
+
+
+def load(root, **request):
+    return DATASETS["folder"](DataRequest(**{"data_root": root, "image_size": SIZE, "oe": "none", **request}))
+
+
+def said(data):
+    return " ".join(data.notes)
+
+
+# Layouts
+
+
+def test_the_own_layout_is_read_part_by_part(tmp_path):
+    root = own_layout(tmp_path / "tiles")
+    picture(root / "train/anomalous/x.png")
+    data = load(root, oe=None)
+    assert (data.name, data.nominal_class, data.shape) == ("folder", "tiles", (1, SIZE, SIZE))
+    assert {part: len(images) for part, images in data.parts().items()} == {
+        "train_nominal": 8,
+        "train_anomalous": 1,
+        "validation": 2,
+        "test_nominal": 3,
+        "test_anomalous": 4,
+    }
+    assert data.train_anomalous.names == ("train/anomalous/x.png",)
+    assert data.test_anomalous.names == tuple(f"test/anomalous/{i:02d}.png" for i in range(4))
+    assert data.test_anomalous.masks is None
+
+
+def test_validation_is_a_fifth_of_the_training_images_and_none_of_them_is_trained_on(tmp_path):
+    data = load(own_layout(tmp_path, train=50))
+    assert (len(data.train_nominal), len(data.validation)) == (40, 10)
+    names = data.train_nominal.names + data.validation.names
+    assert sorted(names) == [f"train/nominal/{i:02d}.png" for i in range(50)]
+    assert data.validation.names != names[:10]
+    assert load(tmp_path).fingerprint() == data.fingerprint()
+
+
+def test_a_name_goes_with_its_pixels(tmp_path):
+    root = own_layout(tmp_path)
+    for i in range(10):
+        picture(root / f"train/nominal/{i:02d}.png", value=i * 20)
+    data = load(root)
+    for images in (data.train_nominal, data.validation):
+        for name, pixels in zip(images.names, images.images, strict=True):
+            assert (pixels == int(name[-6:-4]) * 20).all()
+
+
+def test_images_of_any_size_and_format_become_squares(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "test/nominal/wide.jpg", value=77, size=(90, 7))
+    picture(root / "test/nominal/deeper/small.bmp", value=99, size=(3, 5))
+    data = load(root)
+    values = {
+        name: int(pixels[0, 6, 6])
+        for name, pixels in zip(data.test_nominal.names, data.test_nominal.images, strict=True)
+    }
+    assert values["test/nominal/wide.jpg"] == 77
+    assert values["test/nominal/deeper/small.bmp"] == 99
+
+
+def test_the_default_size_is_64_px(tmp_path):
+    assert load(own_layout(tmp_path), image_size=None).shape == (1, 64, 64)
+
+
+def test_mvtec_defects_are_all_anomalous_and_keep_their_name(tmp_path):
+    data = load(mvtec_layout(tmp_path))
+    assert data.test_nominal.names == tuple(f"test/good/{i:03d}.png" for i in range(3))
+    expected = ("test/cut/000.png", "test/cut/001.png", "test/hole/000.png", "test/hole/001.png")
+    assert data.test_anomalous.names == expected
+
+
+# Masks
+
+
+def rows(data):
+    """The marked rows of each anomalous test image, by its name."""
+    masks = data.test_anomalous.masks
+    assert masks.dtype == torch.bool
+    assert masks.shape == (len(data.test_anomalous), 1, *data.shape[1:])
+    return {
+        name: m[0].any(dim=1).nonzero().flatten().tolist()
+        for name, m in zip(data.test_anomalous.names, masks, strict=True)
+    }
+
+
+def test_masks_of_the_own_layout_belong_to_the_image_of_the_same_name(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "test/anomalous/deep/00.png")
+    mask(root / "masks/00.png", row=0)
+    mask(root / "masks/02.bmp", row=6)
+    mask(root / "masks/deep/00.png", row=11)
+    data = load(root)
+    assert rows(data) == {
+        "test/anomalous/00.png": [0],
+        "test/anomalous/01.png": [],
+        "test/anomalous/02.png": [6],
+        "test/anomalous/03.png": [],
+        "test/anomalous/deep/00.png": [11],
+    }
+    assert "3 of 5 anomalous test images have masks" in said(data)
+
+
+def test_mvtec_masks_belong_to_the_image_of_their_defect(tmp_path):
+    root = mvtec_layout(tmp_path)
+    mask(root / "ground_truth/cut/000_mask.png", row=0)
+    mask(root / "ground_truth/hole/000_mask.png", row=6)
+    mask(root / "ground_truth/hole/777_mask.png", row=3)  # of no image
+    expected = {"cut/000": [0], "cut/001": [], "hole/000": [6], "hole/001": []}
+    assert rows(load(root)) == {f"test/{name}.png": marked for name, marked in expected.items()}
+
+
+def test_an_image_whose_own_name_ends_in_mask_keeps_its_mask(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "test/anomalous/face_mask.png")
+    mask(root / "masks/face_mask.png", row=0)
+    assert rows(load(root))["test/anomalous/face_mask.png"] == [0]
+
+
+def test_masks_that_match_no_image_are_mentioned(tmp_path):
+    root = own_layout(tmp_path)
+    mask(root / "masks/misnamed.png", row=0)
+    assert "mask" in said(load(root))
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_corrupt_mask_is_named(tmp_path, content):
+    root = own_layout(tmp_path)
+    mask(root / "masks/01.png", row=0)
+    (root / "masks/01.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"masks/01\.png"):
+        load(root)
+
+
+# Grey and colour
+
+
+@pytest.mark.parametrize("oe", ["none", "photos"])
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
+def test_a_grey_folder_stays_grey_and_a_colour_folder_in_colour(tmp_path, mode, channels, oe):
+    data = load(own_layout(tmp_path, mode), oe=oe)
+    assert {images.images.shape[1:] for images in data.parts().values()} == {(channels, SIZE, SIZE)}
+
+
+def test_the_nominal_training_images_decide_for_all(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "test/nominal/colour.png", mode="RGB")
+    assert load(root).shape[0] == 1
+    picture(root / "train/nominal/colour.png", mode="RGB")
+    data = load(root)
+    assert data.shape[0] == 3
+    assert (data.test_anomalous.images[:, 0] == data.test_anomalous.images[:, 1]).all(), "grey, in colour"
+
+
+# Outlier exposure
+
+
+def test_without_training_anomalies_photos_are_the_outlier_exposure(tmp_path):
+    root = own_layout(tmp_path)
+    data = load(root, oe=None)
+    assert len(data.train_anomalous) == 512
+    assert data.train_anomalous.images.float().std() > 10
+    assert "photos" in said(data)
+    assert load(root, oe="photos").fingerprint() == data.fingerprint()
+
+
+def test_own_training_anomalies_yield_to_what_is_asked_for(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "train/anomalous/x.png")
+    picture(tmp_path.parent / "others/y.png")
+    assert "train/anomalous" in said(load(root, oe=None))
+    assert len(load(root, oe="none").train_anomalous) == 0
+    assert len(load(root, oe="photos").train_anomalous) == 512
+    assert load(root, oe=str(tmp_path.parent / "others")).train_anomalous.names == ("y.png",)
+
+
+def test_a_folder_of_outliers_is_squeezed_like_the_rest(tmp_path):
+    for i in range(3):
+        picture(tmp_path / f"outliers/a/{i}.png", value=50 + i, size=(31, 9), mode="RGB")
+    data = load(own_layout(tmp_path / "set"), oe=str(tmp_path / "outliers"))
+    assert data.train_anomalous.names == ("a/0.png", "a/1.png", "a/2.png")
+    assert data.train_anomalous.images[:, 0, 6, 6].tolist() == [50, 51, 52]
+    assert "3 images of folder 'outliers'" in said(data)
+
+
+def test_skipped_outliers_are_not_counted_as_used(tmp_path):
+    picture(tmp_path / "outliers/0.png")
+    (tmp_path / "outliers/1.png").write_bytes(b"x")
+    data = load(own_layout(tmp_path / "set"), oe=str(tmp_path / "outliers"), skip_corrupt=True)
+    assert len(data.train_anomalous) == 1
+    assert "2 images of folder" not in said(data)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.touch()])
+def test_outlier_exposure_that_holds_no_images_is_refused(tmp_path, make):
+    make(tmp_path / "outliers")
+    with pytest.raises(InputError, match=r"outlier exposure.*outliers"):
+        load(own_layout(tmp_path / "set"), oe=str(tmp_path / "outliers"))
+
+
+def test_empty_text_is_no_outlier_exposure_folder(tmp_path, monkeypatch):
+    picture(tmp_path / "here/x.png")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="outlier exposure"):
+        load(own_layout(tmp_path / "set"), oe="")
+
+
+# Bad folders
+
+
+def test_a_folder_must_be_given():
+    with pytest.raises(InputError, match="--data-root"):
+        DATASETS["folder"](DataRequest())
+
+
+def test_a_missing_folder_or_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("missing", "file"):
+        with pytest.raises(InputError, match=f"{name}' is no folder"):
+            load(tmp_path / name)
+
+
+def test_an_empty_folder_is_told_the_layout(tmp_path):
+    with pytest.raises(InputError, match=r"train/nominal nor train/good; expected .*ground_truth"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["train/nominal", "test/nominal", "test/anomalous", "test"])
+@pytest.mark.parametrize("emptied", [True, False], ids=["empty", "missing"])
+def test_a_part_without_images_is_named(tmp_path, part, emptied):
+    root = own_layout(tmp_path)
+    shutil.rmtree(root / part)
+    if emptied:
+        (root / part).mkdir()
+        (root / part / "readme.txt").touch()
+    with pytest.raises(InputError) as error:
+        load(root)
+    assert part in str(error.value).split(";")[0]
+
+
+def test_the_parts_of_mvtec_are_named_in_its_own_words(tmp_path):
+    root = mvtec_layout(tmp_path)
+    shutil.rmtree(root / "test/good")
+    with pytest.raises(InputError) as error:
+        load(root)
+    assert "test/good" in str(error.value).split(";")[0]
+
+
+def test_too_few_images_are_counted(tmp_path):
+    with pytest.raises(InputError, match="train nominal; an audit needs at least 8"):
+        load(own_layout(tmp_path, train=9))  # two of them are for validation
+    assert len(load(own_layout(tmp_path, train=10)).train_nominal) == 8
+
+
+@pytest.mark.parametrize("part", ["train/nominal", "test/nominal", "test/anomalous", "train/anomalous"])
+def test_a_corrupt_image_is_named_or_skipped_and_noted(tmp_path, part):
+    root = own_layout(tmp_path, train=12)
+    picture(root / "train/anomalous/00.png")
+    picture(root / "train/anomalous/01.png")
+    (root / part / "01.png").write_bytes(b"no picture")
+    folder = part.split("/")[1]
+    with pytest.raises(InputError, match=rf"{folder}/01\.png.*--skip-corrupt"):
+        load(root, oe=None)
+    data = load(root, oe=None, skip_corrupt=True)
+    names = [name for images in data.parts().values() for name in images.names]
+    assert len(names) == 12 + 3 + 4 + 2 - 1
+    assert f"{part}/01.png" not in names
+    assert f"1 corrupt {part} images skipped: {folder}/01.png" in said(data)
+
+
+def test_masks_still_fit_when_images_before_them_are_skipped(tmp_path):
+    root = own_layout(tmp_path)
+    mask(root / "masks/00.png", row=0)
+    mask(root / "masks/02.png", row=6)
+    (root / "test/anomalous/00.png").write_bytes(b"no picture")
+    assert rows(load(root, skip_corrupt=True)) == {
+        "test/anomalous/01.png": [],
+        "test/anomalous/02.png": [6],
+        "test/anomalous/03.png": [],
+    }
+
+
+def test_skipping_can_leave_too_few(tmp_path):
+    root = own_layout(tmp_path)
+    for path in (root / "train/nominal").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(InputError, match="0 images in train nominal"):
+        load(root, skip_corrupt=True)
+
+
+# Real images
+
+
+def linked(paths, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        (folder / path.name).symlink_to(path.resolve())
+
+
+def test_magnetic_tiles_load_with_their_defects_masks(tmp_path, real_images):
+    source = real_images / "magnetic_tile"
+    if not source.is_dir():
+        pytest.skip("no magnetic_tile among the real images: a grey folder with masks isn't tested")
+    free = sorted((source / "images/free").iterdir())
+    linked(free[:20], tmp_path / "train/nominal")
+    linked(free[20:25], tmp_path / "test/nominal")
+    with (source / "index.csv").open() as file:
+        shares = {row["file"]: float(row["mask_frac"]) for row in csv.DictReader(file) if row["mask"]}
+    expected = {}
+    for kind in ("blowhole", "crack", "uneven"):
+        defects = sorted((source / "images" / kind).iterdir())[:4]
+        linked(defects, tmp_path / "test/anomalous" / kind)
+        linked([source / "masks" / kind / f"{path.stem}.png" for path in defects], tmp_path / "masks" / kind)
+        expected |= {f"test/anomalous/{kind}/{p.name}": shares[f"images/{kind}/{p.name}"] for p in defects}
+    data = load(tmp_path, image_size=64)
+    assert data.shape == (1, 64, 64)
+    assert data.test_anomalous.names == tuple(expected)
+    assert "12 of 12 anomalous test images have masks" in said(data)
+    found = data.test_anomalous.masks.float().mean(dim=(1, 2, 3)).tolist()
+    for name, share, true in zip(expected, found, expected.values(), strict=True):
+        # Cells count whole that the defect only touches: small ones grow, none shrinks.
+        assert 0.9 * true <= share <= 1.5 * true + 0.02, name
+        assert (share > 0) == (true > 0), name
+
+
+def test_the_mvtec_sample_has_11_defects_with_masks_and_too_few_images_to_train_on(tmp_path, real_images):
+    source = real_images / "mvtec_leather_sample"
+    if not source.is_dir():
+        pytest.skip("no mvtec_leather_sample among the real images: MVTec's own files aren't tested")
+    listing = list_folder(source)
+    assert [
+        len(files) for files in (listing.train_nominal, listing.test_nominal, listing.test_anomalous)
+    ] == [4, 4, 20]
+    assert len(listing.masks) == 11
+    for path, its_mask in listing.masks.items():
+        assert its_mask.parent.name == path.parent.name
+        assert its_mask.stem == f"{path.stem}_mask"
+    with pytest.raises(InputError, match="train nominal; an audit needs at least 8"):
+        load(source)
+
+    shutil.copytree(source, tmp_path / "leather", symlinks=True)
+    for path in listing.train_nominal + listing.test_nominal:
+        shutil.copy(path, tmp_path / "leather/train/good" / f"more-{path.parent.parent.name}-{path.name}")
+    data = load(tmp_path / "leather", image_size=64)
+    assert data.shape == (3, 64, 64)
+    assert sum(mask.any().item() for mask in data.test_anomalous.masks) == 11

@@ -1,0 +1,350 @@
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fcdd_audit.datasets.images import NAMED, decode, decode_mask, find_images, load_images, to_tensor
+from fcdd_audit.errors import InputError
+
+GREY = np.array([[0, 40, 80], [120, 160, 255]], np.uint8)
+RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
+DEEP = np.array([[0, 257, 65535], [128, 129, 32896]], np.uint16)  # 0, 1, 255, 128/257, 129/257, 128
+DEEP_AS_8_BIT = [[0, 1, 255], [0, 1, 128]]
+ORIENTED = {  # how a picture looks upright that was stored with this EXIF orientation
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+def saved(folder, name, pixels, **options):
+    """`pixels`, an array or a picture, as the file `name`."""
+    path = folder / name
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    picture.save(path, **options)
+    return path
+
+
+def tiff(folder, pixels, **options):
+    tifffile.imwrite(folder / "deep.tif", pixels, **options)
+    return folder / "deep.tif"
+
+
+def decoded(path):
+    picture = decode(path)
+    return picture.mode, np.asarray(picture).tolist()
+
+
+def oriented(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def palette_picture():
+    picture = Image.new("P", (3, 1))
+    picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 200])
+    picture.putdata([0, 1, 2])
+    return picture
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.tiff", "a.PNG"])
+def test_grey_pictures_keep_their_values(tmp_path, name):
+    assert decoded(saved(tmp_path, name, GREY)) == ("L", GREY.tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.bmp", {}),
+        ("a.tif", {}),
+        ("a.tif", {"compression": "tiff_lzw"}),
+        ("a.webp", {"lossless": True}),
+    ],
+)
+def test_colour_pictures_keep_their_values(tmp_path, name, options):
+    assert decoded(saved(tmp_path, name, RGB, **options)) == ("RGB", RGB.tolist())
+
+
+@pytest.mark.parametrize(("pixel", "mode"), [(100, "L"), ((200, 30, 90), "RGB")])
+def test_a_flat_jpeg_keeps_its_value(tmp_path, pixel, mode):
+    got, values = decoded(saved(tmp_path, "a.jpg", Image.new(mode, (16, 16), pixel), quality=100))
+    assert got == mode
+    np.testing.assert_allclose(values, np.broadcast_to(pixel, np.shape(values)), atol=2)
+
+
+def test_one_bit_pictures_become_black_and_white(tmp_path):
+    assert decoded(saved(tmp_path, "a.png", np.array([[True, False]]))) == ("L", [[255, 0]])
+
+
+def test_palettes_become_colours(tmp_path):
+    expected = [[[255, 0, 0], [0, 255, 0], [0, 0, 200]]]
+    assert decoded(saved(tmp_path, "a.png", palette_picture())) == ("RGB", expected)
+
+
+def test_transparent_palette_entries_are_laid_on_white(tmp_path):
+    path = saved(tmp_path, "a.png", palette_picture(), transparency=bytes([255, 51, 0]))
+    assert decoded(path) == ("RGB", [[[255, 0, 0], [204, 255, 204], [255, 255, 255]]])
+
+
+def test_grey_with_alpha_is_laid_on_white_and_stays_grey(tmp_path):
+    pixels = Image.new("LA", (3, 1))
+    pixels.putdata([(100, 255), (100, 51), (100, 0)])
+    assert decoded(saved(tmp_path, "a.png", pixels)) == ("L", [[100, 224, 255]])  # 0.2 * 100 + 0.8 * 255
+
+
+def test_a_grey_key_colour_is_transparent_too(tmp_path):
+    assert decoded(saved(tmp_path, "a.png", GREY, transparency=40))[1] == [[0, 255, 80], [120, 160, 255]]
+
+
+def test_rgba_is_laid_on_white(tmp_path):
+    pixels = np.array([[[255, 0, 0, 255], [255, 0, 0, 51], [9, 9, 9, 0]]], np.uint8)
+    expected = [[[255, 0, 0], [255, 204, 204], [255, 255, 255]]]
+    assert decoded(saved(tmp_path, "a.png", pixels)) == ("RGB", expected)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jpg"])
+@pytest.mark.parametrize(
+    ("ink", "colour"),
+    [((255, 0, 0, 0), (0, 255, 255)), ((0, 0, 0, 255), (0, 0, 0)), ((0, 0, 0, 0), (255,) * 3)],
+)
+def test_inks_become_colours(tmp_path, name, ink, colour):
+    path = saved(tmp_path, name, Image.new("CMYK", (16, 16), ink))
+    mode, values = decoded(path)
+    assert mode == "RGB"
+    np.testing.assert_allclose(values[8][8], colour, atol=2)
+
+
+def test_16_bit_grey_is_scaled_to_8_bits(tmp_path):
+    assert decoded(saved(tmp_path, "a.png", DEEP)) == ("L", DEEP_AS_8_BIT)
+    assert decoded(tiff(tmp_path, DEEP)) == ("L", DEEP_AS_8_BIT)
+    assert decoded(tiff(tmp_path, DEEP.astype(">u2"), byteorder=">")) == ("L", DEEP_AS_8_BIT)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_colour_is_scaled_to_8_bits(tmp_path, compression):
+    pixels = np.stack([DEEP, DEEP[::-1], DEEP], axis=2)
+    expected = np.stack([DEEP_AS_8_BIT, DEEP_AS_8_BIT[::-1], DEEP_AS_8_BIT], axis=2)
+    mode, values = decoded(tiff(tmp_path, pixels, photometric="rgb", compression=compression))
+    assert mode == "RGB"
+    np.testing.assert_allclose(values, expected, atol=1)  # Pillow cuts 129/257 off, we round it
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_floats_between_0_and_1_are_scaled_to_8_bits(tmp_path, kind):
+    pixels = np.array([[0, 0.2, 1]], kind)
+    assert decoded(tiff(tmp_path, pixels)) == ("L", [[0, 51, 255]])
+    colour = np.stack([pixels, pixels[:, ::-1], pixels], axis=2)
+    expected = [[[0, 255, 0], [51, 51, 51], [255, 0, 255]]]
+    assert decoded(tiff(tmp_path, colour, photometric="rgb")) == ("RGB", expected)
+
+
+@pytest.mark.parametrize("bad", [-0.5, 1.5, np.nan, np.inf])
+def test_floats_that_are_no_share_of_white_are_refused(tmp_path, bad):
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        decode(tiff(tmp_path, np.array([[0, bad, 1]], np.float32)))
+
+
+@pytest.mark.parametrize("pixels", [np.array([[-1, 5]], np.int16), np.array([[70_000, 5]], np.int32)])
+def test_integers_beyond_16_bits_are_refused(tmp_path, pixels):
+    with pytest.raises(ValueError, match="16 bits"):
+        decode(tiff(tmp_path, pixels))
+
+
+def test_the_first_frame_of_several_counts(tmp_path):
+    frames = np.stack([np.full((4, 4), 257 * k, np.uint16) for k in (7, 9)])
+    assert decoded(tiff(tmp_path, frames, photometric="minisblack")) == ("L", [[7] * 4] * 4)
+    path = saved(
+        tmp_path, "a.webp", RGB, lossless=True, save_all=True, append_images=[Image.new("RGB", (3, 2))]
+    )
+    assert decoded(path) == ("RGB", RGB.tolist())
+
+
+@pytest.mark.parametrize("orientation", ORIENTED)
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+def test_rotated_pictures_are_put_upright(tmp_path, orientation, pixels):
+    path = saved(tmp_path, "a.png", pixels, exif=oriented(orientation))
+    assert decoded(path)[1] == ORIENTED[orientation](pixels).tolist()
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+def test_rotated_scans_are_put_upright(tmp_path, pixels):
+    path = saved(tmp_path, "a.tif", pixels, exif=oriented(6))
+    assert decoded(path)[1] == np.rot90(pixels, -1).tolist()
+
+
+def test_rotated_photos_are_put_upright(tmp_path):
+    left_is_black = np.repeat(np.array([[0] * 16 + [255] * 16], np.uint8), 16, axis=0)
+    path = saved(tmp_path, "a.jpg", left_is_black, exif=oriented(6))  # rotate clockwise: black on top
+    picture = decode(path)
+    assert picture.size == (16, 32)
+    assert picture.getpixel((8, 4)) < 5 < 250 < picture.getpixel((8, 28))
+
+
+# Finding and loading
+
+
+def test_images_are_found_below_the_folder_by_suffix_in_path_order(tmp_path):
+    for name in ("b/2.PNG", "b/1.jpeg", "a/x.tif", "z.webp", "notes.txt", "a/x.gif", "c.png/inside.bmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert found == ["a/x.tif", "b/1.jpeg", "b/2.PNG", "c.png/inside.bmp", "z.webp"]
+
+
+def test_pictures_are_squeezed_to_the_size_in_the_order_of_their_paths(tmp_path):
+    paths = [
+        saved(tmp_path, f"{value}.png", np.full((9 + value, 30), value, np.uint8)) for value in (7, 3, 5)
+    ]
+    pictures, kept, corrupt = load_images(paths, 12, "test")
+    assert [picture.size for picture in pictures] == [(12, 12)] * 3
+    assert [picture.getextrema() for picture in pictures] == [(7, 7), (3, 3), (5, 5)]
+    assert (kept, corrupt) == ([0, 1, 2], [])
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif", "webp"])
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"no picture", lambda b: b[: len(b) // 2]])
+def test_a_damaged_file_is_named_in_one_line(tmp_path, suffix, damage):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    good = saved(tmp_path, "good.png", noise)
+    bad = saved(tmp_path, f"bad.{suffix}", noise)
+    bad.write_bytes(damage(bad.read_bytes()))
+    with pytest.raises(InputError) as error:
+        load_images([good, bad], 8, "test")
+    message = str(error.value)
+    assert message.startswith(f"1 of 2 images can't be decoded: {tmp_path.name}/bad.{suffix}: ")
+    assert message.endswith("--skip-corrupt")
+    assert "\n" not in message
+    assert str(tmp_path) not in message
+
+
+def test_a_tiff_of_more_channels_than_a_picture_has_is_named(tmp_path):
+    pixels = np.zeros((6, 4, 5), np.uint16)
+    path = tiff(tmp_path, pixels, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(InputError, match=r"deep\.tif"):
+        load_images([path], 8, "test")
+
+
+@pytest.mark.parametrize(
+    ("tag", "byte", "value"), [("ImageWidth", 0, 1), ("ImageWidth", 4, 0), ("BitsPerSample", 4, 0)]
+)
+def test_a_tiff_with_a_wrong_byte_in_its_header_is_named(tmp_path, tag, byte, value):
+    path = tiff(tmp_path, np.zeros((6, 4, 3), np.uint16), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        entry = file.pages[0].tags[tag].offset  # code, type and count of 2, 2 and 4 bytes, value
+    data = bytearray(path.read_bytes())
+    data[entry + byte] = value
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"deep\.tif"):
+        load_images([path], 8, "test")
+
+
+def test_only_the_first_damaged_files_are_named_and_the_rest_counted(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(NAMED + 2)]
+    for path in paths:
+        path.write_bytes(b"x")
+    with pytest.raises(InputError) as error:
+        load_images(paths, 8, "test")
+    assert f"/{NAMED - 1}.png" in str(error.value)
+    assert f"/{NAMED}.png" not in str(error.value)
+    assert " and 2 more" in str(error.value)
+
+
+def test_damaged_files_are_skipped_and_reported_on_request(tmp_path):
+    paths = [saved(tmp_path, f"{i}.png", np.full((5, 5), i, np.uint8)) for i in range(4)]
+    paths[1].write_bytes(b"x")
+    pictures, kept, corrupt = load_images(paths, 5, "test", skip_corrupt=True)
+    assert kept == [0, 2, 3]
+    assert [picture.getpixel((2, 2)) for picture in pictures] == [0, 2, 3]
+    assert len(corrupt) == 1
+    assert "/1.png: " in corrupt[0]
+
+
+# Masks
+
+
+def marked(folder, shape, where, size, **options):
+    pixels = np.zeros(shape, np.uint8)
+    pixels[where] = 255
+    mask = decode_mask(saved(folder, "mask.png", pixels, **options), size)
+    assert mask.dtype == torch.bool
+    assert mask.shape == (1, size, size)
+    return mask[0]
+
+
+def test_a_mask_marks_what_is_not_black(tmp_path):
+    pixels = np.array([[0, 1], [128, 255]], np.uint8)
+    expected = [[[False, True], [True, True]]]
+    assert decode_mask(saved(tmp_path, "a.png", pixels), 2).tolist() == expected
+    assert decode_mask(saved(tmp_path, "b.png", pixels > 0), 2).tolist() == expected
+    assert decode_mask(saved(tmp_path, "c.png", np.stack([pixels] * 3, axis=2)), 2).tolist() == expected
+
+
+def test_a_mask_of_16_bit_labels_marks_the_label_1(tmp_path):
+    labels = np.array([[0, 1], [2, 65535]], np.uint16)
+    assert decode_mask(saved(tmp_path, "a.png", labels), 2).tolist() == [[[False, True], [True, True]]]
+
+
+def test_the_transparent_part_of_a_mask_is_not_marked(tmp_path):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[1, 2] = 255, 0, 0, 255
+    assert decode_mask(saved(tmp_path, "a.png", pixels), 4)[0].nonzero().tolist() == [[1, 2]]
+
+
+@settings(max_examples=30, deadline=None)
+@given(side=st.integers(64, 700), size=st.integers(16, 64), data=st.data())
+def test_a_line_of_one_pixel_survives_shrinking(tmp_path_factory, side, size, data):
+    position = data.draw(st.integers(0, side - 1))
+    mask = marked(
+        tmp_path_factory.getbasetemp(), (side, side), (slice(None), position), size, compress_level=1
+    )
+    assert mask.any(dim=1).all(), "the line is whole"
+    columns = mask.any(dim=0).nonzero().flatten().tolist()
+    exact = position * size / side
+    assert min(columns) >= int(exact) - 1
+    assert max(columns) <= exact + 1 + size / side
+
+
+@pytest.mark.parametrize(("side", "size"), [(64, 64), (512, 64), (1024, 64), (2048, 64), (1200, 32)])
+def test_a_single_marked_pixel_survives_shrinking(tmp_path, side, size):
+    mask = marked(tmp_path, (side, side), (side // 2, side // 4), size)
+    assert mask.nonzero().tolist() == [[size // 2, size // 4]]
+
+
+def test_a_shrunk_mask_marks_every_cell_it_touches(tmp_path):
+    mask = marked(tmp_path, (40, 80), (slice(9, 21), slice(0, 11)), 8)  # cells of 5 x 10 pixels
+    assert mask.nonzero().tolist() == [[row, column] for row in range(1, 5) for column in range(2)]
+
+
+# Tensors
+
+
+def test_pictures_become_channels_first_bytes():
+    tensor = to_tensor([Image.fromarray(RGB[:, :2]), Image.fromarray(255 - RGB[:, :2])], 3, 2)
+    assert tensor.dtype == torch.uint8
+    assert tensor.shape == (2, 3, 2, 2)
+    assert tensor[0, 0].tolist() == GREY[:, :2].tolist()
+    assert tensor[1, 1].tolist() == GREY[:, :2].tolist()
+
+
+def test_pictures_are_made_grey_or_colour():
+    red, grey = Image.new("RGB", (2, 2), (255, 0, 0)), Image.new("L", (2, 2), 9)
+    assert to_tensor([red, grey], 1, 2)[:, 0, 0, 0].tolist() == [76, 9]  # 0.299 * 255
+    assert to_tensor([red, grey], 3, 2)[:, :, 0, 0].tolist() == [[255, 0, 0], [9, 9, 9]]
+
+
+def test_no_pictures_become_an_empty_batch():
+    assert to_tensor([], 3, 7).shape == (0, 3, 7, 7)
+    assert to_tensor([], 1, 7).dtype == torch.uint8

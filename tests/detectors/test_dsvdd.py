@@ -1,0 +1,83 @@
+import pytest
+import torch
+from torch import nn
+
+from fcdd_audit.detectors import build
+from fcdd_audit.errors import InputError
+
+ZEROS = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+
+
+def transparent(**options):
+    """The vector is the image's 64 pixels themselves."""
+    detector = build("dsvdd", ZEROS, 0, {"dimensions": 64, **options})
+    detector.features, detector.embed = nn.Sequential(), nn.Flatten()
+    detector.mean[:], detector.std[:] = 0, 1
+    return detector
+
+
+def pictures(*squares):
+    """Images whose squared norm is as given."""
+    x = torch.zeros(len(squares), 1, 8, 8)
+    x[:, 0, 2, 2] = torch.tensor(squares).sqrt()
+    return x
+
+
+@pytest.mark.parametrize("side", [16, 128])
+@pytest.mark.parametrize("objective", ["one-class", "soft-boundary"])
+def test_no_layer_has_a_bias(side, objective):
+    images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
+    detector = build("dsvdd", images, 0, {"objective": objective})
+    assert not [name for name, _ in detector.named_parameters() if "bias" in name]
+    assert all(parameter.ndim > 1 for parameter in detector.parameters())  # no scales of a batch norm either
+
+
+def test_the_score_is_the_squared_distance_from_the_centre():
+    detector = transparent()
+    detector.centre[18] = 2.0  # row 2, column 2
+    assert detector.score(pictures(4.0, 25.0)).tolist() == pytest.approx([0, 9])
+    assert detector.loss(pictures(4.0, 25.0), torch.tensor([0.0, 1.0])).item() == pytest.approx(4.5)
+
+
+def test_the_centre_is_the_mean_vector_kept_off_zero():
+    detector = transparent()
+    x = torch.zeros(2, 1, 8, 8)
+    x[:, 0, 0, :6] = torch.tensor([[0.5, -0.6, 0.05, -0.05, 0.4, 0.0], [0.7, -0.2, 0.09, -0.01, -0.4, 0.0]])
+    detector.start(x)
+    assert detector.centre[:6].tolist() == pytest.approx([0.6, -0.4, 0.1, -0.1, 0.1, 0.1])
+    assert (detector.centre.abs() >= 0.1 - 1e-6).all()
+
+
+def test_the_soft_boundary_is_the_quantile_of_the_epochs_distances_once_warmed_up():
+    detector = transparent(objective="soft-boundary", nu=0.25, warm_up=2)
+    for epoch, scale in enumerate((1.0, 10.0, 100.0)):
+        for batch in ([1.0, 2.0, 3.0], [4.0, 5.0]):
+            detector.loss(pictures(*(scale * value for value in batch)), torch.zeros(len(batch)))
+        detector.end_epoch(epoch)
+        # 75 % of 1, 2, 3, 4, 5 is 4; of this epoch alone
+        assert detector.squared_radius.item() == pytest.approx([0, 40, 400][epoch])
+    assert detector.score(pictures(400.0, 500.0, 100.0)).tolist() == pytest.approx([0, 100, -300])
+
+
+def test_the_soft_boundary_loss_is_the_radius_and_the_excess_over_nu():
+    detector = transparent(objective="soft-boundary", nu=0.5)
+    detector.squared_radius.fill_(3.0)
+    # excess of 1, 5, 9 over 3: 0, 2, 6
+    assert detector.loss(pictures(1.0, 5.0, 9.0), torch.zeros(3)).item() == pytest.approx(3 + 8 / 3 / 0.5)
+
+
+def test_the_one_class_objective_has_no_radius():
+    detector = transparent()
+    for epoch in range(4):
+        detector.loss(pictures(1.0, 2.0), torch.zeros(2))
+        detector.end_epoch(epoch)
+    assert detector.squared_radius == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"objective": "hard"}, "hard"), ({"nu": 0.0}, "nu"), ({"nu": 1.0}, "nu")],
+)
+def test_an_impossible_objective_or_nu_is_refused(options, named):
+    with pytest.raises(InputError, match=named):
+        build("dsvdd", ZEROS, 0, options)

@@ -1,0 +1,69 @@
+from math import sqrt
+
+import pytest
+import torch
+
+from fcdd_audit.detectors import build
+from fcdd_audit.errors import InputError
+
+
+def with_constant_head(noise, value, **options):
+    """The head says `value` everywhere, so A is sqrt(value^2 + 1) - 1 in every cell."""
+    detector = build("fcdd", noise, 0, options).eval()
+    torch.nn.init.zeros_(detector.head.weight)
+    torch.nn.init.constant_(detector.head.bias, value)
+    return detector
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, -3.0])
+def test_map_and_score_are_the_pseudo_huber_of_the_head(noise, value):
+    detector, x = with_constant_head(noise, value), noise.float() / 255
+    expected = sqrt(value**2 + 1) - 1
+    torch.testing.assert_close(detector.response(x), torch.full((12, 1, 4, 4), expected))
+    torch.testing.assert_close(detector.score(x), torch.full((12,), expected))
+    torch.testing.assert_close(detector.anomaly_map(x), torch.full((12, 1, 16, 16), expected))
+
+
+def test_the_loss_is_the_score_of_nominal_and_the_push_of_anomalous_images(noise):
+    detector = with_constant_head(noise, sqrt(1.5**2 - 1))  # A = 0.5
+    x = noise.float() / 255
+    assert detector.loss(x, torch.zeros(12)).item() == pytest.approx(0.5)
+    assert detector.loss(x, torch.ones(12)).item() == pytest.approx(0.932752, abs=1e-5)
+    assert detector.loss(x, torch.arange(12) < 3).item() == pytest.approx((9 * 0.5 + 3 * 0.932752) / 12)
+
+
+def test_the_score_is_the_mean_of_the_response(noise):
+    detector, x = build("fcdd", noise, 0).eval(), noise.float() / 255
+    torch.testing.assert_close(detector.score(x), detector.response(x).mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(
+        detector.anomaly_map(x).mean(dim=(1, 2, 3)), detector.score(x), rtol=0.05, atol=0
+    )
+
+
+def test_the_map_is_hot_where_a_patch_was_changed_and_untouched_out_of_its_reach():
+    images = torch.full((2, 1, 64, 64), 128, dtype=torch.uint8)
+    images[1, :, 40:48, 8:16] = 255
+    detector = build("fcdd", images, 0).eval()
+    change = (detector.anomaly_map(images.float() / 255).diff(dim=0)).abs()[0, 0]
+    row, column = divmod(change.argmax().item(), 64)
+    half, reach = detector.field.size // 2, detector.field.size  # by the network; by upsampling too
+    assert 40 - half <= row < 48 + half
+    assert 8 - half <= column < 16 + half
+    assert change[: 40 - reach].max() == 0
+    assert change[:, 16 + reach :].max() == 0
+
+
+def test_sigma_is_two_fifths_of_the_stride_unless_given(noise):
+    assert build("fcdd", noise, 0).sigma == pytest.approx(0.4 * 4)
+    large = torch.zeros(2, 1, 128, 128, dtype=torch.uint8)
+    assert build("fcdd", large, 0).sigma == pytest.approx(0.4 * 8)
+    sharp, smooth = (
+        build("fcdd", noise, 0, {"sigma": s}).eval().anomaly_map(noise / 255) for s in (0.5, 8.0)
+    )
+    assert sharp.var(dim=(2, 3)).mean() > 2 * smooth.var(dim=(2, 3)).mean()
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0])
+def test_a_sigma_that_is_not_positive_is_refused(noise, sigma):
+    with pytest.raises(InputError, match="sigma"):
+        build("fcdd", noise, 0, {"sigma": sigma})

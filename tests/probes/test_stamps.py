@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fcdd_audit.errors import InputError
+from fcdd_audit.probes import stamps
+from fcdd_audit.probes.stamps import CORNERS, Watermark
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def box(mask):
+    """Top, bottom, left and right of one (H, W) mask that is a full box; the ends are exclusive."""
+    rows, columns = mask.any(dim=1).nonzero().flatten(), mask.any(dim=0).nonzero().flatten()
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    assert mask[top:bottom, left:right].all(), "the mask is a full box"
+    return top, bottom, left, right
+
+
+def stamped_box(height, width, seed=0, **options):
+    _, mask = Watermark(**options).apply(torch.zeros(1, 1, height, width), generator(seed))
+    return box(mask[0, 0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    corner=st.sampled_from(CORNERS),
+    side=st.integers(48, 320),
+    size=st.floats(0.5, 0.9),
+    margin=st.floats(0, 0.1),
+    jitter=st.floats(0, 0.2),
+    seed=st.integers(0, 1000),
+)
+def test_the_mask_is_one_box_of_the_asked_size_near_its_corner(corner, side, size, margin, jitter, seed):
+    top, bottom, left, right = stamped_box(
+        side, side, seed, corner=corner, size=size, margin=margin, jitter=jitter
+    )
+    assert right - left == round(size * side)
+    from_edge = {"upper": top, "lower": side - bottom, "left": left, "right": side - right}
+    for edge in corner.split("-"):
+        assert 0 <= from_edge[edge] <= (margin + jitter) * side + 0.5, edge
+        assert from_edge[edge] >= (margin - jitter) * side - 0.5, edge
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_without_jitter_the_box_is_a_margin_away_from_its_corner(corner):
+    top, bottom, left, right = stamped_box(100, 100, corner=corner, margin=0.1, jitter=0)
+    from_edge = {"upper": top, "lower": 100 - bottom, "left": left, "right": 100 - right}
+    assert [from_edge[edge] for edge in corner.split("-")] == [10, 10]
+
+
+def test_jitter_moves_the_box_as_far_as_asked_and_no_further():
+    x = torch.zeros(400, 1, 100, 100)
+    _, mask = Watermark(corner="upper-left", size=0.5, margin=0.2, jitter=0.05).apply(x, generator())
+    places = torch.tensor([box(m[0]) for m in mask])
+    assert sorted(places[:, 0].unique().tolist()) == list(range(15, 26))
+    assert sorted(places[:, 2].unique().tolist()) == list(range(15, 26))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 256), (256, 64), (97, 131)])
+@pytest.mark.parametrize("corner", CORNERS)
+def test_images_need_not_be_square(height, width, corner):
+    x = torch.full((3, 3, height, width), 0.5)
+    stamped, mask = Watermark(corner=corner).apply(x, generator())
+    assert stamped.shape == x.shape
+    for m in mask:
+        top, bottom, left, right = box(m[0])
+        assert right - left == round(0.7 * width)
+        assert ((top + bottom) / 2 < height / 2) == corner.startswith("upper")
+        assert ((left + right) / 2 < width / 2) == corner.endswith("left")
+    assert not ((stamped != x) & ~mask).any()
+
+
+def test_all_lengths_are_shares_of_the_width():
+    box = stamped_box(300, 100, size=0.95, margin=0.04, jitter=0, corner="upper-left")
+    assert (box[0], box[2], box[3]) == (4, 4, 99)
+
+
+def test_the_box_keeps_the_proportions_of_the_text():
+    top, bottom, left, right = stamped_box(400, 400, size=0.8)
+    wide = (right - left) / (bottom - top)
+    top, bottom, left, right = stamped_box(400, 400, size=0.8, text="© PHOTO © PHOTO")
+    assert 1.7 < ((right - left) / (bottom - top)) / wide < 2.5
+
+
+# Compositing
+
+
+@pytest.fixture
+def hand_made_glyphs(monkeypatch):
+    """10 x 5 px: a letter in columns 2 and 3, outlined in 1 and 4; a fifth of an outline, of a letter."""
+    outlined, text = np.zeros((5, 10), np.uint8), np.zeros((5, 10), np.uint8)
+    outlined[:, 1:5], outlined[:, 5:7] = 255, 51
+    text[:, 2:4], text[:, 6] = 255, 51
+    glyphs = Image.fromarray(outlined), Image.fromarray(text)
+    monkeypatch.setattr(stamps, "_glyphs", lambda text: glyphs)
+
+
+@pytest.mark.parametrize(
+    ("opacity", "level", "expected"),
+    [
+        # the image, outline, letter, letter, outline, a fifth of an outline, of a letter, the image
+        (1.0, 0.5, [0.5, 0.0, 1.0, 1.0, 0.0, 0.4, 0.6, 0.5]),
+        (0.5, 0.5, [0.5, 0.25, 0.75, 0.75, 0.25, 0.45, 0.55, 0.5]),
+        (0.5, 0.2, [0.2, 0.1, 0.6, 0.6, 0.1, 0.18, 0.28, 0.2]),
+        (0.1, 1.0, [1.0, 0.9, 1.0, 1.0, 0.9, 0.98, 1.0, 1.0]),
+    ],
+)
+def test_letters_are_laid_white_in_a_black_outline(hand_made_glyphs, opacity, level, expected):
+    probe = Watermark(size=0.5, corner="upper-left", margin=0.1, jitter=0, opacity=opacity)
+    stamped, mask = probe.apply(torch.full((1, 3, 20, 20), level), generator())
+    assert box(mask[0, 0]) == (2, 7, 2, 12)
+    for row in stamped[0, :, 2:7, 2:10].reshape(-1, 8):
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_the_watermark_has_white_and_black_pixels_and_shows_both_on_any_image():
+    for level in (0.0, 0.5, 1.0):
+        stamped, mask = Watermark(opacity=1).apply(torch.full((1, 1, 128, 128), level), generator())
+        inside = stamped[mask]
+        assert inside.max() > 0.99
+        assert inside.min() < 0.01
+        if level == 0.5:
+            assert ((inside > 0.99).float().mean() > 0.05) & ((inside < 0.01).float().mean() > 0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(opacities=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), seed=st.integers(0, 99))
+def test_more_opacity_changes_every_pixel_more(opacities, seed):
+    x = torch.rand(1, 3, 64, 64, generator=generator(seed))
+    less, more = (
+        (Watermark(opacity=opacity).apply(x, generator(seed))[0] - x).abs() for opacity in sorted(opacities)
+    )
+    assert (more >= less - 1e-6).all()
+    if max(opacities) > 1.05 * min(opacities):
+        assert more.sum() > less.sum()
+
+
+def test_another_text_looks_different():
+    x = torch.full((1, 1, 128, 128), 0.5)
+    stamped = [Watermark(text=text, jitter=0).apply(x, generator())[0] for text in ("© PHOTO", "© FOTO!")]
+    assert not torch.equal(*stamped)
+
+
+# Options
+
+
+def test_an_unknown_corner_gets_the_nearest_and_all_known_ones():
+    with pytest.raises(InputError) as error:
+        Watermark(corner="lower-lft")
+    assert str(error.value) == (
+        "unknown watermark corner 'lower-lft'; did you mean 'lower-left'? "
+        "(known: upper-left, upper-right, lower-left, lower-right)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "domain"),
+    [
+        *[("size", value, "(0, 1]") for value in (0, -0.1, 1.01, float("nan"))],
+        *[("opacity", value, "(0, 1]") for value in (0, -0.1, 1.01, float("nan"))],
+        *[("margin", value, "[0, 0.5)") for value in (-0.01, 0.5, float("nan"))],
+        *[("jitter", value, "[0, 0.5)") for value in (-0.01, 0.5, float("nan"))],
+    ],
+)
+def test_a_number_outside_its_domain_is_told_the_domain(option, value, domain):
+    with pytest.raises(InputError) as error:
+        Watermark(**{option: value})
+    assert str(error.value) == f"watermark {option} is {value}; it must be in {domain}"
+
+
+@pytest.mark.parametrize("options", [{"size": 1, "margin": 0}, {"opacity": 1}, {"margin": 0, "jitter": 0}])
+def test_the_ends_of_the_domains_work(options):
+    assert Watermark(**options).apply(torch.zeros(1, 1, 64, 64), generator())[1].any()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "two\nlines"])
+def test_text_must_be_one_visible_line(text):
+    with pytest.raises(InputError, match="one line with at least one visible character"):
+        Watermark(text=text)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "© José", "東京"], ids=["invisible", "accent", "kanji"])
+def test_text_that_the_font_has_no_letters_for_is_refused(text):
+    with pytest.raises(InputError, match=r"glyph|font|letter"):
+        Watermark(text=text).apply(torch.zeros(1, 1, 64, 64), generator())
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "options"),
+    [
+        (16, 16, {}),  # letters of 2 rows
+        (64, 64, {"text": "a very long text that nobody could read"}),
+        (64, 64, {"size": 1}),  # a margin beside it doesn't fit
+        (32, 256, {}),  # higher than the image
+        (64, 64, {"size": 0.9, "margin": 0.2}),
+    ],
+)
+def test_a_watermark_that_does_not_fit_is_refused_with_its_size(height, width, options):
+    with pytest.raises(InputError, match=rf"would be \d+x\d+ px.* on images of {width}x{height} px") as error:
+        Watermark(**options).apply(torch.zeros(1, 1, height, width), generator())
+    assert "--image-size" in str(error.value)

@@ -1,0 +1,327 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fcdd_audit.config import AuditConfig, make_config, parse_option, read_config, read_environment
+from fcdd_audit.detectors import Recipe
+from fcdd_audit.errors import InputError
+from fcdd_audit.probes.stamps import Watermark
+
+
+def complaint(*layers, **settings):
+    """What a bad request is answered with."""
+    with pytest.raises(InputError) as error:
+        make_config(*layers, settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Layers
+
+
+def test_without_settings_the_defaults_hold():
+    assert make_config() == make_config({}, {}) == AuditConfig()
+
+
+def test_later_layers_win_setting_by_setting(tmp_path):
+    (tmp_path / "audit.toml").write_text("seeds = 4\nepochs = 4\nname = 'file'\nprevalence = [0.5]\n")
+    file = read_config(tmp_path / "audit.toml")
+    environment = read_environment({"FCDD_AUDIT_EPOCHS": "5", "FCDD_AUDIT_NAME": "environment", "SEEDS": "9"})
+    config = make_config(file, environment, {"name": "flag", "epochs": None})
+    assert (config.seeds, config.prevalence) == (4, (0.5,)), "from the file, over the default"
+    assert config.recipe.epochs == 5, "from the environment, over the file"
+    assert config.name == "flag", "from the flag, over the environment"
+    assert config.detectors == AuditConfig().detectors, "the default"
+
+
+def test_none_and_only_none_means_not_given():
+    assert make_config({"seeds": 5, "skip_corrupt": True}, {"seeds": None, "skip_corrupt": None}).seeds == 5
+    assert make_config({"skip_corrupt": True}, {"skip_corrupt": False}).skip_corrupt is False
+
+
+def test_flags_names_and_fields_names_are_one_setting():
+    assert make_config({"detectors": "fcdd"}, {"detector": "ae"}).detectors == ("ae",)
+    assert make_config({"explainer": "native"}, {"explainers": ["edges"]}).explainers == ("edges",)
+
+
+def test_layers_are_not_modified():
+    file = {"options": {"watermark": {"size": 0.5}}, "recipe": {"epochs": 2}}
+    make_config(file, {"options": {"watermark": {"size": 0.6}}, "epochs": 3})
+    assert file == {"options": {"watermark": {"size": 0.5}}, "recipe": {"epochs": 2}}
+
+
+# Conversion
+
+
+def test_text_becomes_what_the_setting_needs():
+    config = make_config(
+        {
+            "detector": " fcdd , ae ",
+            "explainer": "native",
+            "prevalence": "0.2, 1",
+            "seeds": "5",
+            "workers": "2",
+            "image_size": "48",
+            "data_root": "some/where",
+            "out": "else/where",
+            "skip_corrupt": "yes",
+            "epochs": "3",
+            "lr": "1e-2",
+        }
+    )
+    assert config.detectors == ("fcdd", "ae")
+    assert config.explainers == ("native",)
+    assert config.prevalence == (0.2, 1.0)
+    assert (config.seeds, config.workers, config.image_size) == (5, 2, 48)
+    assert (config.data_root, config.out) == (Path("some/where"), Path("else/where"))
+    assert config.skip_corrupt is True
+    assert (config.recipe.epochs, config.recipe.lr) == (3, 0.01)
+
+
+@pytest.mark.parametrize("value", [0.5, "0.5", ["0.5"], [0.5], (0.5,)])
+def test_a_list_may_be_one_value(value):
+    assert make_config({"prevalence": value}).prevalence == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("1", True), ("No", False), ("0", False), (True, True), (False, False)],
+)
+def test_yes_and_no_are_understood(text, value):
+    assert make_config({"skip_corrupt": text}).skip_corrupt is value
+
+
+def test_a_path_may_start_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert make_config({"out": "~/reports"}).out == tmp_path / "reports"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("seeds", "three"),
+        ("seeds", 2.5),
+        ("seeds", True),
+        ("seeds", ""),
+        ("seeds", float("inf")),
+        ("epochs", float("inf")),
+        ("epochs", float("nan")),
+        ("lr", "fast"),
+        ("lr", [0.1]),
+        ("workers", "1.5"),
+        ("image_size", {}),
+        ("prevalence", "0.2;1"),
+        ("prevalence", [[1]]),
+        ("prevalence", True),
+        ("skip_corrupt", "maybe"),
+        ("out", 5),
+        ("data_root", True),
+    ],
+)
+def test_a_value_of_another_kind_is_told_the_setting(setting, value):
+    assert setting.replace("_", " ") in complaint(**{setting: value}).replace("_", " ")
+
+
+# Tables and --set
+
+
+def test_toml_tables_set_the_recipe_and_options(tmp_path):
+    (tmp_path / "audit.toml").write_text(
+        """
+        detector = ["fcdd"]
+        prevalence = [0.5, 1]
+        epochs = 7
+        [recipe]
+        batch_size = 8
+        lr = 1e-2
+        [options.watermark]
+        text = "(c) me"
+        size = 1
+        margin = 0.0
+        [options.fcdd]
+        sigma = 2.5
+        """
+    )
+    config = make_config(read_config(tmp_path / "audit.toml"))
+    assert config.recipe == Recipe(epochs=7, batch_size=8, lr=0.01)
+    assert config.make_probe() == Watermark(text="(c) me", size=1, margin=0)
+    assert config.options["fcdd"] == {"sigma": 2.5}
+
+
+def test_options_of_several_layers_are_merged():
+    config = make_config(
+        {"options": {"watermark": {"size": 0.5, "text": "one"}, "ae": {"dimensions": 8}}},
+        {"options": {"watermark": {"text": "two"}}},
+    )
+    assert config.options == {"watermark": {"size": 0.5, "text": "two"}, "ae": {"dimensions": 8}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("watermark.size=0.5", ("watermark", "size", 0.5)),
+        (" watermark.size = .5", ("watermark", "size", 0.5)),
+        ("ae.dimensions=8", ("ae", "dimensions", 8)),
+        ("watermark.text=(c) me", ("watermark", "text", "(c) me")),
+        ("watermark.text='(c) me'", ("watermark", "text", "(c) me")),
+        ("watermark.text=a=b.c", ("watermark", "text", "a=b.c")),
+        ("watermark.text='2024'", ("watermark", "text", "2024")),
+        ("watermark.text=", ("watermark", "text", "")),
+    ],
+)
+def test_an_assignment_names_an_option_and_a_value(assignment, expected):
+    assert parse_option(assignment) == expected
+
+
+@pytest.mark.parametrize(
+    "assignment", ["", "watermark", "watermark.size", "size=1", ".size=1", "watermark.=1", "=1"]
+)
+def test_other_assignments_are_told_the_form(assignment):
+    with pytest.raises(InputError) as error:
+        parse_option(assignment)
+    assert str(error.value) == f"--set '{assignment}' must read NAME.OPTION=VALUE, as in watermark.size=0.5"
+
+
+def test_text_made_of_digits_is_text_where_text_is_needed():
+    name, option, value = parse_option("watermark.text=2024")
+    assert make_config({"options": {name: {option: value}}}).make_probe() == Watermark(text="2024")
+
+
+@pytest.mark.parametrize("content", ["seeds = ", "a = [\n1,\n b", "[x\n", "seeds = 1\nseeds = 2", "\0"])
+def test_broken_toml_is_named_in_one_line(tmp_path, content):
+    path = tmp_path / "audit.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"audit\.toml' is no valid TOML: ") as error:
+        read_config(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_text_is_no_toml(tmp_path):
+    (tmp_path / "audit.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"audit\.toml' is no valid TOML"):
+        read_config(tmp_path / "audit.toml")
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    with pytest.raises(InputError, match=r"missing\.toml': No such file"):
+        read_config(tmp_path / "missing.toml")
+    with pytest.raises(InputError, match="directory"):
+        read_config(tmp_path)
+
+
+# Validation
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"dataset": "texture"}, "unknown data set 'texture'; did you mean 'textures'?"),
+        ({"detector": "fcdd,fccd"}, "unknown detector 'fccd'; did you mean 'fcdd'?"),
+        ({"explainer": "gradcam"}, "unknown explainer 'gradcam'; did you mean 'grad-cam'?"),
+        ({"probe": "Watermark"}, "unknown probe 'Watermark'; did you mean 'watermark'?"),
+        ({"plant_on": "nominl"}, "unknown side 'nominl' for --plant-on; did you mean 'nominal'?"),
+        ({"seed": 3}, "unknown setting 'seed'; did you mean 'seeds'?"),
+        ({"epoch": 3}, "unknown setting 'epoch'; did you mean 'epochs'?"),
+        ({"detecter": "fcdd"}, "unknown setting 'detecter'; did you mean 'detector"),
+        ({"recipe": {"learning": 1, "lr_": 1}}, "unknown recipe setting 'learning'"),
+        ({"recipe": {"epoch": 1}}, "unknown recipe setting 'epoch'; did you mean 'epochs'?"),
+        ({"options": {"watermrk": {}}}, "unknown detector or probe 'watermrk'; did you mean 'watermark'?"),
+        ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
+        ({"options": {"fcdd": {"sigm": 1}}}, "fcdd has no option 'sigm'; did you mean 'sigma'?"),
+        ({"options": {"fcdd": {"shape": 1}}}, "fcdd has no option 'shape'"),
+        ({"options": {"watermark": {"corner": "lower"}}}, "unknown watermark corner 'lower'"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(settings, expected):
+    assert expected in complaint(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"detector": ""}, "no detector given; name at least one with --detector"),
+        ({"explainer": []}, "no explainer given; name at least one with --explainer"),
+        ({"detector": "ae,ae"}, "a detector is named twice: ae, ae"),
+        ({"explainer": "edges,edges"}, "explainer is named twice: edges, edges"),
+        ({"prevalence": ""}, "no prevalence given"),
+        ({"prevalence": "1,1.0"}, "a prevalence is given twice"),
+        ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it is a share and must be in [0, 1]"),
+        ({"prevalence": -0.1}, "prevalence is -0.1; it is a share and must be in [0, 1]"),
+        ({"prevalence": "nan"}, "prevalence is nan"),
+        ({"seeds": 0}, "seeds is 0; at least 1 is needed"),
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"image_size": 0}, "image size is 0; it must be at least 1 px"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"batch_size": 1}, "batch size is 1; it must be at least 2"),
+        ({"lr": 0}, "lr is 0.0; it must be over 0"),
+        ({"lr": float("nan")}, "lr is nan; it must be over 0"),
+        ({"recipe": {"oe_probability": 1}}, "oe probability is 1.0; it must be in (0, 1)"),
+        ({"recipe": {"shift": 0.5}}, "shift is 0.5; it must be in [0, 0.5)"),
+        ({"recipe": {"noise": -1}}, "noise is -1.0; it must be at least 0"),
+        ({"recipe": 5}, "setting 'recipe' must be a table"),
+        ({"options": "watermark"}, "setting 'options' must be a table"),
+        ({"options": {"watermark": 5}}, "setting 'options.watermark' must be a table"),
+        ({"options": {"watermark": {"size": "big"}}}, "watermark size is 'big'; a float is needed"),
+        ({"options": {"watermark": {"size": True}}}, "watermark size is True; a float is needed"),
+        ({"options": {"watermark": {"size": 0}}}, "watermark size is 0; it must be in (0, 1]"),
+        ({"options": {"ae": {"dimensions": 2.5}}}, "ae dimensions is 2.5; a"),
+        ({"options": {"fcdd": {"sigma": "wide"}}}, "sigma is 'wide'"),
+        ({"options": {"fcdd": {"sigma": float("nan")}}}, "sigma is nan"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_why(settings, expected):
+    assert expected in complaint(settings)
+
+
+@pytest.mark.parametrize("seeds_and_more", [{"detector": "dsvdd", "seeds": 1, "prevalence": 0, "workers": 1}])
+def test_the_ends_of_the_domains_work(seeds_and_more):
+    assert make_config(seeds_and_more).prevalence == (0.0,)
+
+
+def test_the_run_is_named_after_data_set_and_probe_unless_told():
+    assert make_config().run_name == "textures-watermark"
+    assert make_config({"dataset": "folder", "name": "mine 2"}).run_name == "mine 2"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a/", "../a", "a\\b", " ", "a\nb", "a\0b"])
+def test_a_run_name_must_be_a_plain_folder_name(name):
+    assert "must be a plain folder name; the parent folder is --out" in complaint(name=name)
+
+
+def test_a_device_is_resolved():
+    assert AuditConfig(device="cpu").resolve_device() == torch.device("cpu")
+    assert AuditConfig().resolve_device().type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("device", ["cpuu", "", "cuda:99", "cuda:x", "meta", "privateuseone"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(device):
+    with pytest.raises(InputError, match=f"device '{device}' can't be used here") as error:
+        AuditConfig(device=device).resolve_device()
+    assert "\n" not in str(error.value)
+
+
+def test_the_data_set_is_asked_for_what_was_asked():
+    config = make_config({"data_root": "here", "image_size": 32, "oe": "none", "skip_corrupt": True})
+    request = config.data_request()
+    assert (request.data_root, request.image_size, request.oe, request.skip_corrupt) == (
+        Path("here"),
+        32,
+        "none",
+        True,
+    )
+
+
+def test_a_config_becomes_plain_json():
+    config = make_config(
+        {"out": "a/b", "prevalence": "0.2,1", "options": {"watermark": {"size": 0.5}}, "epochs": 2}
+    )
+    plain = json.loads(json.dumps(config.as_json()))
+    assert plain["out"] == "a/b"
+    assert plain["data_root"] is None
+    assert plain["prevalence"] == [0.2, 1.0]
+    assert plain["options"] == {"watermark": {"size": 0.5}}
+    assert plain["recipe"]["epochs"] == 2
+    assert set(plain) == set(AuditConfig.__dataclass_fields__)

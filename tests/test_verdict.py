@@ -1,0 +1,253 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from fcdd_audit.measures.localization import LOCALIZATION
+from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.verdict import QUADRANTS, Evidence, Thresholds, answer, judge
+
+IMAGES = 20
+
+
+def scores(drop=0.0, clean=1.0):
+    """Scores without scatter, so that every bootstrap draw of images says the same.
+
+    Nominal images have 0, anomalous ones 1; the stamp lifts nominal images to 2 (drop 1), 1 (0.5) or 0.
+    `clean` 0.5: all scores are the same.
+    """
+    half, one = np.zeros(IMAGES // 2), np.ones(IMAGES // 2)
+    anomalous = one if clean == 1 else half
+    return Scores(half, half, half + 2 * drop, anomalous, anomalous)
+
+
+def overlap(planted, control=0.5, seeds=3):
+    return {"pixel_auroc": (np.full((seeds, IMAGES), planted), np.full((seeds, IMAGES), control))}
+
+
+def evidence(drops, **changes):
+    item = Evidence(
+        dataset="textures",
+        nominal_class="grass",
+        detector="fcdd",
+        probe="watermark",
+        plant_on="anomalous",
+        prevalence=1.0,
+        images=IMAGES,
+        planted=[scores(drop) for drop in drops],
+        control=[scores() for _ in drops],
+        overlaps={},
+        chance=dict.fromkeys(LOCALIZATION, 0.5),
+    )
+    return dataclasses.replace(item, **changes)
+
+
+def judge_one(drops, limits=Thresholds(), **changes):  # noqa: B008 (frozen)
+    (finding,) = judge([evidence(drops, **changes)], limits)
+    return finding
+
+
+def test_a_sure_drop_beyond_the_controls_is_reliance():
+    finding = judge_one([0.5, 0.5, 1.0])
+    assert (finding.verdict, finding.reason) == ("relies", None)
+    assert finding.reliance.value == pytest.approx(2 / 3)
+    assert (finding.reliance.low, finding.reliance.high) == (0.5, 1)
+    assert (finding.seeds, finding.images) == (3, IMAGES)
+    assert (finding.control_auroc, finding.planted_auroc) == (1, 1)
+
+
+@pytest.mark.parametrize("control", [0.0, 0.5, 1.0])
+def test_a_drop_that_the_control_has_too_is_none(control):
+    finding = judge_one([control] * 3, control=[scores(control)] * 3)
+    assert finding.verdict == "does-not-rely"
+    assert finding.reliance == Interval(0, 0, 0)
+
+
+def test_an_artifact_on_the_nominal_side_is_judged_by_the_anomalies_that_it_hides():
+    hiding = dataclasses.replace(scores(), anomalous_stamped=np.full(IMAGES // 2, -1.0))
+    assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="nominal").verdict == "relies"
+    assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="anomalous").verdict == "does-not-rely"
+
+
+def test_seeds_that_disagree_are_inconclusive_and_the_reason_says_what_helps():
+    finding = judge_one([0.0, 0.0, 1.0])
+    assert finding.verdict == "inconclusive"
+    assert (finding.reliance.low, finding.reliance.high) == (0, 1)
+    assert "3 seeds" in finding.reason
+    assert "more seeds" in finding.reason
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_too_few_seeds_are_inconclusive_and_the_reason_says_how_many_are_needed(seeds):
+    finding = judge_one(
+        [1.0] * seeds, Thresholds(min_seeds=5), overlaps={"native": overlap(0.9, seeds=seeds)}
+    )
+    assert finding.verdict == "inconclusive"
+    assert f"{seeds} seed" in finding.reason
+    assert "at least 5" in finding.reason
+    assert finding.reliance.value == 1
+    assert np.isnan([finding.reliance.low, finding.reliance.high]).all()
+    (explainer,) = finding.explainers
+    assert (explainer.reveals, explainer.quadrant) == ("inconclusive", "undecided")
+    assert np.isnan(explainer.excess_pixel_auroc.low)
+
+
+def test_a_control_that_detects_nothing_gives_no_verdict():
+    finding = judge_one([1.0] * 3, control=[scores(clean=0.5)] * 3)
+    assert finding.verdict == "inconclusive"
+    assert "not a working detector" in finding.reason
+    assert "0.50" in finding.reason
+    assert finding.control_auroc == 0.5
+    assert judge_one([1.0] * 3, Thresholds(usable_auroc=1.0)).verdict == "relies"
+
+
+def test_twins_identical_by_construction_get_the_reason_and_no_number():
+    finding = judge_one([], identical="identical by construction: ae never sees anomalous images")
+    assert finding.verdict == "inconclusive"
+    assert finding.reason.startswith("identical by construction")
+    assert finding.reliance is finding.control_auroc is finding.planted_auroc is None
+    assert finding.explainers == ()
+
+
+# Half of 6 seeds rely fully, half not at all. A bootstrap mean is under 0.05 only if all six draws hit the
+# latter: p = (1/2)^6 = 0.0156, under the 0.025 of a 95 % interval, over it once doubled.
+DOUBTFUL = [0.0] * 3 + [1.0] * 3
+MANY_DRAWS = Thresholds(draws=20000)
+
+
+def test_holm_makes_a_doubtful_verdict_inconclusive_among_several():
+    assert judge_one(DOUBTFUL, MANY_DRAWS).verdict == "relies"
+    doubtful, clear, sure = judge([evidence(DOUBTFUL), evidence([0.0] * 6), evidence([1.0] * 6)], MANY_DRAWS)
+    assert doubtful.verdict == "inconclusive"
+    assert "3 verdict" in doubtful.reason
+    assert doubtful.reliance.low > 0.05  # the interval shown isn't corrected
+    assert (clear.verdict, sure.verdict) == ("does-not-rely", "relies")
+
+
+def test_evidence_without_a_verdict_costs_the_others_nothing():
+    doubtful, few = judge([evidence(DOUBTFUL), evidence([0.0])], MANY_DRAWS)
+    assert (doubtful.verdict, few.verdict) == ("relies", "inconclusive")
+
+
+@pytest.mark.parametrize("count", [1, 10, 60])
+def test_sure_verdicts_stay_sure_however_many_are_given_together(count):
+    assert {f.verdict for f in judge([evidence([1.0] * 5)] * count, Thresholds())} == {"relies"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.06, 0.1, "yes"), (0.0, 0.04, "no"), (0.04, 0.06, "inconclusive"), (0.05, 0.05, "inconclusive")],
+)
+def test_an_answer_needs_the_whole_interval_on_one_side_of_the_limit(low, high, expected):
+    assert answer(Interval(0.5, low, high), 0.05) == expected
+    assert answer(Interval(0.5, np.nan, np.nan), 0.05) == "inconclusive"
+
+
+@pytest.mark.parametrize(("verdict", "drop"), [("relies", 1.0), ("does-not-rely", 0.0)])
+@pytest.mark.parametrize(("reveals", "planted"), [("yes", 0.9), ("no", 0.5)])
+def test_verdict_and_explanation_make_the_quadrant(verdict, drop, reveals, planted):
+    finding = judge_one([drop] * 3, overlaps={"native": overlap(planted), "edges": overlap(0.5)})
+    native, edges = finding.explainers
+    assert (finding.verdict, native.reveals) == (verdict, reveals)
+    by_hand = {
+        ("relies", "yes"): "exposed",
+        ("relies", "no"): "hidden",
+        ("does-not-rely", "yes"): "false-alarm",
+        ("does-not-rely", "no"): "clear",
+    }
+    assert native.quadrant == QUADRANTS[verdict, reveals] == by_hand[verdict, reveals]
+    assert edges.quadrant == by_hand[verdict, "no"]
+    assert native.excess_pixel_auroc.value == pytest.approx(planted - 0.5)
+
+
+def test_an_inconclusive_verdict_leaves_the_quadrant_undecided():
+    (explainer,) = judge_one([0.0, 0.0, 1.0], overlaps={"native": overlap(0.9)}).explainers
+    assert (explainer.reveals, explainer.quadrant) == ("yes", "undecided")
+
+
+def test_the_excess_overlap_is_paired_by_image_and_seed():
+    rng = np.random.default_rng(0)
+    control = rng.uniform(0.2, 0.6, (3, IMAGES))
+    (explainer,) = judge_one([1.0] * 3, overlaps={"native": overlap(control + 0.3, control)}).explainers
+    excess = explainer.excess_pixel_auroc
+    assert (excess.value, excess.low, excess.high) == pytest.approx((0.3, 0.3, 0.3))
+    (shown,) = explainer.overlaps
+    assert shown.measure == "pixel_auroc"
+    assert shown.chance == 0.5
+    assert shown.planted.high - shown.planted.low > 0.01
+    assert shown.control.value == pytest.approx(control.mean())
+
+
+def test_images_without_a_value_are_left_out_of_the_mean():
+    control = np.full((3, IMAGES), 0.5)
+    control[1, 4] = np.nan
+    planted = np.where(np.isnan(control), 99, 0.9)
+    (explainer,) = judge_one([1.0] * 3, overlaps={"native": overlap(planted, control)}).explainers
+    assert explainer.excess_pixel_auroc.value == pytest.approx(0.4)
+    assert explainer.reveals == "yes"
+
+
+def test_agreement_pools_seeds_and_prevalences_of_a_detector_and_follows_their_order():
+    rising = np.array([[0.6], [0.7], [0.8]])
+    overlaps = {"native": overlap(rising), "random": overlap(0.6), "gradient": overlap(-rising)}
+    low, high = (evidence([0.0, 0.5, 1.0], prevalence=share, overlaps=overlaps) for share in (0.2, 1.0))
+    for finding in judge([low, high], Thresholds()):
+        assert [e.agreement for e in finding.explainers] == [pytest.approx(1), None, pytest.approx(-1)]
+    assert judge([low], Thresholds())[0].explainers[0].agreement is None  # three points only
+
+
+def test_reference_maps_are_marked():
+    finding = judge_one(
+        [1.0] * 3, overlaps={"native": overlap(0.9), "random": overlap(0.5)}, references=("random",)
+    )
+    assert [(e.explainer, e.reference) for e in finding.explainers] == [("native", False), ("random", True)]
+
+
+FINDING_KEYS = {
+    *("dataset", "nominal_class", "detector", "probe", "plant_on", "prevalence"),
+    *("verdict", "reliance", "seeds", "images", "explainers"),
+}
+
+
+def test_json_has_the_documented_keys_and_no_nan():
+    everything = [
+        evidence([1.0] * 3, overlaps={"native": overlap(0.9)}),
+        evidence([1.0], overlaps={"native": overlap(np.nan, seeds=1)}),
+        evidence([], identical="identical by construction"),
+    ]
+    for finding in judge(everything, Thresholds()):
+        found = json.loads(json.dumps(finding.as_json(), allow_nan=False))
+        assert found.keys() >= FINDING_KEYS
+        assert found["verdict"] in ("relies", "does-not-rely", "inconclusive")
+        assert found["reliance"] is None or found["reliance"].keys() == {"value", "low", "high"}
+        for explainer in found["explainers"]:
+            assert explainer.keys() >= {"explainer", "reveals", "excess_pixel_auroc", "quadrant"}
+            assert explainer["reveals"] in ("yes", "no", "inconclusive")
+            assert explainer["excess_pixel_auroc"].keys() == {"value", "low", "high"}
+
+
+def test_a_number_that_is_not_there_is_null_in_json():
+    found = judge_one([1.0], overlaps={"native": overlap(0.75, seeds=1)}).as_json()
+    assert found["reliance"] == {"value": 1.0, "low": None, "high": None}
+    assert found["explainers"][0]["excess_pixel_auroc"] == {"value": 0.25, "low": None, "high": None}
+    assert found["explainers"][0]["agreement"] is None
+
+
+def test_findings_come_in_the_order_of_the_evidence_and_the_same_every_time():
+    items = [evidence([drop] * 3, prevalence=drop) for drop in (1.0, 0.0, 0.5)]
+    findings = judge(items, Thresholds())
+    assert [finding.prevalence for finding in findings] == [1.0, 0.0, 0.5]
+    assert judge(items, Thresholds()) == findings
+
+
+@pytest.mark.parametrize("limit", [0.2, 0.4])
+def test_the_thresholds_decide(limit):
+    finding = judge_one(
+        [0.5] * 3,
+        Thresholds(reliance=limit + 0.2, reveal=limit),
+        overlaps={"native": overlap(0.8)},
+    )
+    assert finding.verdict == ("relies" if limit == 0.2 else "does-not-rely")
+    assert finding.explainers[0].reveals == ("yes" if limit == 0.2 else "no")
