@@ -24,10 +24,8 @@ from fcdd_audit.engines import default_workers, run_cells
 from fcdd_audit.planning import Question, plan, planned_cells, prepare
 from fcdd_audit.report import render_report
 from fcdd_audit.results import evidence, results_table
-from fcdd_audit.runs import RunFolder
+from fcdd_audit.runs import SCHEMA, RunFolder
 from fcdd_audit.verdict import Finding, judge
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,11 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     to stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
     """
     started = time.perf_counter()
+    run = RunFolder(config.out / config.run_name)
+    run.check_writable()
     setup = prepare(config)
     questions = plan(config, setup)
     cells = planned_cells(questions)
-    run = RunFolder(config.out / config.run_name)
     with run.opened():
         waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
         if waiting:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from fcdd_audit.errors import AuditError, InputError
 
@@ -21,7 +24,30 @@ if TYPE_CHECKING:
 EXIT_FOUND, EXIT_INCONCLUSIVE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 3, 4, 130
 GATES = ("clever-hans",)
 
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer doesn't export it
+
+
+class OneLineErrors(TyperGroup):
+    """Commands whose usage errors are one line on stderr."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)  # type: ignore[misc]
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[misc]
+        except UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # type: ignore[attr-defined]
+            else:
+                _print_error(f"{error.format_message()} (see --help)")  # type: ignore[attr-defined]
+            code = InputError.exit_code
+        except typer.Abort:
+            code = EXIT_INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 app = typer.Typer(
+    cls=OneLineErrors,
     help="Find Clever Hans features in deep one-class anomaly detectors.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -284,12 +310,19 @@ class _ErrorsAsLines:
             )
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _print_error(message: str) -> None:
     line = " ".join(message.split())  # names from outside may hold line breaks
     print(f"fcdd-audit: error: {line}", file=sys.stderr)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _print_error(message)
     raise typer.Exit(code)
 
 
 def main() -> None:
     """Entry point of the console script."""
+    # What image libraries print of a damaged file is in our own line already.
+    warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("tifffile").disabled = True
     app(prog_name="fcdd-audit")

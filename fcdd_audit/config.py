@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,11 +97,11 @@ class AuditConfig:
             and "\\" not in name,
             f"run name {name!r} must be a plain folder name; the parent folder is --out",
         )
-        known = {**dict.fromkeys(DETECTORS), **dict.fromkeys(PROBES)}
+        known = [*DETECTORS, *PROBES]
         for target in self.options:
             _check(
                 target in known,
-                f"options for unknown detector or probe '{target}'{suggest(target, list(known))}",
+                f"options for unknown detector or probe '{target}'{suggest(target, known)}",
             )
         self.make_probe()
         for detector in self.detectors:
@@ -166,12 +167,17 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings from variables such as FCDD_AUDIT_SEEDS=5."""
-    return {
-        key.removeprefix(ENVIRONMENT).lower(): value
-        for key, value in environment.items()
-        if key.startswith(ENVIRONMENT) and key != TEST_DATA
-    }
+    """Settings from variables such as FCDD_AUDIT_SEEDS=5; InputError names the variable."""
+    settings: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT) and variable != TEST_DATA:
+            setting = {variable.removeprefix(ENVIRONMENT).lower(): value}
+            try:
+                make_config(setting)
+            except InputError as error:
+                raise InputError(f"variable {variable}: {error}") from None
+            settings |= setting
+    return settings
 
 
 def parse_option(assignment: str) -> tuple[str, str, Any]:
@@ -184,7 +190,16 @@ def parse_option(assignment: str) -> tuple[str, str, Any]:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = text
-    return name, option, value
+    return name, option, text if _takes_text(name, option) and not isinstance(value, str) else value
+
+
+def _takes_text(name: str, option: str) -> bool:
+    """Whether the option's default is text: then digits are text too."""
+    known: dict[str, type] = {**dict(PROBES.items()), **dict(DETECTORS.items())}
+    if name not in known:
+        return False
+    parameter = inspect.signature(known[name]).parameters.get(option)
+    return parameter is not None and isinstance(parameter.default, str)
 
 
 def make_config(*layers: Mapping[str, Any]) -> AuditConfig:

@@ -129,6 +129,7 @@ class Estimate:
 def estimate(config: AuditConfig) -> Estimate:
     """Plan an audit without running it; trains each detector for a moment to learn its speed."""
     run = RunFolder(config.out / config.run_name)
+    run.check_writable()
     setup = prepare(config)
     cells = planned_cells(plan(config, setup))
     waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]

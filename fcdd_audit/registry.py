@@ -44,6 +44,13 @@ class Registry(Generic[T]):
             raise InputError(f"unknown {self.kind} '{name}'{hint} (known: {known})")
         return self._entries[name]
 
+    def items(self) -> list[tuple[str, T]]:
+        """Names and entries."""
+        return list(self._entries.items())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

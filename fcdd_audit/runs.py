@@ -20,6 +20,7 @@ from fcdd_audit.cells import Cell, CellResult
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.reliance import Scores
 
+SCHEMA = 1  # of config.json and findings.json
 TEMPORARY = ".tmp-"
 TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask")
 CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")
@@ -64,6 +65,12 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def check_writable(self) -> None:
+        """InputError if the folder can't be made or written; changes nothing."""
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+            raise InputError(f"can't write to '{self.path}'; choose another --out")
 
     @property
     def cells(self) -> Path:
@@ -134,8 +141,11 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """One of the run's JSON files; InputError if the folder holds no finished run."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            if content.get("schema") != SCHEMA:
+                raise ValueError(f"schema {content.get('schema')}, not {SCHEMA}")
+            return content
+        except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
                 f"'{self.path}' holds no finished audit ({name}: {reason});"

@@ -113,7 +113,7 @@ def test_text_is_replaced_whole(run):
     assert [path.name for path in run.path.glob(".tmp*")] == []
 
 
-@pytest.mark.parametrize("content", [None, "{", b"\xff"])
+@pytest.mark.parametrize("content", [None, "{", b"\xff", "{}", "[]", '{"schema": 2}'])
 def test_a_folder_without_a_finished_run_is_named(run, content):
     if content is not None:
         (run.path / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -122,5 +122,5 @@ def test_a_folder_without_a_finished_run_is_named(run, content):
 
 
 def test_json_is_read(run):
-    run.write_text("config.json", json.dumps({"a": 1}))
-    assert run.read_json("config.json") == {"a": 1}
+    run.write_text("config.json", json.dumps({"schema": 1, "a": 2}))
+    assert run.read_json("config.json") == {"schema": 1, "a": 2}

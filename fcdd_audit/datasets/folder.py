@@ -57,17 +57,23 @@ def list_folder(root: Path) -> Listing:
     )
     for part in ("train_nominal", "test_nominal", "test_anomalous"):
         if not getattr(listing, part):
-            raise InputError(f"'{root}' has no {part.replace('_', '/')} images; {LAYOUT}")
+            where = part.replace("_", "/").replace("nominal", nominal)
+            raise InputError(f"'{root}' has no {where} images; {LAYOUT}")
     return listing
+
+
+def _mask_files(root: Path) -> list[tuple[Path, Path]]:
+    """Each mask's file and the folder that its name is relative to."""
+    return [(path, base) for base in (root / "masks", root / "ground_truth") for path in find_images(base)]
 
 
 def _match_masks(root: Path, anomalous: list[Path]) -> dict[Path, Path]:
     """masks/<same name> or ground_truth/<defect>/<same name>_mask, with any image suffix."""
-    stems = {
-        path.relative_to(base).with_suffix("").as_posix().removesuffix("_mask"): path
-        for base in (root / "masks", root / "ground_truth")
-        for path in find_images(base)
-    }
+    stems: dict[str, Path] = {}
+    for path, base in _mask_files(root):
+        name = path.relative_to(base).with_suffix("").as_posix()
+        stems.setdefault(name.removesuffix("_mask"), path)
+        stems[name] = path
     found = {}
     for path in anomalous:
         inside = path.relative_to(root / "test").with_suffix("")
@@ -141,6 +147,9 @@ def load_folder(request: DataRequest) -> AuditData:
     held_out, kept = np.sort(order[:held]), np.sort(order[held:])
     pictures, paths = parts["test_anomalous"]
     masks = None
+    unused = len(_mask_files(root)) - len(set(listing.masks.values()))
+    if unused:
+        notes.append(f"{unused} mask files match no anomalous test image and are not used.")
     if listing.masks:
         empty = torch.zeros((1, size, size), dtype=torch.bool)
         masks = torch.stack(

@@ -19,7 +19,7 @@ class DeepSVDD(Detector):
 
     objective: one-class (mean distance) or soft-boundary (radius, and distance beyond it).
     nu: soft-boundary only: share of training images allowed outside the radius, in (0, 1).
-    warm_up: soft-boundary only: epochs before the radius is set.
+    warm_up: soft-boundary only: epochs before the radius is set; it stays 0 in shorter trainings.
     dimensions: of the vector.
 
     No layer has a bias, so that the network can't map everything to the centre. There is no
@@ -73,7 +73,8 @@ class DeepSVDD(Detector):
     def start(self, nominal: Tensor) -> None:
         """Fix the centre: the mean vector of a first pass, coordinates within 0.1 of 0 moved to +-0.1."""
         with torch.no_grad():
-            centre = self.embed(self.features(self.normalise(nominal))).float().mean(dim=0)
+            vectors = [self.embed(self.features(self.normalise(x))).float() for x in nominal.split(64)]
+            centre = torch.cat(vectors).mean(dim=0)
         floor = torch.where(centre < 0, -CENTRE_FLOOR, CENTRE_FLOOR)
         self.centre.copy_(torch.where(centre.abs() < CENTRE_FLOOR, floor, centre))
 

@@ -35,9 +35,9 @@ def resample_seeds(per_seed: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 def interval(value: float, draws: np.ndarray, confidence: float) -> Interval:
-    """Percentile interval of bootstrap draws, e.g. `confidence` 0.95."""
+    """Percentile interval of bootstrap draws, e.g. `confidence` 0.95; draws that are NaN don't count."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high))
 
 
