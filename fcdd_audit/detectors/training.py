@@ -30,7 +30,7 @@ class Recipe:
 
     epochs: int = 6
     batch_size: int = 16
-    lr: float = 1e-3
+    lr: float = 3e-3
     weight_decay: float = 1e-6
     oe_probability: float = 0.5
     shift: float = 0.06
