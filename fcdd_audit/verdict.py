@@ -187,7 +187,7 @@ def _obstacle(evidence: Evidence, limits: Thresholds) -> str | None:
     usable = _clean_auroc(evidence.control)
     if usable < limits.usable_auroc:
         return (
-            f"not a working detector here: the control's clean AUROC is {usable:.2f}, under "
+            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
             f"{limits.usable_auroc}"
         )
     return None
