@@ -40,6 +40,7 @@ class AuditConfig:
     prevalence: shares of that side's training images that bear the artifact. seeds: twins are trained for
     seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers: processes for cells on the CPU.
     out, name: the run folder is out/name. recipe: training. options: by the name of a detector or probe.
+    thresholds: what the verdict depends on. Lists may be comma-separated text, paths may be text.
     """
 
     dataset: str = "textures"
@@ -62,6 +63,9 @@ class AuditConfig:
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None:
+                object.__setattr__(self, name, _convert(name, value))
         _ = DATASETS[self.dataset]
         for kind, registry, names in (
             ("detector", DETECTORS, self.detectors),
@@ -226,7 +230,7 @@ def make_config(*layers: Mapping[str, Any]) -> AuditConfig:
             elif key in RECIPE_FIELDS:
                 recipe[key] = value
             elif key in known:
-                settings[key] = _convert(key, value)
+                settings[key] = value
             else:
                 raise InputError(f"unknown setting '{key}'{suggest(key, [*known, *RECIPE_FIELDS])}")
     for key in recipe:
@@ -263,6 +267,7 @@ def _number(key: str, value: Any, kind: type) -> Any:
 
 
 def _convert(key: str, value: Any) -> Any:
+    """A setting in its own type; InputError if it can't be read so."""
     if key in ("detectors", "explainers"):
         return tuple(str(item) for item in _items(value))
     if key == "prevalence":
@@ -279,4 +284,4 @@ def _convert(key: str, value: Any) -> Any:
         if str(value).lower() in ("1", "true", "yes", "0", "false", "no"):
             return str(value).lower() in ("1", "true", "yes")
         raise InputError(f"skip corrupt is '{value}'; true or false is needed")
-    return str(value)
+    return value if key in ("recipe", "options", "thresholds") else str(value)

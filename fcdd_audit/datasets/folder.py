@@ -110,7 +110,7 @@ def load_folder(request: DataRequest) -> AuditData:
         part: load(getattr(listing, part), part.replace("_", "/"))
         for part in ("train_nominal", "test_nominal", "test_anomalous")
     }
-    grey = all(picture.mode == "L" for picture in parts["train_nominal"][0])
+    grey = all(map(_is_grey, parts["train_nominal"][0]))
     channels = 1 if grey else 3
 
     def image_set(pictures: list[Image.Image], paths: list[Path], base: Path) -> ImageSet:
@@ -171,6 +171,12 @@ def load_folder(request: DataRequest) -> AuditData:
             notes=tuple(notes),
         )
     )
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether a picture has no colour, even if its file could hold some."""
+    bands = [np.asarray(band) for band in picture.split()]
+    return all(np.array_equal(bands[0], band) for band in bands[1:])
 
 
 def _subset(images: ImageSet, index: np.ndarray) -> ImageSet:

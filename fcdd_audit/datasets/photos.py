@@ -36,6 +36,8 @@ def photo(name: str, channels: int) -> np.ndarray:
     if channels == 1:
         grey = rgb2gray(pixels) if pixels.ndim == 3 else pixels
         return grey[..., None].astype(np.float32)
+    if pixels.ndim == 2:
+        raise ValueError(f"photo '{name}' is grey")
     return pixels[..., :3]
 
 

@@ -20,6 +20,11 @@ POINTWISE = (
     nn.Identity,
     nn.Dropout,
     nn.Dropout2d,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Softplus,
+    nn.PReLU,
+    nn.Mish,
 )
 
 
@@ -44,7 +49,7 @@ def _one(value: int | tuple[int, ...] | str, layer: nn.Module) -> int:
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
     if not isinstance(value, int):
-        raise ValueError(f"{layer} isn't square: its receptive field isn't supported")
+        raise ValueError(f"{layer} isn't square or pads by name: its receptive field isn't supported")
     return value
 
 

@@ -52,7 +52,7 @@ class Recipe:
 
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
-    """Ask torch for reproducible algorithms, and give the caller's settings back afterwards."""
+    """Ask torch for reproducible algorithms, and give the caller's torch settings back afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark

@@ -42,8 +42,8 @@ class Ranked:
         """Check and sort heatmaps, (N, 1, H, W); ValueError if they aren't finite and non-negative."""
         if heatmap.ndim != 4 or heatmap.shape[1] != 1:
             raise ValueError(f"heatmap must be (N, 1, H, W), not {tuple(heatmap.shape)}")
-        if not torch.isfinite(heatmap).all() or (heatmap < 0).any():
-            raise ValueError("heatmap must be finite and non-negative")
+        if not heatmap.is_floating_point() or not torch.isfinite(heatmap).all() or (heatmap < 0).any():
+            raise ValueError("heatmap must be float, finite and non-negative")
         heat = heatmap.flatten(1)
         ordered, order = heat.sort(dim=1)
         first = torch.searchsorted(ordered, ordered)
