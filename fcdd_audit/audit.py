@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from fcdd_audit._version import __version__
-from fcdd_audit.cells import Cell, Setup, cell_key
+from fcdd_audit.cells import Cell, Setup, cell_key, device_name
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers, run_cells
@@ -140,9 +140,7 @@ def _describe(
             **{package: version(package) for package in packages},
         },
         "device": {
-            "name": torch.cuda.get_device_name(setup.device)
-            if setup.device.startswith("cuda")
-            else platform.processor() or platform.machine(),
+            "name": device_name(setup.device),
             "type": setup.device,
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),

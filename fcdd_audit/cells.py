@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor
 from fcdd_audit._version import __version__
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.detectors import Detector, Recipe, build, fit
+from fcdd_audit.detectors.training import deterministic
+from fcdd_audit.errors import RunError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
 from fcdd_audit.probes import Probe, plant
@@ -25,6 +28,7 @@ from fcdd_audit.seeding import torch_generator
 
 Twin = Literal["planted", "control"]
 EVALUATION_BATCH = 128
+MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Setup:
     """What all cells of a run share.
 
     The stamped test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is. `options`: by the name of a detector or probe. `examples`: indices into the test images
-    of each side whose heatmaps are kept for the report.
+    artifact is. `options`: by the name of a detector or probe. `examples`: of how many test images
+    of each side the heatmaps are kept for the report.
     """
 
     data: AuditData
@@ -86,15 +90,22 @@ def cell_key(cell: Cell, setup: Setup) -> str:
     identity = {
         "cell": asdict(cell),
         "recipe": asdict(setup.recipe),
-        "options": {name: setup.options.get(name, {}) for name in sorted((cell.detector, cell.probe))},
+        "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
-        "explainers": setup.explainers,
+        "explainers": sorted(setup.explainers),
         "examples": setup.examples,
         "data": setup.fingerprint,
-        "device": setup.device,
-        "versions": [__version__, torch.__version__, platform.machine()],
+        "device": [setup.device, device_name(setup.device)],
+        "versions": [__version__, platform.machine(), *map(version, MEASURED_WITH)],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def device_name(device: str) -> str:
+    """The GPU's name, or the processor's."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
 
 
 def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: None) -> CellResult:
@@ -106,10 +117,11 @@ def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: N
     """
     started = time.perf_counter()
     device = torch.device(setup.device)
-    detector, losses = train_cell(cell, setup, device, on_step)
-    trained = time.perf_counter()
-    scores = _score_all(detector, setup, device)
-    localization, heatmaps = _explain_all(detector, setup, device)
+    with deterministic():
+        detector, losses = train_cell(cell, setup, device, on_step)
+        trained = time.perf_counter()
+        scores = _score_all(detector, setup, device)
+        localization, heatmaps = _explain_all(detector, setup, device)
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
     seconds = {"training": trained - started, "measuring": time.perf_counter() - trained}
     return CellResult(cell, scores, localization, heatmaps, weights, losses, seconds)
@@ -149,6 +161,8 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
     ):
         with torch.no_grad():
             scores = torch.cat([detector.score(x) for x in _batches(images, device)])
+        if not torch.isfinite(scores).all():
+            raise RunError(f"{type(detector).__name__} gives {part} test images scores that aren't finite")
         frames.append(
             pd.DataFrame({"part": part, "image": names, "variant": variant, "score": scores.cpu().double()})
         )
@@ -183,6 +197,8 @@ def _explain_all(
         for part, names, images, mask in parts:
             maps = torch.cat([explainer.explain(detector, x, generator) for x in _batches(images, device)])
             maps = maps.to(measured_on)
+            if not torch.isfinite(maps).all():
+                raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
             ranked = Ranked.of(maps)
             masks = {"exact": mask, "dilated": dilate(mask, grown)}
             if part == "defect":

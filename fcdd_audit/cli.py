@@ -101,7 +101,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 3]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: 6]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: 16]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: 0.003]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: 0.001]")] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--set", help="Option of a detector or probe: watermark.text='(c) me'. Repeatable."),

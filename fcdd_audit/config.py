@@ -135,6 +135,8 @@ class AuditConfig:
         try:
             device = torch.device(self.device)
             torch.zeros(1, device=device).item()
+            if device.type == "cpu":
+                return torch.device("cpu")
         except (RuntimeError, AssertionError, ImportError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"device '{self.device}' can't be used here: {reason}") from None
@@ -192,7 +194,7 @@ def parse_option(assignment: str) -> tuple[str, str, Any]:
         raise InputError(f"--set '{assignment}' must read NAME.OPTION=VALUE, as in watermark.size=0.5")
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
     return name, option, text if _takes_text(name, option) and not isinstance(value, str) else value
 

@@ -8,11 +8,12 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.process import parent_process
 from multiprocessing.queues import SimpleQueue
+from typing import Any
 
 import torch
 
@@ -67,49 +68,59 @@ def _run_in_processes(
     on_cell: Callable[[], object],
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    steps: SimpleQueue[bool] = context.SimpleQueue()
+    # Each worker counts its steps in a place of its own: no lock that a killed worker could keep.
+    steps = context.RawArray("q", workers)
+    places = context.SimpleQueue()
+    for place in range(workers):
+        places.put(place)
     # Pickled by hand: torch's own way goes through shared memory, which containers keep small.
     shared = pickle.dumps((setup, run))
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps))
-    listener = threading.Thread(target=_pass_on, args=(steps, on_step), daemon=True)
-    listener.start()
+    strangers = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps, places))
+    shown = 0
     try:
-        waiting = [pool.submit(_work, cell) for cell in cells]
-        for future in as_completed(waiting):
-            future.result()
-            on_cell()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process died; finished cells are kept. For lack of memory: run again with fewer "
-            "--workers. In a script: call run_audit below `if __name__ == '__main__':`"
-        ) from error
+        waiting = {pool.submit(_work, cell) for cell in cells}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            for _ in range(sum(steps) - shown):
+                on_step()
+            shown = sum(steps)
+            for future in done:
+                future.result()
+                on_cell()
+    except BaseException as error:
+        for worker in set(multiprocessing.active_children()) - strangers:
+            worker.terminate()  # what it was writing is a temporary folder
+        if isinstance(error, BrokenProcessPool):
+            raise RunError(
+                "a worker process died; finished cells are kept. For lack of memory: run again with fewer "
+                "--workers. In a script: call run_audit below `if __name__ == '__main__':`"
+            ) from error
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        steps.put(False)
-        listener.join()
-
-
-def _pass_on(steps: SimpleQueue[bool], on_step: Callable[[], object]) -> None:
-    while steps.get():
-        on_step()
 
 
 @dataclass(frozen=True)
 class _Worker:
-    """What a worker process knows."""
+    """What a worker process knows; `place` is where in `steps` it counts."""
 
     setup: Setup
     run: RunFolder
-    steps: SimpleQueue[bool]
+    steps: Any
+    place: int
+
+    def count_step(self) -> None:
+        self.steps[self.place] += 1
 
 
 _worker: _Worker
 
 
-def _start_worker(shared: bytes, steps: SimpleQueue[bool]) -> None:
+def _start_worker(shared: bytes, steps: Any, places: SimpleQueue[int]) -> None:
     global _worker
     setup, run = pickle.loads(shared)
-    _worker = _Worker(setup, run, steps)
+    _worker = _Worker(setup, run, steps, places.get())
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -125,5 +136,5 @@ def _end_with_parent() -> None:
 
 def _work(cell: Cell) -> None:
     setup, run = _worker.setup, _worker.run
-    result = run_cell(cell, setup, lambda: _worker.steps.put(True))
+    result = run_cell(cell, setup, _worker.count_step)
     run.write_cell(cell_key(cell, setup), result)

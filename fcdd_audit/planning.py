@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from fcdd_audit.cells import Cell, Setup, cell_key
 from fcdd_audit.config import AuditConfig
-from fcdd_audit.datasets import DATASETS
+from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import DETECTORS, build, fit
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers
@@ -43,7 +45,7 @@ def prepare(config: AuditConfig) -> Setup:
     anomalous_stamped, anomalous_mask = stamp(data.test_anomalous.images, probe, generator)
     return Setup(
         data=data,
-        fingerprint=data.fingerprint(),
+        fingerprint=_fingerprint(data, nominal_stamped, nominal_mask, anomalous_stamped, anomalous_mask),
         probe=probe,
         nominal_stamped=nominal_stamped,
         nominal_mask=nominal_mask,
@@ -54,6 +56,14 @@ def prepare(config: AuditConfig) -> Setup:
         device=str(device),
         options={name: dict(options) for name, options in config.options.items()},
     )
+
+
+def _fingerprint(data: AuditData, *stamped: Tensor) -> str:
+    """Hex digest of the data and of the stamped test images and their masks."""
+    digest = hashlib.sha256(data.fingerprint().encode())
+    for tensor in stamped:
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def plan(config: AuditConfig, setup: Setup) -> list[Question]:
@@ -75,12 +85,15 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
                 for prevalence in config.prevalence
             ]
             continue
-        for prevalence in config.prevalence:
-            planted_count(len(setup.data.parts()[f"train_{side}"]), prevalence)
+        train_images = len(setup.data.parts()[f"train_{side}"])
         identity = (config.dataset, setup.data.nominal_class, detector, config.probe)
         seeds = range(config.seeds)
         control = tuple(Cell(*identity, "control", seed) for seed in seeds)
         for prevalence in config.prevalence:
+            if planted_count(train_images, prevalence) == 0:
+                reason = "identical by construction: at prevalence 0 nothing is planted"
+                questions.append(Question(detector, config.probe, side, prevalence, identical=reason))
+                continue
             planted = tuple(
                 Cell(*identity, "planted", seed, plant_on=side, prevalence=prevalence) for seed in seeds
             )

@@ -64,7 +64,7 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
     for split, rows in splits:
         for (explainer, mask), group in rows.groupby(["explainer", "mask"], sort=False):
             area = float(group["area"].mean())
-            lift = float((group["relevance_mass"] / group["area"]).mean())
+            lift = float(group["relevance_mass"].mean()) / area
             yield str(explainer), split, measured_name("area", str(mask)), area
             yield str(explainer), split, measured_name("relevance_lift", str(mask)), lift
             for measure, entry in LOCALIZATION.items():
@@ -134,7 +134,7 @@ def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -
 def results_table(
     questions: list[Question], records: dict[Cell, CellRecord], quantile: float
 ) -> pd.DataFrame:
-    """results.csv: tidy, in the order of the plan. A control's rows stand once for each side."""
+    """results.csv: tidy, in the order of the plan. A control's rows stand once."""
     frames, seen = [], set()
     for question in questions:
         for control, planted in zip(question.control, question.planted, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 
 from fcdd_audit.cells import Cell, CellResult
-from fcdd_audit.errors import InputError
+from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.measures.reliance import Scores
 
 SCHEMA = 1  # of config.json and findings.json
@@ -60,8 +61,10 @@ class RunFolder:
                 f"can't write to '{self.path}' ({error.strerror or error}); choose another --out"
             ) from None
         try:
-            for leftover in (*self.path.glob(f"{TEMPORARY}*"), *self.cells.glob(f"{TEMPORARY}*")):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            for leftover in self.path.glob(f"{TEMPORARY}*.*"):
+                leftover.unlink()
+            for leftover in self.cells.glob(f"{TEMPORARY}*"):
+                shutil.rmtree(leftover)
             yield
         finally:
             lock.release()
@@ -99,9 +102,22 @@ class RunFolder:
             shutil.rmtree(target)
         folder.rename(target)
 
+    def cell_folder(self, key: str) -> Path:
+        """A cell's folder; ValueError for a key that could lead elsewhere."""
+        if not re.fullmatch("[0-9a-z]+", key):
+            raise ValueError(f"{key!r} is no cell")
+        return self.cells / key
+
     def read_cell(self, key: str) -> CellRecord:
-        """A finished cell's scores and overlaps."""
-        folder = self.cells / key
+        """A finished cell's scores and overlaps; RunError for a damaged one."""
+        try:
+            return self._read_cell(self.cell_folder(key))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"cell '{self.cells / key}' is damaged ({type(error).__name__}); remove it and run again"
+            ) from error
+
+    def _read_cell(self, folder: Path) -> CellRecord:
         cell = Cell(**json.loads((folder / "cell.json").read_text())["cell"])
         frame = read_scores(folder)
         arrays = {
@@ -119,7 +135,7 @@ class RunFolder:
 
     def read_heatmaps(self, key: str) -> dict[str, np.ndarray]:
         """The examples' heatmaps by explainer, (images, H, W) float32, on the explainer's own scale."""
-        with np.load(self.cells / key / "heatmaps.npz") as stored:
+        with np.load(self.cell_folder(key) / "heatmaps.npz") as stored:
             return {
                 name: stored[name].astype(np.float32) * stored[f"{name}.scale"]
                 for name in stored.files

@@ -38,11 +38,18 @@ QUADRANTS: dict[tuple[str, str], Quadrant] = {
 class Thresholds:
     """Every constant that a verdict depends on; shown in every report.
 
-    reliance: the score relies on the artifact if its reliance is surely above this, and does not if surely
-        below. reveal: the same for the excess pixel AUROC of an explanation. confidence: of all intervals.
-    min_seeds: with fewer, every answer is inconclusive. usable_auroc: a control below this mean clean
-        AUROC is no working detector, and no verdict is given. score_quantile: of the nominal validation
-        scores, the frozen decision threshold. draws: of the bootstrap.
+    reliance: the score relies on the artifact if its reliance, and the planted twin's own drop, are
+        surely above this; it does not if its reliance is surely below.
+    reveal: the same for the excess pixel AUROC of an explanation.
+    confidence: of all intervals.
+    min_seeds: with fewer, every answer is inconclusive.
+    usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict.
+    room: reliance can't exceed the planted twin's clean AUROC less the control's drop; with less than
+        this, "does not rely" isn't said.
+    reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
+        said that an explanation doesn't show the artifact.
+    score_quantile: of the nominal validation scores, the frozen decision threshold.
+    draws: of the bootstrap, at least.
     """
 
     reliance: float = 0.05
@@ -50,6 +57,8 @@ class Thresholds:
     confidence: float = 0.95
     min_seeds: int = 3
     usable_auroc: float = 0.6
+    room: float = 0.2
+    reveal_room: float = 0.1
     score_quantile: float = 0.95
     draws: int = 2000
 
@@ -93,6 +102,9 @@ class Overlap:
 @dataclass(frozen=True)
 class ExplainerFinding:
     """Does this explanation show the artifact, beyond the control's? `excess_pixel_auroc`: in [-1, 1].
+
+    An artifact planted on the nominal side lowers the score, which a map of what raises the score can't
+    show: reveals is inconclusive then. Reference maps have no quadrant (undecided).
 
     agreement: Spearman correlation of excess and reliance over the detector's seeds and prevalences, or
     None where there are too few.
@@ -170,10 +182,14 @@ def _try_reliance(evidence: Evidence, limits: Thresholds, draws_needed: int) -> 
         numpy_generator(0, "bootstrap of reliance"),
     )
     value = rely.reliance(evidence.planted, evidence.control, evidence.plant_on).mean()
+    # A stamp that merely helps the control is no reliance of the planted twin: its own drop counts too.
+    p_relies = max(
+        tail_share(drawn, limits.reliance, above=True) for drawn in (draws.reliance, draws.planted_drop)
+    )
     return _Trial(
-        interval(value, draws, limits.confidence),
-        tail_share(draws, limits.reliance, above=True),
-        tail_share(draws, limits.reliance, above=False),
+        interval(value, draws.reliance, limits.confidence),
+        p_relies,
+        tail_share(draws.reliance, limits.reliance, above=False),
     )
 
 
@@ -197,6 +213,12 @@ def _clean_auroc(twins: list[rely.Scores]) -> float:
     return float(np.mean([auroc(*scores.split("clean", "anomalous")) for scores in twins]))
 
 
+def _room(evidence: Evidence) -> float:
+    """The largest reliance that could have been seen."""
+    drops = [rely.drop(scores, evidence.plant_on) for scores in evidence.control]
+    return _clean_auroc(evidence.planted) - float(np.mean(drops))
+
+
 def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     """One finding for each piece of evidence, in order.
 
@@ -218,6 +240,12 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
         if relies[index] < alpha:
             return "relies", None
         if does_not[index] < alpha:
+            room = _room(evidence[index])
+            if room < limits.room:
+                return "inconclusive", (
+                    f"saturated: the planted twin's clean AUROC less its control's drop leaves {room:.2f} "
+                    f"to lose, under {limits.room}, so that a reliance could not show"
+                )
             return "does-not-rely", None
         return (
             "inconclusive",
@@ -282,12 +310,18 @@ def _judge_explainer(
     )
     excess = next(overlap.excess for overlap in overlaps if overlap.measure == HEADLINE)
     reveals = answer(excess, limits.reveal)
+    control = next(overlap.control.value for overlap in overlaps if overlap.measure == HEADLINE)
+    if reveals == "no" and 1 - control < limits.reveal_room:
+        reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
+    reference = explainer in item.references
+    if item.plant_on == "nominal" and not reference:
+        reveals = "inconclusive"  # the artifact lowers the score; the map shows what raises it
     return ExplainerFinding(
         explainer,
-        explainer in item.references,
+        reference,
         reveals,
         excess,
-        QUADRANTS.get((verdict, reveals), "undecided"),
+        "undecided" if reference else QUADRANTS.get((verdict, reveals), "undecided"),
         correlations[item.detector, explainer],
         overlaps,
     )

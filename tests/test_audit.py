@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fcdd_audit import DETECTORS, EXPLAINERS, AuditConfig, InputError, Recipe, run_audit
-from fcdd_audit.cells import Cell, cell_key, run_cell
+from fcdd_audit.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.engines import run_cells
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.runs import RunFolder
@@ -150,13 +150,15 @@ def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp
     assert result.report.read_text().startswith("<!doctype html>")
 
 
-def test_twins_of_prevalence_0_are_identical(tmp_path):
-    result = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1))
-    planted, control = (
-        load_file(folder / "detector.safetensors") for folder in sorted((result.folder / "cells").iterdir())
-    )
-    assert all(torch.equal(planted[name], control[name]) for name in planted)
-    assert result.findings[0].reliance.value == 0
+def test_twins_of_prevalence_0_are_identical_and_get_words_instead_of_a_number(tmp_path):
+    setup = prepare(SMALL)
+    control = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    twin = replace(control, twin="planted", plant_on="anomalous", prevalence=0.0)
+    one, other = (train_cell(cell, setup, torch.device("cpu"))[0].state_dict() for cell in (control, twin))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    (finding,) = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1)).findings
+    assert finding.reason == "identical by construction: at prevalence 0 nothing is planted"
+    assert finding.reliance is None
 
 
 def test_the_number_of_workers_does_not_change_a_number(tmp_path):

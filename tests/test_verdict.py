@@ -58,11 +58,49 @@ def test_a_sure_drop_beyond_the_controls_is_reliance():
     assert (finding.control_auroc, finding.planted_auroc) == (1, 1)
 
 
-@pytest.mark.parametrize("control", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("control", [0.0, 0.5])
 def test_a_drop_that_the_control_has_too_is_none(control):
     finding = judge_one([control] * 3, control=[scores(control)] * 3)
     assert finding.verdict == "does-not-rely"
     assert finding.reliance == Interval(0, 0, 0)
+
+
+def test_a_control_that_already_loses_all_to_the_mark_leaves_no_room_for_an_all_clear():
+    finding = judge_one([1.0] * 3, control=[scores(1.0)] * 3)
+    assert finding.verdict == "inconclusive"
+    assert finding.reason.startswith("saturated")
+    assert finding.reliance == Interval(0, 0, 0)
+
+
+def test_a_destroyed_planted_twin_is_no_all_clear():
+    broken = dataclasses.replace(scores(), anomalous_clean=np.full(IMAGES // 2, -1.0))
+    finding = judge_one([0.0] * 3, planted=[broken] * 3)
+    assert finding.verdict == "inconclusive"
+    assert finding.reason.startswith("saturated")
+
+
+def test_a_stamp_that_helps_the_control_is_no_reliance_of_the_planted_twin():
+    overlapping = np.linspace(-1, 1, IMAGES // 2)
+    plain = Scores(overlapping, overlapping, overlapping, overlapping + 0.5, overlapping + 0.5)
+    helped = dataclasses.replace(plain, nominal_stamped=overlapping - 1)
+    finding = judge_one([0.0] * 3, planted=[plain] * 3, control=[helped] * 3)
+    assert finding.reliance.low > 0.05
+    assert finding.verdict == "inconclusive"
+
+
+def test_a_map_of_the_control_that_finds_the_artifact_leaves_no_room_to_be_hidden():
+    finding = judge_one([1.0] * 3, overlaps={"native": overlap(0.95, control=0.95)})
+    assert finding.explainers[0].reveals == "inconclusive"
+
+
+def test_what_explanations_show_is_not_judged_for_an_artifact_that_lowers_the_score():
+    finding = judge_one([0.0] * 3, plant_on="nominal", overlaps={"native": overlap(0.5)})
+    assert (finding.explainers[0].reveals, finding.explainers[0].quadrant) == ("inconclusive", "undecided")
+
+
+def test_reference_maps_stand_in_no_quadrant():
+    finding = judge_one([1.0] * 3, overlaps={"random": overlap(0.5)}, references=("random",))
+    assert (finding.explainers[0].reveals, finding.explainers[0].quadrant) == ("no", "undecided")
 
 
 def test_an_artifact_on_the_nominal_side_is_judged_by_the_anomalies_that_it_hides():

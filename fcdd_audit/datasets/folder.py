@@ -114,7 +114,7 @@ def load_folder(request: DataRequest) -> AuditData:
     channels = 1 if grey else 3
 
     def image_set(pictures: list[Image.Image], paths: list[Path], base: Path) -> ImageSet:
-        names = tuple(path.relative_to(base).as_posix() for path in paths)
+        names = tuple(_printable(path.relative_to(base).as_posix()) for path in paths)
         return ImageSet(to_tensor(pictures, channels, size), names)
 
     def outliers() -> ImageSet:
@@ -162,7 +162,7 @@ def load_folder(request: DataRequest) -> AuditData:
     return check_parts(
         AuditData(
             name="folder",
-            nominal_class=root.resolve().name,
+            nominal_class=_printable(root.resolve().name),
             train_nominal=_subset(train, kept),
             train_anomalous=outliers(),
             validation=_subset(train, held_out),
@@ -171,6 +171,11 @@ def load_folder(request: DataRequest) -> AuditData:
             notes=tuple(notes),
         )
     )
+
+
+def _printable(name: str) -> str:
+    """A file's name as text that can be written, whatever its bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_grey(picture: Image.Image) -> bool:

@@ -34,6 +34,8 @@ def _eight_bit(values: np.ndarray) -> Image.Image:
         if not (values.min() >= 0 and values.max() <= 1):
             raise ValueError("its values are floats outside [0, 1]")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    if values.dtype.itemsize > 2 and 0 <= values.min() <= values.max() <= 255:  # 8-bit values in a wide type
+        return Image.fromarray(values.astype(np.uint8))
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("its values need more than 16 bits")
     return Image.fromarray(np.rint(values / 257).astype(np.uint8))

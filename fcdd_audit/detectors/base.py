@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from fcdd_audit.detectors.networks import last_convolution
 from fcdd_audit.detectors.receptive import ReceptiveField, receptive_field
 from fcdd_audit.errors import InputError
 from fcdd_audit.registry import Registry, check_options
@@ -72,13 +71,14 @@ class Detector(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The last spatial convolution: what Grad-CAM looks at."""
-        return last_convolution(self.features)[0]
+        """The output of the last convolution block, after its batch norm and activation: what Grad-CAM
+        looks at. (The bare convolution's output isn't a property of the network's function.)"""
+        return self.features[-1]
 
     @property
     def cam_field(self) -> ReceptiveField:
         """Receptive field of that layer's cells."""
-        return receptive_field(last_convolution(self.features)[1])
+        return receptive_field(self.features)
 
 
 DETECTORS: Registry[type[Detector]] = Registry("detector")

@@ -43,6 +43,8 @@ class DeepSVDD(Detector):
             raise InputError(f"dsvdd objective is '{objective}'; known: {', '.join(OBJECTIVES)}")
         if not 0 < nu < 1:
             raise InputError(f"dsvdd nu is {nu}; it must be in (0, 1)")
+        if warm_up < 0:
+            raise InputError(f"dsvdd warm_up is {warm_up}; it must be at least 0")
         self.objective, self.nu, self.warm_up = objective, nu, warm_up
         widths = widths_for(min(shape[1:]))
         self.features = convolutions(shape[0], widths, bias=False)

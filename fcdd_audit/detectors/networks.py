@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from fcdd_audit.errors import InputError
+
 WIDTHS = (16, 32, 64)
 WIDE_FROM = 128  # from this image side on, one more block keeps the map from growing
 
@@ -26,7 +28,7 @@ def convolutions(channels: int, widths: tuple[int, ...], bias: bool = True) -> n
         if index:
             layers.append(nn.MaxPool2d(2))
         layers += [
-            nn.Conv2d(before, after, 3, padding=1, bias=bias),
+            nn.Conv2d(before, after, 3, padding=1, bias=False),  # batch norm has it
             nn.BatchNorm2d(after, affine=bias),
             nn.LeakyReLU(0.01),
         ]
@@ -58,6 +60,8 @@ def embedding(
     widths: tuple[int, ...], shape: tuple[int, int, int], dimensions: int, bias: bool = True
 ) -> nn.Sequential:
     """Features of images of `shape` (C, H, W), as `convolutions` gives them, to (N, dimensions)."""
+    if dimensions < 1:
+        raise InputError(f"dimensions is {dimensions}; it must be at least 1")
     height, width = (side // 2 for side in _grid(widths, shape))
     return nn.Sequential(
         nn.MaxPool2d(2),
@@ -74,12 +78,3 @@ def expansion(widths: tuple[int, ...], shape: tuple[int, int, int], dimensions: 
         nn.Unflatten(1, (widths[-1], height, width)),
         nn.Upsample(size=_grid(widths, shape)),
     )
-
-
-def last_convolution(layers: nn.Sequential) -> tuple[nn.Conv2d, nn.Sequential]:
-    """The last convolution of a stack, and the stack up to and with it."""
-    for index in range(len(layers) - 1, -1, -1):
-        layer = layers[index]
-        if isinstance(layer, nn.Conv2d):
-            return layer, layers[: index + 1]
-    raise ValueError("the stack has no convolution")

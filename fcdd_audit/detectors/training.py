@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Recipe:
 
     epochs: int = 6
     batch_size: int = 16
-    lr: float = 3e-3
+    lr: float = 1e-3
     weight_decay: float = 1e-6
     oe_probability: float = 0.5
     shift: float = 0.06
@@ -38,13 +39,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, valid, need in (
-            ("epochs", self.epochs >= 1, "at least 1"),
+            ("epochs", 1 <= self.epochs <= 1_000_000, "at least 1, and at most 1,000,000"),
             ("batch_size", self.batch_size >= 2, "at least 2"),
-            ("lr", self.lr > 0, "over 0"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("lr", 0 < self.lr < math.inf, "over 0 and finite"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0 and finite"),
             ("oe_probability", 0 < self.oe_probability < 1, "in (0, 1)"),
             ("shift", 0 <= self.shift < 0.5, "in [0, 0.5)"),
-            ("noise", self.noise >= 0, "at least 0"),
+            ("noise", 0 <= self.noise < math.inf, "at least 0 and finite"),
         ):
             if not valid:
                 raise InputError(f"{name.replace('_', ' ')} is {getattr(self, name)}; it must be {need}")
@@ -125,7 +126,7 @@ def fit(
     steps, size = training_steps(len(nominal), recipe)
     reach = int(recipe.shift * min(nominal.shape[-2:]))
     optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    milestones = [m for m in (recipe.epochs * 2 // 3, recipe.epochs * 5 // 6) if m > 0]
+    milestones = sorted({-(-recipe.epochs * 2 // 3), -(-recipe.epochs * 5 // 6)} - {recipe.epochs})
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
     losses: list[float] = []
 
@@ -150,7 +151,7 @@ def fit(
                 x = shifted(x, moves[step], reach).float() / 255
                 x = x + recipe.noise * torch.randn(x.shape, generator=noise, device=device)
                 optimizer.zero_grad(set_to_none=True)
-                with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                with torch.autocast(device.type, torch.bfloat16) if autocast else contextlib.nullcontext():
                     loss = detector.loss(x, label)
                 loss.backward()
                 optimizer.step()

@@ -13,9 +13,9 @@ from fcdd_audit.explainers.base import EXPLAINERS
 
 @EXPLAINERS.register("grad-cam")
 class GradCam:
-    """Grad-CAM at the last spatial convolution, positive part: what raises the anomaly score.
+    """Grad-CAM at the last convolution block, positive part: what raises the anomaly score.
 
-    Brought to image size by receptive-field upsampling. For FCDD the layer is the one before its 1x1
+    Brought to image size by receptive-field upsampling. For FCDD that is before its 1x1
     head; for the autoencoder the encoder's last. Source: Selvaraju et al. 2017 (arXiv 1610.02391).
     """
 

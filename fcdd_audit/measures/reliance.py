@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fcdd_audit.measures.detection import auroc, weighted_auroc
-from fcdd_audit.measures.statistics import image_weights, resample_seeds
+from fcdd_audit.measures.statistics import image_weights, mean_over
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,37 @@ def reliance(planted: list[Scores], control: list[Scores], plant_on: str) -> np.
     return np.array([drop(p, plant_on) - drop(c, plant_on) for p, c in zip(planted, control, strict=True)])
 
 
+@dataclass(frozen=True)
+class RelianceDraws:
+    """Bootstrap draws, each (draws,), of means over seeds and images, all from the same resamples."""
+
+    reliance: np.ndarray
+    planted_drop: np.ndarray
+
+
 def reliance_draws(
     planted: list[Scores],
     control: list[Scores],
     plant_on: str,
     draws: int,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """Bootstrap draws, (draws,), of the mean reliance over seeds and images (see `statistics`)."""
+) -> RelianceDraws:
+    """Bootstrap mean reliance and the planted twin's own drop over seeds and images (see `statistics`)."""
     nominal_weights = image_weights(len(planted[0].nominal_clean), draws, rng)
     anomalous_weights = image_weights(len(planted[0].anomalous_clean), draws, rng)
 
-    def drops(scores: Scores) -> np.ndarray:
-        clean, conflict = (
-            weighted_auroc(*scores.split(name, plant_on), nominal_weights, anomalous_weights)
-            for name in ("clean", "conflict")
+    def drops(twins: list[Scores]) -> np.ndarray:  # (seeds, draws)
+        return np.stack(
+            [
+                weighted_auroc(*scores.split("clean", plant_on), nominal_weights, anomalous_weights)
+                - weighted_auroc(*scores.split("conflict", plant_on), nominal_weights, anomalous_weights)
+                for scores in twins
+            ]
         )
-        return clean - conflict
 
-    per_seed = [drops(p) - drops(c) for p, c in zip(planted, control, strict=True)]
-    return resample_seeds(np.stack(per_seed), rng)
+    planted_drops, control_drops = drops(planted), drops(control)
+    chosen = rng.integers(len(planted), size=planted_drops.shape)
+    return RelianceDraws(mean_over(planted_drops - control_drops, chosen), mean_over(planted_drops, chosen))
 
 
 def score_shift(scores: Scores, plant_on: str) -> float:

@@ -29,8 +29,11 @@ def image_weights(images: int, draws: int, rng: np.random.Generator) -> np.ndarr
 
 def resample_seeds(per_seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Bootstrap means over seeds: (seeds, draws) of per-seed draws to (draws,)."""
-    seeds, draws = per_seed.shape
-    chosen = rng.integers(seeds, size=(seeds, draws))
+    return mean_over(per_seed, rng.integers(len(per_seed), size=per_seed.shape))
+
+
+def mean_over(per_seed: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Mean over the chosen seeds of each draw; both (seeds, draws), `chosen` indices. Returns (draws,)."""
     return np.take_along_axis(per_seed, chosen, axis=0).mean(axis=0)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.report.figures import roc_curves, score_distributions
 from fcdd_audit.report.strips import heat_uri, photo_uri, shared_top
@@ -83,12 +84,22 @@ def render_report(path: Path) -> Path:
     """
     run = RunFolder(path)
     config, found = run.read_json("config.json"), run.read_json("findings.json")
-    results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
-    examples = dict(np.load(path / "examples.npz"))
-    sections = [
-        _section(run, config, question, finding, examples, index)
-        for index, (question, finding) in enumerate(zip(config["questions"], found["findings"], strict=True))
-    ]
+    try:
+        results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
+        with np.load(path / "examples.npz") as stored:
+            examples = dict(stored)
+        sections = [
+            _section(run, config, question, finding, examples, index)
+            for index, (question, finding) in enumerate(
+                zip(config["questions"], found["findings"], strict=True)
+            )
+        ]
+    except (OSError, KeyError, ValueError) as error:
+        missing = getattr(error, "filename", None) or error
+        raise InputError(
+            f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "
+            "wrote, with its cells"
+        ) from error
     environment = Environment(
         loader=FileSystemLoader(template_folder()),
         autoescape=True,
@@ -169,7 +180,7 @@ def _section(
         return Section(finding, [], [], None, None)
     quantile = config["config"]["thresholds"]["score_quantile"]
     twins = {
-        twin: [read_scores(run.cells / key) for key in question[twin]] for twin in ("planted", "control")
+        twin: [read_scores(run.cell_folder(key)) for key in question[twin]] for twin in ("planted", "control")
     }
     first = {twin: frames[0] for twin, frames in twins.items()}
     limits = {

@@ -28,9 +28,10 @@ def heat_uri(heat: np.ndarray, top: float, mask: np.ndarray) -> str:
 
 
 def shared_top(*maps: np.ndarray) -> float:
-    """Upper end of the scale that these heatmaps share: their 99.5 % quantile, or 1 if that is 0."""
-    top = float(np.quantile(np.concatenate([heat.ravel() for heat in maps]), SCALE_QUANTILE))
-    return top or 1.0
+    """Upper end of the scale that these heatmaps share: their 99.5 % quantile, their maximum if
+    that is 0, or 1 if all heat is."""
+    heat = np.concatenate([part.ravel() for part in maps])
+    return float(np.quantile(heat, SCALE_QUANTILE)) or float(heat.max()) or 1.0
 
 
 def _uri(pixels: np.ndarray, mask: np.ndarray | None) -> str:

@@ -157,10 +157,14 @@ def test_floats_that_are_no_share_of_white_are_refused(tmp_path, bad):
         decode(tiff(tmp_path, np.array([[0, bad, 1]], np.float32)))
 
 
-@pytest.mark.parametrize("pixels", [np.array([[-1, 5]], np.int16), np.array([[70_000, 5]], np.int32)])
+@pytest.mark.parametrize("pixels", [np.array([[-1, 500]], np.int16), np.array([[70_000, 5]], np.int32)])
 def test_integers_beyond_16_bits_are_refused(tmp_path, pixels):
     with pytest.raises(ValueError, match="16 bits"):
         decode(tiff(tmp_path, pixels))
+
+
+def test_8_bit_values_in_a_wide_type_keep_their_brightness(tmp_path):
+    assert decoded(tiff(tmp_path, np.array([[0, 127, 255]], np.int32))) == ("L", [[0, 127, 255]])
 
 
 def test_the_first_frame_of_several_counts(tmp_path):

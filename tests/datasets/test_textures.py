@@ -39,7 +39,8 @@ def test_the_parts_are_of_the_promised_kind(data):
     size = data.shape[1]
     assert data.shape == (1, size, size)
     assert (data.name, data.nominal_class) == ("textures", NOMINAL)
-    assert len(data.train_nominal) == len(data.train_anomalous) == 512
+    assert len(data.train_nominal) == 512
+    assert len(data.train_anomalous) >= 512
     for part in ("train_nominal", "validation", "test_nominal"):
         assert {name.split("-")[0] for name in data.parts()[part].names} == {NOMINAL}
     assert {name.split("-")[0] for name in data.test_anomalous.names} == set(ANOMALOUS)
@@ -52,7 +53,8 @@ def test_the_parts_are_of_the_promised_kind(data):
 
 def test_test_anomalies_are_never_trained_on(data):
     outliers = {name.rsplit("-", 1)[0] for name in data.train_anomalous.names}
-    assert outliers == set(GREY + COLOUR)
+    assert outliers <= set(GREY + COLOUR)
+    assert len(outliers) >= 10
     assert not outliers & set(TEXTURES)
 
 

@@ -6,7 +6,6 @@ from fcdd_audit.detectors.networks import (
     convolutions,
     embedding,
     expansion,
-    last_convolution,
     transposed,
     widths_for,
 )
@@ -42,12 +41,3 @@ def test_without_bias_zero_stays_zero():
 
 def test_the_decoder_ends_in_a_bare_convolution_so_that_it_reaches_any_value():
     assert isinstance(transposed(3, (4, 8))[-1], nn.Conv2d)
-
-
-def test_the_last_convolution_comes_with_the_stack_that_leads_to_it():
-    layers = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 4, 1), nn.ReLU(), nn.MaxPool2d(2))
-    last, leading = last_convolution(layers)
-    assert last is layers[2]
-    assert list(leading) == list(layers[:3])
-    with pytest.raises(ValueError, match="no convolution"):
-        last_convolution(nn.Sequential(nn.ReLU()))

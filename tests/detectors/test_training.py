@@ -144,7 +144,9 @@ def test_shifting_is_cutting_each_image_out_of_its_mirrored_frame(dtype, reach):
 @each_detector
 def test_training_lowers_the_loss_and_ends_ready_for_use(name):
     generator = torch.Generator().manual_seed(0)
-    bright = torch.randint(150, 200, (24, 1, 16, 16), dtype=torch.uint8, generator=generator)
+    bright = torch.randint(100, 250, (24, 1, 1, 1), dtype=torch.uint8, generator=generator).repeat(
+        1, 1, 16, 16
+    )
     wild = torch.randint(0, 256, (24, 1, 16, 16), dtype=torch.uint8, generator=generator)
     detector = build(name, bright, 0)
     steps = []
@@ -222,7 +224,13 @@ def test_the_callers_random_numbers_are_left_alone(noise):
 
 @pytest.mark.parametrize(
     ("epochs", "rates"),
-    [(1, [1]), (2, [1, 0.01]), (6, [1, 1, 1, 1, 0.1, 0.01]), (12, [1] * 8 + [0.1] * 2 + [0.01] * 2)],
+    [
+        (1, [1]),
+        (2, [1, 1]),
+        (3, [1, 1, 0.1]),
+        (6, [1, 1, 1, 1, 0.1, 0.01]),
+        (12, [1] * 8 + [0.1] * 2 + [0.01] * 2),
+    ],
 )
 def test_the_rate_falls_to_a_tenth_after_two_and_again_after_five_sixths_of_the_epochs(epochs, rates):
     spy, _, _ = spied(NominalSpy, epochs=epochs, lr=1e-2, weight_decay=0)

@@ -78,7 +78,7 @@ def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(pl
 @pytest.mark.parametrize("plant_on", SIDES)
 def test_draws_scatter_around_the_point_estimate(plant_on):
     planted, control = [noisy(s, shift=1.5) for s in range(4)], [noisy(s, shift=0.2) for s in range(4)]
-    draws = reliance_draws(planted, control, plant_on, 2000, np.random.default_rng(0))
+    draws = reliance_draws(planted, control, plant_on, 2000, np.random.default_rng(0)).reliance
     assert draws.shape == (2000,)
     assert draws.std() > 0.005
     estimate = reliance(planted, control, plant_on).mean()
@@ -88,13 +88,15 @@ def test_draws_scatter_around_the_point_estimate(plant_on):
 @pytest.mark.parametrize("plant_on", SIDES)
 def test_identical_twins_give_draws_of_exactly_zero(plant_on):
     twins = [noisy(seed) for seed in range(3)]
-    assert not reliance_draws(twins, twins, plant_on, 200, np.random.default_rng(0)).any()
+    assert not reliance_draws(twins, twins, plant_on, 200, np.random.default_rng(0)).reliance.any()
 
 
 def test_all_seeds_share_the_resampled_images_so_copies_of_a_seed_add_no_certainty():
     one = [noisy(0, shift=2)], [noisy(0, shift=0)]
     spread = [
-        reliance_draws(one[0] * seeds, one[1] * seeds, "anomalous", 4000, np.random.default_rng(1)).std()
+        reliance_draws(
+            one[0] * seeds, one[1] * seeds, "anomalous", 4000, np.random.default_rng(1)
+        ).reliance.std()
         for seeds in (1, 5)
     ]
     assert spread[1] == pytest.approx(spread[0], rel=1e-9)
@@ -102,7 +104,7 @@ def test_all_seeds_share_the_resampled_images_so_copies_of_a_seed_add_no_certain
 
 def test_one_draw_of_one_seed_is_the_reliance_of_the_images_drawn():
     planted, control = noisy(0, images=5), noisy(1, images=5)
-    draws = reliance_draws([planted], [control], "anomalous", 50, np.random.default_rng(3))
+    draws = reliance_draws([planted], [control], "anomalous", 50, np.random.default_rng(3)).reliance
     rng = np.random.default_rng(3)
     nominal = rng.multinomial(5, [1 / 5] * 5, size=50)
     anomalous = rng.multinomial(15, [1 / 15] * 15, size=50)
@@ -121,6 +123,20 @@ def test_one_draw_of_one_seed_is_the_reliance_of_the_images_drawn():
 def test_draws_depend_on_the_generator_only():
     arguments = [noisy(0), noisy(1)], [noisy(2), noisy(3)], "nominal", 100
     first, again, other = (
-        reliance_draws(*arguments, np.random.default_rng(seed)).tolist() for seed in (0, 0, 1)
+        reliance_draws(*arguments, np.random.default_rng(seed)).reliance.tolist() for seed in (0, 0, 1)
     )
     assert first == again != other
+
+
+def test_the_planted_twins_own_drop_comes_from_the_same_resamples():
+    rng = np.random.default_rng(0)
+    planted, control = (
+        [Scores(*(rng.normal(size=20) for _ in range(5))) for _ in range(3)] for _ in range(2)
+    )
+    harmless = [
+        Scores(s.validation, s.nominal_clean, s.nominal_clean, s.anomalous_clean, s.anomalous_clean)
+        for s in control
+    ]
+    draws = reliance_draws(planted, harmless, "anomalous", 50, np.random.default_rng(1))
+    assert draws.reliance == pytest.approx(draws.planted_drop)  # the control drops by nothing
+    assert draws.planted_drop.std() > 0
