@@ -54,7 +54,7 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     started = time.perf_counter()
     run = RunFolder(config.out / config.run_name)
     run.check_writable()
-    setup = prepare(config)
+    setup = prepare(config, progress=not quiet)
     questions = plan(config, setup)
     cells = planned_cells(questions)
     with run.opened():

@@ -195,31 +195,30 @@ def _explain_all(
         examples = []
         generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
         for part, names, images, mask in parts:
-            maps = torch.cat([explainer.explain(detector, x, generator) for x in _batches(images, device)])
-            maps = maps.to(measured_on)
-            if not torch.isfinite(maps).all():
-                raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
-            ranked = Ranked.of(maps)
-            masks = {"exact": mask, "dilated": dilate(mask, grown)}
-            if part == "defect":
-                masks = {"exact": mask}
-            else:
-                examples.append(maps[: setup.examples, 0].cpu().numpy())
+            masks = {"exact": mask}
+            if part != "defect":
+                masks["dilated"] = dilate(mask, grown)
+            measured: dict[str, list[pd.DataFrame]] = {kind: [] for kind in masks}
+            first = 0
+            for x in _batches(images, device):
+                maps = explainer.explain(detector, x, generator).to(measured_on)
+                if not torch.isfinite(maps).all():
+                    raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
+                if part != "defect" and first == 0:
+                    examples.append(maps[: setup.examples, 0].cpu().numpy())
+                ranked = Ranked.of(maps)
+                for kind, where in masks.items():
+                    here = where[first : first + len(x)].to(measured_on)
+                    values = {
+                        measure: entry.function(ranked, here).cpu() for measure, entry in LOCALIZATION.items()
+                    }
+                    measured[kind].append(pd.DataFrame(values))
+                first += len(x)
             for kind, where in masks.items():
-                measured = {
-                    measure: entry.function(ranked, where.to(measured_on)).cpu()
-                    for measure, entry in LOCALIZATION.items()
-                }
+                about = {"explainer": name, "part": part, "mask": kind, "image": names}
                 frames.append(
-                    pd.DataFrame(
-                        {
-                            "explainer": name,
-                            "part": part,
-                            "mask": kind,
-                            "image": names,
-                            "area": area_share(where),
-                            **measured,
-                        }
+                    pd.DataFrame({**about, "area": area_share(where)}).join(
+                        pd.concat(measured[kind], ignore_index=True)
                     )
                 )
         kept[name] = np.concatenate(examples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -325,4 +326,7 @@ def main() -> None:
     # What image libraries print of a damaged file is in our own line already.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("tifffile").disabled = True
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a dash must not end an audit where it can't be printed
     app(prog_name="fcdd-audit")

@@ -98,6 +98,7 @@ class AuditConfig:
             name.strip() not in ("", ".", "..")
             and Path(name).name == name
             and name.isprintable()
+            and len(name) <= 200
             and "\\" not in name,
             f"run name {name!r} must be a plain folder name; the parent folder is --out",
         )
@@ -116,9 +117,9 @@ class AuditConfig:
         """Name of the run folder: as given, or data set and probe."""
         return f"{self.dataset}-{self.probe}" if self.name is None else self.name
 
-    def data_request(self) -> DataRequest:
+    def data_request(self, progress: bool = False) -> DataRequest:
         """What the data set is asked for."""
-        return DataRequest(self.data_root, self.image_size, self.oe, self.skip_corrupt)
+        return DataRequest(self.data_root, self.image_size, self.oe, self.skip_corrupt, progress)
 
     def make_probe(self) -> Probe:
         """The probe with its options."""

@@ -35,10 +35,10 @@ class Question:
     identical: str | None = None
 
 
-def prepare(config: AuditConfig) -> Setup:
+def prepare(config: AuditConfig, progress: bool = False) -> Setup:
     """Load the data and stamp the test images: what all cells share."""
     device = config.resolve_device()
-    data = DATASETS[config.dataset](config.data_request())
+    data = DATASETS[config.dataset](config.data_request(progress))
     probe = config.make_probe()
     generator = torch_generator(0, "stamped test images")
     nominal_stamped, nominal_mask = stamp(data.test_nominal.images, probe, generator)

@@ -71,7 +71,8 @@ class RunFolder:
 
     def check_writable(self) -> None:
         """InputError if the folder can't be made or written; changes nothing."""
-        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        folders = (self.path, *self.path.absolute().parents)
+        nearest = next(folder for folder in folders if os.path.exists(folder))
         if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
             raise InputError(f"can't write to '{self.path}'; choose another --out")
 

@@ -258,6 +258,7 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     findings = []
     for index, item in enumerate(evidence):
         verdict, reason = decide(index)
+        weights = image_weights(item.images, limits.draws, numpy_generator(0, "bootstrap of overlap"))
         findings.append(
             Finding(
                 item.dataset,
@@ -274,7 +275,7 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                 len(item.planted),
                 item.images,
                 tuple(
-                    _judge_explainer(item, explainer, verdict, limits, correlations)
+                    _judge_explainer(item, explainer, verdict, weights, limits, correlations)
                     for explainer in item.overlaps
                 ),
             )
@@ -294,10 +295,10 @@ def _judge_explainer(
     item: Evidence,
     explainer: str,
     verdict: Verdict,
+    weights: np.ndarray,
     limits: Thresholds,
     correlations: dict[tuple[str, str], float | None],
 ) -> ExplainerFinding:
-    weights = image_weights(item.images, limits.draws, numpy_generator(0, "bootstrap of overlap"))
     overlaps = tuple(
         Overlap(
             measure,
@@ -335,7 +336,8 @@ def _mean(values: np.ndarray, weights: np.ndarray, limits: Thresholds) -> Interv
         return _no_interval(float("nan"))
     if len(values) < limits.min_seeds:
         return _no_interval(float(values.mean()))
-    draws = bootstrap_mean(values, weights[:, defined], numpy_generator(0, "bootstrap of seeds"))
+    kept = weights if defined.all() else weights[:, defined]
+    draws = bootstrap_mean(values, kept, numpy_generator(0, "bootstrap of seeds"))
     return interval(float(values.mean()), draws, limits.confidence)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -79,22 +79,25 @@ class AuditData:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """What the user asked of a data set; None means the data set's own default."""
+    """What the user asked of a data set; None means the data set's own default. progress: a bar on stderr."""
 
     data_root: Path | None = None
     image_size: int | None = None
     oe: str | None = None
     skip_corrupt: bool = False
+    progress: bool = False
 
 
 Loader = Callable[[DataRequest], AuditData]
 DATASETS: Registry[Loader] = Registry("data set")
 
 MIN_TRAIN, MIN_TEST = 8, 2
+LEARNT = ("train_nominal", "train_anomalous", "validation")
 
 
 def check_parts(data: AuditData) -> AuditData:
-    """Return `data`, or raise InputError naming the part that has too few images for an audit."""
+    """Return `data`, with a note on test images that are also trained on or set the threshold; or raise
+    InputError naming the part that has too few images for an audit."""
     needed = {"train_nominal": MIN_TRAIN, "test_nominal": MIN_TEST, "test_anomalous": MIN_TEST}
     for part, least in needed.items():
         if len(data.parts()[part]) < least:
@@ -102,4 +105,17 @@ def check_parts(data: AuditData) -> AuditData:
                 f"data set '{data.name}' has {len(data.parts()[part])} images in "
                 f"{part.replace('_', ' ')}; an audit needs at least {least}"
             )
-    return data
+    learnt = {_digest(image) for part in LEARNT for image in data.parts()[part].images}
+    tested = [image for part in ("test_nominal", "test_anomalous") for image in data.parts()[part].images]
+    shared = sum(_digest(image) in learnt for image in tested)
+    if not shared:
+        return data
+    note = (
+        f"{shared} of {len(tested)} test images, as decoded, are also among the training or validation "
+        "images: every number is too good."
+    )
+    return replace(data, notes=(*data.notes, note))
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()

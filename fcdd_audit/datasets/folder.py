@@ -101,7 +101,7 @@ def load_folder(request: DataRequest) -> AuditData:
     notes: list[str] = []
 
     def load(paths: list[Path], what: str) -> tuple[list[Image.Image], list[Path]]:
-        pictures, kept, corrupt = load_images(paths, size, what, request.skip_corrupt)
+        pictures, kept, corrupt = load_images(paths, size, what, request.skip_corrupt, request.progress)
         if corrupt:
             notes.append(f"{len(corrupt)} corrupt {what} images skipped: {', '.join(corrupt)}")
         return pictures, [paths[index] for index in kept]

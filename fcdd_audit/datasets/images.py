@@ -91,7 +91,7 @@ def decode_mask(path: Path, size: int) -> Tensor:
 
 
 def load_images(
-    paths: Sequence[Path], size: int, what: str, skip_corrupt: bool = False
+    paths: Sequence[Path], size: int, what: str, skip_corrupt: bool = False, progress: bool = False
 ) -> tuple[list[Image.Image], list[int], list[str]]:
     """Decode in parallel and resize to size x size (whatever the aspect).
 
@@ -114,7 +114,7 @@ def load_images(
                 total=len(paths),
                 unit="image",
                 leave=False,
-                disable=None,
+                disable=None if progress else True,
             )
         )
     corrupt = [result for result in results if isinstance(result, str)]

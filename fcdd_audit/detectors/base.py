@@ -84,6 +84,16 @@ class Detector(nn.Module):
 DETECTORS: Registry[type[Detector]] = Registry("detector")
 
 
+def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Per channel, of uint8 images (N, C, H, W) in [0, 1]; from histograms, so that nothing is copied."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in images.unbind(dim=1)])
+    share = counts / counts.sum(dim=1, keepdim=True)
+    mean = (share * levels).sum(dim=1)
+    variance = (share * (levels - mean[:, None]).square()).sum(dim=1)
+    return mean, variance.sqrt().clamp_min(1e-3)
+
+
 def build(
     name: str,
     nominal: Tensor,
@@ -97,8 +107,7 @@ def build(
     """
     kind = DETECTORS[name]
     check_options(name, kind, options or {})
-    pixels = nominal.double() / 255
-    mean, std = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
+    mean, std = _mean_and_std(nominal)
     channels, height, width = nominal.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, f"initial weights of {name}"))

@@ -8,14 +8,20 @@ from torch import Tensor
 from fcdd_audit.errors import InputError
 from fcdd_audit.probes.base import Probe
 
+BATCH = 256  # images held as floats at a time
+
 
 def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Stamp every image as if it had been stored so.
 
     images: uint8 (N, C, H, W). Returns stamped images, uint8 like `images`, and masks, bool (N, 1, H, W).
     """
-    stamped, mask = probe.apply(images.float() / 255, generator)
-    return (stamped * 255).round().clamp(0, 255).to(torch.uint8), mask
+    stamped, masks = [], []
+    for batch in images.split(BATCH):
+        pixels, mask = probe.apply(batch.float() / 255, generator)
+        stamped.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
+        masks.append(mask)
+    return torch.cat(stamped), torch.cat(masks)
 
 
 def planted_count(images: int, prevalence: float) -> int:

@@ -82,8 +82,16 @@ def test_the_fingerprint_changes_when_images_change_sides(data):
 
 def test_data_with_enough_images_passes_unchanged(data):
     assert check_parts(data) is data
-    small = replace(data, train_anomalous=image_set(0), test_nominal=image_set(MIN_TEST))
+    small = replace(data, train_anomalous=image_set(0), test_nominal=image_set(MIN_TEST, 100))
     assert check_parts(small) is small
+
+
+@pytest.mark.parametrize("part", ["train_nominal", "train_anomalous", "validation"])
+def test_a_test_image_that_is_also_learnt_from_is_noted(data, part):
+    leaking = replace(data, test_nominal=image_set(3, {"train_nominal": 0}.get(part, 33)))
+    leaking = replace(leaking, **{part: data.parts()[part] if part == "train_nominal" else image_set(2, 33)})
+    (note,) = check_parts(leaking).notes
+    assert note.startswith(f"{3 if part == 'train_nominal' else 2} of 6 test images")
 
 
 @pytest.mark.parametrize(
