@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from fcdd_audit._version import __version__
-from fcdd_audit.cells import Cell, Setup, cell_key, device_name
+from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key, device_name
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers, run_cells
@@ -99,7 +99,7 @@ def _run_waiting(cells: list[Cell], setup: Setup, run: RunFolder, config: AuditC
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
     """The test images that the report shows: the first of each side, clean and stamped."""
-    count, data = setup.examples, setup.data
+    count, data = EXAMPLES, setup.data
     pairs = {
         "clean": (data.test_nominal.images, data.test_anomalous.images),
         "stamped": (setup.nominal_stamped, setup.anomalous_stamped),

@@ -28,6 +28,7 @@ from fcdd_audit.seeding import torch_generator
 
 Twin = Literal["planted", "control"]
 EVALUATION_BATCH = 128
+EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -50,8 +51,7 @@ class Setup:
     """What all cells of a run share.
 
     The stamped test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is. `options`: by the name of a detector or probe. `examples`: of how many test images
-    of each side the heatmaps are kept for the report.
+    artifact is. `explainers`: in the registry's order. `options`: by the name of a detector or probe.
     """
 
     data: AuditData
@@ -65,7 +65,6 @@ class Setup:
     explainers: tuple[str, ...]
     device: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    examples: int = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class CellResult:
     """What a finished cell leaves behind.
 
     scores: part, image, variant, score. localization: one row an image, explainer and mask, one column
-    a measure. heatmaps: of the examples, by explainer, (2 * examples, H, W), nominal ones first.
+    a measure. heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first.
     """
 
     cell: Cell
@@ -92,8 +91,8 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "recipe": asdict(setup.recipe),
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
-        "explainers": sorted(setup.explainers),
-        "examples": setup.examples,
+        "explainers": setup.explainers,
+        "examples": EXAMPLES,
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device)],
         "versions": [__version__, platform.machine(), *map(version, MEASURED_WITH)],
@@ -205,7 +204,7 @@ def _explain_all(
                 if not torch.isfinite(maps).all():
                     raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
                 if part != "defect" and first == 0:
-                    examples.append(maps[: setup.examples, 0].cpu().numpy())
+                    examples.append(maps[:EXAMPLES, 0].cpu().numpy())
                 ranked = Ranked.of(maps)
                 for kind, where in masks.items():
                     here = where[first : first + len(x)].to(measured_on)

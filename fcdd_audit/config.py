@@ -287,4 +287,9 @@ def _convert(key: str, value: Any) -> Any:
         if str(value).lower() in ("1", "true", "yes", "0", "false", "no"):
             return str(value).lower() in ("1", "true", "yes")
         raise InputError(f"skip corrupt is '{value}'; true or false is needed")
-    return value if key in ("recipe", "options", "thresholds") else str(value)
+    kinds: dict[str, type] = {"recipe": Recipe, "options": Mapping, "thresholds": Thresholds}
+    if key not in kinds:
+        return str(value)
+    if not isinstance(value, kinds[key]):
+        raise InputError(f"{key} is {value!r}; a {kinds[key].__name__} is needed")
+    return value

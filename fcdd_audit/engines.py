@@ -82,9 +82,10 @@ def _run_in_processes(
         waiting = {pool.submit(_work, cell) for cell in cells}
         while waiting:
             done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            for _ in range(sum(steps) - shown):
+            counted = sum(steps)
+            for _ in range(counted - shown):
                 on_step()
-            shown = sum(steps)
+            shown = counted
             for future in done:
                 future.result()
                 on_cell()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fcdd_audit.cells import Cell, Setup, cell_key
+from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import DETECTORS, build, fit
@@ -52,7 +52,7 @@ def prepare(config: AuditConfig, progress: bool = False) -> Setup:
         anomalous_stamped=anomalous_stamped,
         anomalous_mask=anomalous_mask,
         recipe=config.recipe,
-        explainers=config.explainers,
+        explainers=tuple(name for name in EXPLAINERS if name in config.explainers),
         device=str(device),
         options={name: dict(options) for name, options in config.options.items()},
     )
@@ -149,7 +149,7 @@ def estimate(config: AuditConfig) -> Estimate:
     workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
     seconds = {name: _seconds_a_cell(name, setup) for name in {cell.detector for cell in waiting}}
     height, width = setup.data.shape[1:]
-    maps = 2 * setup.examples * len(setup.explainers) * height * width * 2
+    maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
     rows = 2 * (len(setup.nominal_mask) + len(setup.anomalous_mask)) * len(setup.explainers)
     return Estimate(
         cells=len(cells),

@@ -169,8 +169,9 @@ class _Trial:
     """Reliance of one piece of evidence, before the correction for several."""
 
     interval: Interval
-    p_relies: float
-    p_does_not: float
+    p_above: float
+    p_own_drop: float
+    p_below: float
 
 
 def _try_reliance(evidence: Evidence, limits: Thresholds, draws_needed: int) -> _Trial:
@@ -182,14 +183,11 @@ def _try_reliance(evidence: Evidence, limits: Thresholds, draws_needed: int) -> 
         numpy_generator(0, "bootstrap of reliance"),
     )
     value = rely.reliance(evidence.planted, evidence.control, evidence.plant_on).mean()
-    # A stamp that merely helps the control is no reliance of the planted twin: its own drop counts too.
-    p_relies = max(
-        tail_share(drawn, limits.reliance, above=True) for drawn in (draws.reliance, draws.planted_drop)
-    )
     return _Trial(
         interval(value, draws.reliance, limits.confidence),
-        p_relies,
-        tail_share(draws.reliance, limits.reliance, above=False),
+        p_above=tail_share(draws.reliance, limits.reliance, above=True),
+        p_own_drop=tail_share(draws.planted_drop, limits.reliance, above=True),
+        p_below=tail_share(draws.reliance, limits.reliance, above=False),
     )
 
 
@@ -230,8 +228,10 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     # The smallest p-value, 1 / (draws + 1), must survive the correction.
     draws = max(limits.draws, int(4 * len(tested) / (1 - limits.confidence)))
     trials = {index: _try_reliance(evidence[index], limits, draws) for index in tested}
-    relies = dict(zip(tested, holm([trials[i].p_relies for i in tested]), strict=True))
-    does_not = dict(zip(tested, holm([trials[i].p_does_not for i in tested]), strict=True))
+    # A stamp that merely helps the control is no reliance of the planted twin: its own drop counts too.
+    above = [max(trials[index].p_above, trials[index].p_own_drop) for index in tested]
+    relies = dict(zip(tested, holm(above), strict=True))
+    does_not = dict(zip(tested, holm([trials[index].p_below for index in tested]), strict=True))
     alpha = (1 - limits.confidence) / 2
 
     def decide(index: int) -> tuple[Verdict, str | None]:
@@ -247,6 +247,11 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                     f"to lose, under {limits.room}, so that a reliance could not show"
                 )
             return "does-not-rely", None
+        if trials[index].p_above < alpha <= trials[index].p_own_drop:
+            return "inconclusive", (
+                "the twins differ because the stamp helps the control; the planted twin's own drop isn't "
+                f"surely above {limits.reliance}"
+            )
         return (
             "inconclusive",
             f"the reliance isn't surely above or below {limits.reliance} with "

@@ -86,6 +86,7 @@ def test_a_stamp_that_helps_the_control_is_no_reliance_of_the_planted_twin():
     finding = judge_one([0.0] * 3, planted=[plain] * 3, control=[helped] * 3)
     assert finding.reliance.low > 0.05
     assert finding.verdict == "inconclusive"
+    assert finding.reason.startswith("the twins differ because the stamp helps the control")
 
 
 def test_a_map_of_the_control_that_finds_the_artifact_leaves_no_room_to_be_hidden():

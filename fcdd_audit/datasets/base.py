@@ -32,7 +32,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class AuditData:
-    """All the images of one audit. The five parts share channels and size and are disjoint.
+    """All the images of one audit. The five parts share channels and size and should be disjoint.
 
     Outlier exposure and labelled training anomalies are both `train_anomalous`.
     `validation` is nominal and sets the frozen threshold.

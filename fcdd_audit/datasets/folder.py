@@ -26,13 +26,15 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder data set, and which mask belongs to which anomalous test image."""
+    """The files of a folder data set, which mask belongs to which anomalous test image, and how many
+    mask files belong to none."""
 
     train_nominal: list[Path]
     train_anomalous: list[Path]
     test_nominal: list[Path]
     test_anomalous: list[Path]
     masks: dict[Path, Path]
+    unused_masks: int
 
 
 def list_folder(root: Path) -> Listing:
@@ -48,12 +50,17 @@ def list_folder(root: Path) -> Listing:
         if test.is_dir()
         else []
     )
+    mask_files = [
+        (path, base) for base in (root / "masks", root / "ground_truth") for path in find_images(base)
+    ]
+    masks = _match_masks(root, anomalous, mask_files)
     listing = Listing(
         find_images(root / "train" / nominal),
         find_images(root / "train" / "anomalous"),
         find_images(test / nominal),
         anomalous,
-        _match_masks(root, anomalous),
+        masks,
+        len(mask_files) - len(set(masks.values())),
     )
     for part in ("train_nominal", "test_nominal", "test_anomalous"):
         if not getattr(listing, part):
@@ -62,15 +69,13 @@ def list_folder(root: Path) -> Listing:
     return listing
 
 
-def _mask_files(root: Path) -> list[tuple[Path, Path]]:
-    """Each mask's file and the folder that its name is relative to."""
-    return [(path, base) for base in (root / "masks", root / "ground_truth") for path in find_images(base)]
+def _match_masks(root: Path, anomalous: list[Path], mask_files: list[tuple[Path, Path]]) -> dict[Path, Path]:
+    """masks/<same name> or ground_truth/<defect>/<same name>_mask, with any image suffix.
 
-
-def _match_masks(root: Path, anomalous: list[Path]) -> dict[Path, Path]:
-    """masks/<same name> or ground_truth/<defect>/<same name>_mask, with any image suffix."""
+    mask_files: each mask's file, and the folder that its name is relative to.
+    """
     stems: dict[str, Path] = {}
-    for path, base in _mask_files(root):
+    for path, base in mask_files:
         name = path.relative_to(base).with_suffix("").as_posix()
         stems.setdefault(name.removesuffix("_mask"), path)
         stems[name] = path
@@ -147,9 +152,8 @@ def load_folder(request: DataRequest) -> AuditData:
     held_out, kept = np.sort(order[:held]), np.sort(order[held:])
     pictures, paths = parts["test_anomalous"]
     masks = None
-    unused = len(_mask_files(root)) - len(set(listing.masks.values()))
-    if unused:
-        notes.append(f"{unused} mask files match no anomalous test image and are not used.")
+    if listing.unused_masks:
+        notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
     if listing.masks:
         empty = torch.zeros((1, size, size), dtype=torch.bool)
         masks = torch.stack(

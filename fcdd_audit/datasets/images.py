@@ -47,7 +47,7 @@ def _open(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         if path.suffix.lower() not in (".tif", ".tiff"):
             raise
-        return _eight_bit(tifffile.imread(path))  # 16-bit RGB: Pillow reads no such TIFF
+        return _eight_bit(tifffile.imread(path))  # wide RGB and some floats
     picture.load()
     return picture
 
@@ -56,7 +56,7 @@ def decode(path: Path) -> Image.Image:
     """The first frame of an image file in mode L or RGB, upright.
 
     16-bit values are scaled to 8 bits, transparent pixels laid on white, the EXIF rotation applied.
-    OSError or ValueError for a file that can't be decoded.
+    Raises whatever its decoder does for a file that can't be decoded, ValueError for values out of range.
     """
     picture = ImageOps.exif_transpose(_open(path))
     if picture.mode in DEEP_MODES:

@@ -31,7 +31,7 @@ MIN_STD = 0.03  # flatter crops are sky or paper: nothing but noise once contras
 
 @cache
 def photo(name: str, channels: int) -> np.ndarray:
-    """Photo `name` as float32 (H, W, channels) in [0, 1]; grey photos can't be asked in colour."""
+    """Photo `name` as float32 (H, W, channels) in [0, 1]; ValueError for a grey photo in colour."""
     pixels = img_as_float32(getattr(skimage.data, name)())
     if channels == 1:
         grey = rgb2gray(pixels) if pixels.ndim == 3 else pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -18,14 +19,14 @@ SIDES: tuple[Side, ...] = ("nominal", "anomalous")
 
 
 class Scorer(Protocol):
-    """All that measuring and explaining asks of a model: anybody's module can be audited."""
+    """All that explaining asks of every model; some explainers ask for more (see `unavailable`)."""
 
     def score(self, x: Tensor) -> Tensor:
         """Anomaly scores, (N,), higher is more anomalous, of images (N, C, H, W) in [0, 1]."""
         ...
 
 
-class Detector(nn.Module):
+class Detector(nn.Module, ABC):
     """A detector that this package trains.
 
     Subclasses set `features` (their convolutions) and define `score` and `loss`; those whose score is
@@ -55,13 +56,13 @@ class Detector(nn.Module):
         """Images in [0, 1] to zero mean and unit variance over the nominal training images."""
         return (x - self.mean) / self.std
 
+    @abstractmethod
     def score(self, x: Tensor) -> Tensor:
         """Anomaly scores, (N,), higher is more anomalous, of images (N, C, H, W) in [0, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, x: Tensor, label: Tensor) -> Tensor:
         """Mean training loss of a batch; label: (N,), 0 nominal, 1 anomalous. Any mix of labels."""
-        raise NotImplementedError
 
     def start(self, nominal: Tensor) -> None:
         """Called once before training with nominal training images, (N, C, H, W) in [0, 1]."""
@@ -100,7 +101,8 @@ def build(
     seed: int,
     options: dict[str, object] | None = None,
 ) -> Detector:
-    """A detector with its initial weights, which depend only on `seed`, the name and the images' shape.
+    """A detector with its initial weights, which depend only on `seed`, the name, its options and the
+    images' shape.
 
     nominal: the clean nominal training images, uint8 (N, C, H, W), for shape, mean and standard deviation.
     InputError for an unknown name or option.

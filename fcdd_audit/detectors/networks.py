@@ -20,15 +20,15 @@ def widths_for(side: int) -> tuple[int, ...]:
 def convolutions(channels: int, widths: tuple[int, ...], bias: bool = True) -> nn.Sequential:
     """Blocks of 3x3 convolution, batch norm and leaky ReLU, with 2x2 max pooling between them.
 
-    (N, channels, H, W) to (N, widths[-1], H / 2^(n-1), W / 2^(n-1)). Without `bias` nothing has an
-    additive term, as Deep SVDD needs.
+    (N, channels, H, W) to (N, widths[-1], H / 2^(n-1), W / 2^(n-1)). The convolutions have no bias, which
+    batch norm would undo; without `bias` batch norm has none either, as Deep SVDD needs.
     """
     layers: list[nn.Module] = []
     for index, (before, after) in enumerate(pairwise((channels, *widths))):
         if index:
             layers.append(nn.MaxPool2d(2))
         layers += [
-            nn.Conv2d(before, after, 3, padding=1, bias=False),  # batch norm has it
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
             nn.BatchNorm2d(after, affine=bias),
             nn.LeakyReLU(0.01),
         ]

@@ -70,8 +70,8 @@ def deterministic() -> Iterator[None]:
 def shifted(images: Tensor, moves: Tensor, reach: int) -> Tensor:
     """Displace each image by its own move, mirrored at the border.
 
-    images: (N, C, H, W), any dtype. moves: (N, 2), rows and columns, integers in [0, 2 * reach];
-    `reach` is no displacement. Returns (N, C, H, W), channels last in memory.
+    images: (N, C, H, W), floats or small integers. moves: (N, 2), rows and columns, in [0, 2 * reach];
+    `reach` is no displacement. Returns (N, C, H, W).
     """
     if reach == 0:
         return images
@@ -106,7 +106,8 @@ def fit(
 
     nominal, anomalous: uint8 (N, C, H, W). Batches, replacements, displacements and noise depend on
     `seed` and the numbers of images only, so twins draw the same ones. `autocast`: bfloat16 where torch
-    thinks it safe; by default on CUDA devices that support it. RunError when the loss isn't finite.
+    thinks it safe; by default on CUDA devices that support it. RunError when the loss or a weight
+    isn't finite.
     InputError when the detector learns from anomalous images and there are none.
     """
     mixes = "anomalous" in detector.learns_from

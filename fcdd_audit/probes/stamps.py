@@ -42,9 +42,7 @@ def _glyphs(text: str) -> tuple[Image.Image, Image.Image]:
         raise InputError(
             f"watermark text {text!r} has characters that the font lacks: {''.join(missing)!r}; use others"
         )
-    box = drawn[1].getbbox() and drawn[0].getbbox()
-    if box is None:
-        raise InputError(f"watermark text {text!r} has no visible glyph; give other text")
+    box = drawn[0].getbbox()
     return drawn[0].crop(box), drawn[1].crop(box)
 
 

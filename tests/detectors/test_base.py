@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import DETECTORS, SIDES, build
+from fcdd_audit.detectors import DETECTORS, SIDES, Detector, build
 from fcdd_audit.errors import InputError
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
@@ -114,3 +114,12 @@ def test_an_unknown_name_is_refused_with_a_suggestion(noise):
 def test_an_unknown_option_is_refused(name, noise):
     with pytest.raises(InputError, match="wheels"):
         build(name, noise, 0, {"wheels": 4})
+
+
+def test_a_detector_without_a_score_or_a_loss_cannot_be_made():
+    class Half(Detector):
+        def score(self, x):
+            return x.mean(dim=(1, 2, 3))
+
+    with pytest.raises(TypeError, match="loss"):
+        Half((1, 8, 8), torch.zeros(1), torch.ones(1))

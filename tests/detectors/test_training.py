@@ -30,6 +30,9 @@ class Spy(Detector):
         self.weight = nn.Parameter(torch.ones(1))
         self.of_weight, self.batches, self.path, self.started = loss, [], [], None
 
+    def score(self, x):
+        return x.mean(dim=(1, 2, 3))
+
     def loss(self, x, label):
         self.batches.append(((x * 255).round().int(), label.clone()))
         return self.of_weight(self.weight)
