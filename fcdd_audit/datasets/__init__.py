@@ -1,6 +1,7 @@
 """Data sets: where images come from."""
 
-from fcdd_audit.datasets import folder, textures  # noqa: F401  (registers them)
-from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, ImageSet
+from fcdd_audit.datasets import folder, mvtec, one_vs_rest, textures, voc  # noqa: F401  (registers them)
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, ImageSet
+from fcdd_audit.datasets.sources import SOURCES
 
-__all__ = ["DATASETS", "AuditData", "DataRequest", "ImageSet"]
+__all__ = ["DATASETS", "SOURCES", "AuditData", "DataRequest", "DataSet", "ImageSet"]

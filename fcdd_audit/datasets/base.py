@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from fcdd_audit.errors import InputError
+from fcdd_audit.mapped import as_bytes
 from fcdd_audit.registry import Registry
 
 
@@ -20,14 +21,31 @@ class ImageSet:
     images: uint8, (N, C, H, W), C is 1 (grey) or 3 (RGB).
     names: N names, for people; never used as paths.
     masks: bool, (N, 1, H, W), where the true anomaly is; all False where unknown. None: no masks.
+    digest: SHA-256 of the pixels where it is known already, as it is of cached images.
     """
 
     images: Tensor
     names: tuple[str, ...]
     masks: Tensor | None = None
+    digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def content(self) -> str:
+        """Hex digest of every pixel, mask and name, in order."""
+        digest = hashlib.sha256(repr((tuple(self.images.shape), self.names)).encode())
+        digest.update((self.digest or _sha256(self.images)).encode())
+        if self.masks is not None:
+            digest.update(_sha256(self.masks).encode())
+        return digest.hexdigest()
+
+
+def _sha256(images: Tensor) -> str:
+    digest = hashlib.sha256()
+    for batch in images.split(CHUNK):
+        digest.update(as_bytes(batch))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -70,34 +88,74 @@ class AuditData:
         """Hex digest of every pixel, mask and name, in order."""
         digest = hashlib.sha256()
         for part, images in self.parts().items():
-            digest.update(repr((part, tuple(images.images.shape), images.names)).encode())
-            digest.update(images.images.contiguous().numpy().tobytes())
-            if images.masks is not None:
-                digest.update(images.masks.contiguous().numpy().tobytes())
+            digest.update(f"{part} {images.content()}".encode())
         return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class DataRequest:
-    """What the user asked of a data set; None means the data set's own default. progress: a bar on stderr."""
+    """What the user asked of a data set; None means the data set's own default.
+
+    nominal_class: one of the data set's classes.
+    oe: outlier exposure: `photos`, `confetti`, `none`, a registered source, or a folder.
+    oe_limit: at most so many images of it.
+    masks_per_defect: so many anomalous images with masks of each kind of defect are trained on instead.
+    confetti_mask: what pixel supervision takes as anomalous in an image with confetti: all of it (`full`, as
+    in the paper) or the changed pixels (`blob`).
+    cache: folder for decoded images. download: fetch what is missing, where that is possible.
+    progress: a bar on stderr.
+    """
 
     data_root: Path | None = None
     image_size: int | None = None
+    nominal_class: str | None = None
     oe: str | None = None
+    oe_limit: int | None = None
+    masks_per_defect: int = 0
+    confetti_mask: str = "full"
     skip_corrupt: bool = False
+    cache: Path | None = None
+    download: bool = False
     progress: bool = False
 
 
-Loader = Callable[[DataRequest], AuditData]
-DATASETS: Registry[Loader] = Registry("data set")
+class DataSet(ABC):
+    """A source of audits: images on the nominal and on the anomalous side."""
 
+    def classes(self, root: Path | None) -> tuple[str, ...]:
+        """The classes that can be nominal, one at a time; empty if there is nothing to choose."""
+        return ()
+
+    @abstractmethod
+    def load(self, request: DataRequest) -> AuditData:
+        """The images. InputError for a request that can't be met: what is missing and how to get it."""
+
+    def missing(self, root: Path | None) -> str | None:
+        """What keeps it from being used with this data root, in one line; None: it is ready."""
+        return None
+
+
+DATASETS: Registry[type[DataSet]] = Registry("data set")
+
+CHUNK = 1024  # images hashed at a time
 MIN_TRAIN, MIN_TEST = 8, 2
 LEARNT = ("train_nominal", "train_anomalous", "validation")
 
 
+def refuse_masks(name: str, request: DataRequest) -> None:
+    """InputError if the request wants masks of a data set that has none."""
+    if request.masks_per_defect:
+        raise InputError(
+            f"data set '{name}' has no masks of defects to train on; drop --masks-per-defect, or use it with "
+            "--dataset mvtec or folder"
+        )
+
+
 def check_parts(data: AuditData) -> AuditData:
-    """Return `data`, with a note on test images that are also trained on or set the threshold; or raise
-    InputError naming the part that has too few images for an audit."""
+    """`data`, with notes on images that are in two parts at once.
+
+    InputError naming the part that has too few images for an audit.
+    """
     needed = {"train_nominal": MIN_TRAIN, "test_nominal": MIN_TEST, "test_anomalous": MIN_TEST}
     for part, least in needed.items():
         if len(data.parts()[part]) < least:
@@ -105,17 +163,23 @@ def check_parts(data: AuditData) -> AuditData:
                 f"data set '{data.name}' has {len(data.parts()[part])} images in "
                 f"{part.replace('_', ' ')}; an audit needs at least {least}"
             )
-    learnt = {_digest(image) for part in LEARNT for image in data.parts()[part].images}
-    tested = [image for part in ("test_nominal", "test_anomalous") for image in data.parts()[part].images]
-    shared = sum(_digest(image) in learnt for image in tested)
-    if not shared:
-        return data
-    note = (
-        f"{shared} of {len(tested)} test images, as decoded, are also among the training or validation "
-        "images: every number is too good."
-    )
-    return replace(data, notes=(*data.notes, note))
+    digests = {part: [_digest(image) for image in images.images] for part, images in data.parts().items()}
+    notes = [*data.notes]
+    learnt = {digest for part in LEARNT for digest in digests[part]}
+    tested = [*digests["test_nominal"], *digests["test_anomalous"]]
+    if shared := sum(digest in learnt for digest in tested):
+        notes.append(
+            f"{shared} of {len(tested)} test images, as decoded, are also among the training or validation "
+            "images: every number is too good."
+        )
+    nominal = {*digests["train_nominal"], *digests["validation"]}
+    if shared := sum(digest in nominal for digest in digests["train_anomalous"]):
+        notes.append(
+            f"{shared} of {len(data.train_anomalous)} anomalous training images (outlier exposure included), "
+            "as decoded, are also nominal ones: the detector is told that they are both."
+        )
+    return replace(data, notes=tuple(notes))
 
 
 def _digest(image: Tensor) -> bytes:
-    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
+    return hashlib.sha256(as_bytes(image)).digest()

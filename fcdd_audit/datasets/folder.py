@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
-from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, ImageSet, check_parts
-from fcdd_audit.datasets.images import decode_mask, find_images, load_images, to_tensor
-from fcdd_audit.datasets.photos import photo_crops
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, ImageSet, check_parts
+from fcdd_audit.datasets.cache import decoded
+from fcdd_audit.datasets.gallery import Gallery, of_files, printable
+from fcdd_audit.datasets.images import decode_mask, find_images
+from fcdd_audit.datasets.outliers import outliers
 from fcdd_audit.errors import InputError
 from fcdd_audit.seeding import numpy_generator
 
@@ -20,14 +20,15 @@ LAYOUT = (
     "masks (or MVTec's train/good, test/good, test/<defect>, ground_truth/<defect>)"
 )
 DEFAULT_SIZE = 64
-OE_COUNT = 512
 VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder data set, which mask belongs to which anomalous test image, and how many
-    mask files belong to none."""
+    """The files of a folder data set.
+
+    masks: by the anomalous test image that they belong to. unused_masks: how many belong to none.
+    """
 
     train_nominal: list[Path]
     train_anomalous: list[Path]
@@ -90,103 +91,110 @@ def _match_masks(root: Path, anomalous: list[Path], mask_files: list[tuple[Path,
 
 
 @DATASETS.register("folder")
-def load_folder(request: DataRequest) -> AuditData:
+class Folder(DataSet):
     """Your own images under --data-root: train/nominal, test/nominal, test/anomalous, or MVTec's layout.
 
     Images are resized to squares of --image-size (64 px); they stay grey if every nominal training
     image is. A fifth of the nominal training images is held out for validation. Without
     train/anomalous, the outlier exposure is crops of scikit-image's photos (--oe photos), another
-    folder (--oe DIR) or nothing (--oe none).
+    folder or source (--oe DIR), confetti or none.
     """
-    if request.data_root is None:
-        raise InputError("data set 'folder' needs a folder; give it with --data-root DIR")
-    root = request.data_root
+
+    def load(self, request: DataRequest) -> AuditData:
+        if request.data_root is None:
+            raise InputError("data set 'folder' needs a folder; give it with --data-root DIR")
+        name = printable(request.data_root.resolve().name)
+        return load_listing("folder", name, request.data_root, request, DEFAULT_SIZE, "photos")
+
+    def missing(self, root: Path | None) -> str | None:
+        if root is None:
+            return "give --data-root DIR"
+        try:
+            list_folder(root)
+        except InputError as error:
+            return str(error)
+        return None
+
+
+def load_listing(
+    dataset: str, nominal_class: str, root: Path, request: DataRequest, size: int, oe: str
+) -> AuditData:
+    """The data of a folder in one of the two layouts; size, oe: the data set's defaults.
+
+    With `request.masks_per_defect`, so many test images with masks of each kind of defect (each folder below
+    test) go to the anomalous training images and aren't tested on.
+    """
     listing = list_folder(root)
-    size = request.image_size or DEFAULT_SIZE
+    size = request.image_size or size
     notes: list[str] = []
 
-    def load(paths: list[Path], what: str) -> tuple[list[Image.Image], list[Path]]:
-        pictures, kept, corrupt = load_images(paths, size, what, request.skip_corrupt, request.progress)
-        if corrupt:
-            notes.append(f"{len(corrupt)} corrupt {what} images skipped: {', '.join(corrupt)}")
-        return pictures, [paths[index] for index in kept]
+    def gallery(paths: list[Path], part: str) -> Gallery:
+        return of_files(paths, root, part)
 
-    parts = {
-        part: load(getattr(listing, part), part.replace("_", "/"))
-        for part in ("train_nominal", "test_nominal", "test_anomalous")
-    }
-    grey = all(map(_is_grey, parts["train_nominal"][0]))
-    channels = 1 if grey else 3
+    whole = gallery(listing.train_nominal, "train/nominal")
+    kept, held = whole.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
+    train_nominal = decoded(kept, size, request, notes)
+    channels = train_nominal.images.shape[1]
 
-    def image_set(pictures: list[Image.Image], paths: list[Path], base: Path) -> ImageSet:
-        names = tuple(_printable(path.relative_to(base).as_posix()) for path in paths)
-        return ImageSet(to_tensor(pictures, channels, size), names)
+    def load(part: Gallery) -> ImageSet:
+        return decoded(part, size, request, notes, channels)
 
-    def outliers() -> ImageSet:
-        if request.oe is None and listing.train_anomalous:
-            notes.append("Training anomalies: the folder's own train/anomalous.")
-            return image_set(*load(listing.train_anomalous, "train/anomalous"), root)
-        if request.oe == "none":
-            return image_set([], [], root)
-        if request.oe in (None, "photos"):
-            notes.append("Outlier exposure: crops of scikit-image's photos.")
-            crops, names = photo_crops(channels, size, OE_COUNT, numpy_generator(0, "outliers"))
-            pixels = torch.from_numpy(np.rint(crops * 255).astype(np.uint8))
-            return ImageSet(pixels.permute(0, 3, 1, 2).contiguous(), names)
-        folder = Path(request.oe)
-        if not request.oe.strip() or not folder.is_dir():
-            raise InputError(
-                f"outlier exposure '{request.oe}' is no folder; give --oe an existing folder, "
-                "'photos' or 'none'"
-            )
-        paths = find_images(folder)
-        if not paths:
-            raise InputError(f"outlier exposure folder '{folder}' has no images")
-        found = image_set(*load(paths, "outlier exposure"), folder)
-        notes.append(f"Outlier exposure: {len(found)} images of folder '{folder.name}'.")
-        return found
+    def masked(paths: list[Path], part: str) -> ImageSet:
+        """Anomalous images with the masks that they have."""
+        found = load(gallery(paths, part))
+        if not listing.masks:
+            return found
+        by_name = {printable(path.relative_to(root).as_posix()): mask for path, mask in listing.masks.items()}
+        empty = torch.zeros((1, size, size), dtype=torch.bool)
+        masks = [decode_mask(by_name[n], size) if n in by_name else empty for n in found.names]
+        notes.append(f"{sum(n in by_name for n in found.names)} of {len(found)} {part} images have masks.")
+        return ImageSet(found.images, found.names, torch.stack(masks) if masks else None, found.digest)
 
-    train = image_set(*parts["train_nominal"], root)
-    order = numpy_generator(0, "validation").permutation(len(train))
-    held = max(1, round(VALIDATION_SHARE * len(train)))
-    held_out, kept = np.sort(order[:held]), np.sort(order[held:])
-    pictures, paths = parts["test_anomalous"]
-    masks = None
+    learnt, tested = _semi_supervised(listing, request.masks_per_defect, root)
     if listing.unused_masks:
         notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
-    if listing.masks:
-        empty = torch.zeros((1, size, size), dtype=torch.bool)
-        masks = torch.stack(
-            [decode_mask(listing.masks[p], size) if p in listing.masks else empty for p in paths]
-        )
+    if learnt:
+        exposure = masked(learnt, "labelled training")
         notes.append(
-            f"{sum(p in listing.masks for p in paths)} of {len(paths)} anomalous test images have masks."
+            f"{len(exposure)} anomalous images with masks are trained on instead of outlier exposure."
         )
-    test_anomalous = image_set(pictures, paths, root)
+    elif listing.train_anomalous and request.oe is None:
+        exposure = load(gallery(listing.train_anomalous, "train/anomalous"))
+        notes.append("Training anomalies: the folder's own train/anomalous.")
+    else:
+        exposure, oe_notes = outliers(request, oe, train_nominal)
+        notes += oe_notes
     return check_parts(
         AuditData(
-            name="folder",
-            nominal_class=_printable(root.resolve().name),
-            train_nominal=_subset(train, kept),
-            train_anomalous=outliers(),
-            validation=_subset(train, held_out),
-            test_nominal=image_set(*parts["test_nominal"], root),
-            test_anomalous=ImageSet(test_anomalous.images, test_anomalous.names, masks),
+            name=dataset,
+            nominal_class=nominal_class,
+            train_nominal=train_nominal,
+            train_anomalous=exposure,
+            validation=load(held),
+            test_nominal=load(gallery(listing.test_nominal, "test/nominal")),
+            test_anomalous=masked(tested, "test/anomalous"),
             notes=tuple(notes),
         )
     )
 
 
-def _printable(name: str) -> str:
-    """A file's name as text that can be written, whatever its bytes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _is_grey(picture: Image.Image) -> bool:
-    """Whether a picture has no colour, even if its file could hold some."""
-    bands = [np.asarray(band) for band in picture.split()]
-    return all(np.array_equal(bands[0], band) for band in bands[1:])
-
-
-def _subset(images: ImageSet, index: np.ndarray) -> ImageSet:
-    return ImageSet(images.images[torch.from_numpy(index)], tuple(images.names[i] for i in index))
+def _semi_supervised(listing: Listing, count: int, root: Path) -> tuple[list[Path], list[Path]]:
+    """Anomalous images to train on, `count` with masks of each kind of defect, and those left to test on."""
+    if count == 0:
+        return [], listing.test_anomalous
+    rng = numpy_generator(0, "labelled anomalies")
+    by_defect: dict[str, list[Path]] = {}
+    for path in listing.test_anomalous:
+        by_defect.setdefault(path.relative_to(root / "test").parts[0], []).append(path)
+    learnt: list[Path] = []
+    for defect, paths in by_defect.items():
+        with_mask = [path for path in paths if path in listing.masks]
+        if len(with_mask) < count or len(paths) <= count:
+            raise InputError(
+                f"masks per defect is {count}, but of '{printable(defect)}' there are {len(paths)} test "
+                f"images, {len(with_mask)} with masks, and at least one must be left to test on; lower "
+                "--masks-per-defect"
+            )
+        learnt += [with_mask[i] for i in sorted(rng.permutation(len(with_mask))[:count].tolist())]
+    taken = set(learnt)
+    return learnt, [path for path in listing.test_anomalous if path not in taken]

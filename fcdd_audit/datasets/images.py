@@ -1,10 +1,9 @@
-"""From image files to uint8 tensors."""
+"""From image files to upright 8-bit pictures and masks."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +12,26 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from tqdm import tqdm
 
 from fcdd_audit.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-NAMED = 5  # corrupt files named in an error
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Image files below `folder`, sorted by path; by suffix, whatever its case."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Image files below `folder`, by suffix in any case, sorted by path. Linked folders count, but once."""
+    found, seen = [], set()
+    for base, below, names in os.walk(folder, followlinks=True):
+        place = os.path.realpath(base)
+        if place in seen:
+            below.clear()
+            continue
+        seen.add(place)
+        paths = (Path(base, name) for name in names)
+        found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(found)
 
 
 def _eight_bit(values: np.ndarray) -> Image.Image:
@@ -88,50 +94,3 @@ def decode_mask(path: Path, size: int) -> Tensor:
     if alpha is not None:
         marked &= np.asarray(alpha) > 0
     return F.adaptive_max_pool2d(torch.from_numpy(marked)[None].float(), size).bool()
-
-
-def load_images(
-    paths: Sequence[Path], size: int, what: str, skip_corrupt: bool = False, progress: bool = False
-) -> tuple[list[Image.Image], list[int], list[str]]:
-    """Decode in parallel and resize to size x size (whatever the aspect).
-
-    Returns the pictures (mode L or RGB), the indices of the paths they come from, and a line for each
-    corrupt file that was skipped. InputError, naming them, if there are any and `skip_corrupt` is false.
-    """
-
-    def read(path: Path) -> Image.Image | str:
-        try:
-            return decode(path).resize((size, size), Image.Resampling.BILINEAR)
-        except Exception as error:  # whatever a decoder raises on a damaged file
-            reason = " ".join(str(error).split()).replace(str(path), "the file")
-            return f"{path.parent.name}/{path.name}: {reason or type(error).__name__}"
-
-    with ThreadPoolExecutor() as pool:
-        results = list(
-            tqdm(
-                pool.map(read, paths),
-                desc=f"decode {what}",
-                total=len(paths),
-                unit="image",
-                leave=False,
-                disable=None if progress else True,
-            )
-        )
-    corrupt = [result for result in results if isinstance(result, str)]
-    if corrupt and not skip_corrupt:
-        more = f" and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
-        raise InputError(
-            f"{len(corrupt)} of {len(paths)} images can't be decoded: {'; '.join(corrupt[:NAMED])}{more}"
-            " - repair or remove them, or pass --skip-corrupt"
-        )
-    kept = [i for i, result in enumerate(results) if not isinstance(result, str)]
-    return [r for r in results if not isinstance(r, str)], kept, corrupt
-
-
-def to_tensor(pictures: Sequence[Image.Image], channels: int, size: int) -> Tensor:
-    """Pictures of size x size as uint8 (N, channels, size, size), made grey or colour."""
-    if not pictures:
-        return torch.zeros((0, channels, size, size), dtype=torch.uint8)
-    mode = "L" if channels == 1 else "RGB"
-    pixels = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
-    return torch.from_numpy(pixels.reshape(len(pictures), size, size, channels)).permute(0, 3, 1, 2)

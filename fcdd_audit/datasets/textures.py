@@ -6,7 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, ImageSet, check_parts
+from fcdd_audit.datasets.base import (
+    DATASETS,
+    AuditData,
+    DataRequest,
+    DataSet,
+    ImageSet,
+    check_parts,
+    refuse_masks,
+)
 from fcdd_audit.datasets.photos import photo, photo_crops, sample_crops
 from fcdd_audit.errors import InputError
 from fcdd_audit.seeding import numpy_generator
@@ -61,49 +69,52 @@ def _tiles(name: str, columns: slice, size: int) -> tuple[np.ndarray, tuple[str,
 
 
 @DATASETS.register("textures")
-def load_textures(request: DataRequest) -> AuditData:
+class Textures(DataSet):
     """Grass against gravel and brick (scikit-image photos, 64 px, grey); OE: crops of other photos.
 
     Train, validation and test crops come from disjoint columns of the photos; gravel and brick are
     never trained on. Every crop has the same mean and contrast.
     """
-    if request.data_root is not None:
-        raise InputError("data set 'textures' is embedded and takes no --data-root; drop it")
-    if request.oe not in (None, "photos"):
-        raise InputError(
-            f"data set 'textures' has its own outlier exposure, '--oe {request.oe}' can't be used "
-            "with it; drop --oe"
+
+    def load(self, request: DataRequest) -> AuditData:
+        if request.data_root is not None:
+            raise InputError("data set 'textures' is embedded and takes no --data-root; drop it")
+        refuse_masks("textures", request)
+        if request.oe not in (None, "photos"):
+            raise InputError(
+                f"data set 'textures' has its own outlier exposure, '--oe {request.oe}' can't be used "
+                "with it; drop --oe"
+            )
+        size = request.image_size or 64
+        if not SIZES[0] <= size <= SIZES[1]:
+            raise InputError(
+                f"data set 'textures' is cut in crops of {SIZES[0]} to {SIZES[1]} px, not {size}; "
+                "change --image-size"
+            )
+        rng = numpy_generator(0, "textures")
+        nominal = sample_crops(photo(NOMINAL, 1)[:, TRAIN], size, TRAIN_COUNT, rng)
+        outliers, outlier_names = _even_crops(*photo_crops(1, size, OE_DRAWS, rng))
+        validation, validation_names = _tiles(NOMINAL, VALIDATION, size)
+        test_nominal, nominal_names = _tiles(NOMINAL, TEST, size)
+        anomalous = [_tiles(name, TEST, size) for name in ANOMALOUS]
+        return check_parts(
+            AuditData(
+                name="textures",
+                nominal_class=NOMINAL,
+                train_nominal=ImageSet(
+                    equalise(nominal), tuple(f"{NOMINAL}-train-{i:03d}" for i in range(TRAIN_COUNT))
+                ),
+                train_anomalous=ImageSet(equalise(outliers), outlier_names),
+                validation=ImageSet(equalise(validation), validation_names),
+                test_nominal=ImageSet(equalise(test_nominal), nominal_names),
+                test_anomalous=ImageSet(
+                    equalise(np.concatenate([tiles for tiles, _ in anomalous])),
+                    tuple(name for _, names in anomalous for name in names),
+                ),
+                notes=(
+                    "Outlier exposure: crops of other photos that scikit-image ships.",
+                    "Neighbouring test crops overlap by half, so that the intervals over images are "
+                    "somewhat too narrow.",
+                ),
+            )
         )
-    size = request.image_size or 64
-    if not SIZES[0] <= size <= SIZES[1]:
-        raise InputError(
-            f"data set 'textures' is cut in crops of {SIZES[0]} to {SIZES[1]} px, not {size}; "
-            "change --image-size"
-        )
-    rng = numpy_generator(0, "textures")
-    nominal = sample_crops(photo(NOMINAL, 1)[:, TRAIN], size, TRAIN_COUNT, rng)
-    outliers, outlier_names = _even_crops(*photo_crops(1, size, OE_DRAWS, rng))
-    validation, validation_names = _tiles(NOMINAL, VALIDATION, size)
-    test_nominal, nominal_names = _tiles(NOMINAL, TEST, size)
-    anomalous = [_tiles(name, TEST, size) for name in ANOMALOUS]
-    return check_parts(
-        AuditData(
-            name="textures",
-            nominal_class=NOMINAL,
-            train_nominal=ImageSet(
-                equalise(nominal), tuple(f"{NOMINAL}-train-{i:03d}" for i in range(TRAIN_COUNT))
-            ),
-            train_anomalous=ImageSet(equalise(outliers), outlier_names),
-            validation=ImageSet(equalise(validation), validation_names),
-            test_nominal=ImageSet(equalise(test_nominal), nominal_names),
-            test_anomalous=ImageSet(
-                equalise(np.concatenate([tiles for tiles, _ in anomalous])),
-                tuple(name for _, names in anomalous for name in names),
-            ),
-            notes=(
-                "Outlier exposure: crops of other photos that scikit-image ships.",
-                "Neighbouring test crops overlap by half, so that the intervals over images are "
-                "somewhat too narrow.",
-            ),
-        )
-    )

@@ -81,9 +81,9 @@ def test_the_fingerprint_changes_when_images_change_sides(data):
 
 
 def test_data_with_enough_images_passes_unchanged(data):
-    assert check_parts(data) is data
+    assert check_parts(data) == data
     small = replace(data, train_anomalous=image_set(0), test_nominal=image_set(MIN_TEST, 100))
-    assert check_parts(small) is small
+    assert check_parts(small) == small
 
 
 @pytest.mark.parametrize("part", ["train_nominal", "train_anomalous", "validation"])

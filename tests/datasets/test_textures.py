@@ -12,7 +12,7 @@ REGIONS["test_anomalous"] = REGIONS["test_nominal"]
 
 
 def load(**request):
-    return DATASETS["textures"](DataRequest(**request))
+    return DATASETS["textures"]().load(DataRequest(**request))
 
 
 @pytest.fixture(scope="module", params=[16, 33, 64])

@@ -1,0 +1,76 @@
+"""The paper's Clever Hans experiment (section 4.3): horses with a photographer's watermark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fcdd_audit.datasets.base import (
+    DATASETS,
+    AuditData,
+    DataRequest,
+    DataSet,
+    ImageSet,
+    check_parts,
+    refuse_masks,
+)
+from fcdd_audit.datasets.cache import decoded
+from fcdd_audit.datasets.gallery import Gallery
+from fcdd_audit.datasets.outliers import BUILT_IN, kept_apart, named_gallery
+from fcdd_audit.datasets.sources import SOURCES
+from fcdd_audit.errors import InputError
+from fcdd_audit.seeding import numpy_generator
+
+SIZE = 224
+VALIDATION_SHARE = 0.1
+NOMINAL_SIDE = "imagenet"
+
+
+@DATASETS.register("voc-horse")
+class VocHorse(DataSet):
+    """VOC's horses on the anomalous side, as in the paper; nominal: ImageNet's validation photos, or --oe.
+
+    The roles are swapped: the horses are what training pushes away, and `--oe SOURCE` names the nominal side
+    (a source or a folder). Test: VOC photos without a horse against those with one. Pictures are squeezed
+    into squares, so that no corner with a watermark is cut off.
+    """
+
+    def missing(self, root: Path | None) -> str | None:
+        reason = SOURCES["voc"]().missing(root)
+        if reason is None and (no_oe := SOURCES[NOMINAL_SIDE]().missing(root)):
+            return f"without --oe: {no_oe}"
+        return reason
+
+    def load(self, request: DataRequest) -> AuditData:
+        refuse_masks("voc-horse", request)
+        if request.oe in BUILT_IN:
+            raise InputError(
+                f"data set 'voc-horse' has its nominal side where others have outlier exposure, and "
+                f"'{request.oe}' can't be it; give --oe a source or a folder of photos"
+            )
+        voc = SOURCES["voc"]()
+        train = voc.gallery(request.data_root, train=True, download=request.download)
+        test = voc.gallery(request.data_root, train=False, download=request.download)
+        name = NOMINAL_SIDE if request.oe is None else request.oe
+        photos, notes = kept_apart(named_gallery(name, request, train=False), ("horse",))
+        photos = photos.sample(request.oe_limit, numpy_generator(0, "nominal side"))
+        kept, held = photos.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
+
+        def load(gallery: Gallery) -> ImageSet:
+            return decoded(gallery, request.image_size or SIZE, request, notes, channels=3)
+
+        return check_parts(
+            AuditData(
+                name="voc-horse",
+                nominal_class="no horse",
+                train_nominal=load(kept),
+                train_anomalous=load(train.of_class("horse")),
+                validation=load(held),
+                test_nominal=load(test.without("horse")),
+                test_anomalous=load(test.of_class("horse")),
+                notes=(
+                    f"Nominal side in training: {len(photos)} photos of {photos.what}; in the test: VOC "
+                    "photos without a horse.",
+                    *notes,
+                ),
+            )
+        )
