@@ -63,7 +63,7 @@ class Registry(Generic[T]):
 
 
 # What a class takes besides its documented options.
-_NOT_OPTIONS = ("self", "shape", "mean", "std")
+_NOT_OPTIONS = ("self", "shape", "mean", "std", "network", "scale")
 
 
 def check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:

@@ -6,27 +6,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.networks import convolutions, embedding, expansion, transposed, widths_for
+from fcdd_audit.detectors.networks import Network, network_for
 
 
 @DETECTORS.register("ae")
 class Autoencoder(Detector):
     """Mirrored autoencoder: mean squared reconstruction error; sees nominal images only.
 
-    dimensions: of the bottleneck.
+    dimensions: of the bottleneck; 0: the network's own, 64 for `small`.
 
-    Errors are in units of the nominal training images' variance.
+    Errors are in the units of the normalised images: the nominal training images' variance by default.
     """
 
     learns_from = ("nominal",)
 
-    def __init__(self, shape: tuple[int, int, int], mean: Tensor, std: Tensor, dimensions: int = 64) -> None:
-        super().__init__(shape, mean, std)
-        widths = widths_for(min(shape[1:]))
-        self.features = convolutions(shape[0], widths)
-        self.embed = embedding(widths, shape, dimensions)
-        self.expand = expansion(widths, shape, dimensions)
-        self.decoder = transposed(shape[0], widths)
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        mean: Tensor,
+        std: Tensor,
+        dimensions: int = 0,
+        network: str | Network = "small",
+        scale: str = "nominal",
+    ) -> None:
+        super().__init__(shape, mean, std, scale)
+        parts = network_for(network, shape)
+        size = dimensions or parts.bottleneck
+        self.features = parts.features()
+        self.embed = parts.embedding(size)
+        self.expand = parts.expansion(size)
+        self.decoder = parts.decoder()
 
     def anomaly_map(self, x: Tensor) -> Tensor:
         """Squared residual, averaged over channels."""
@@ -39,6 +48,6 @@ class Autoencoder(Detector):
     def score(self, x: Tensor) -> Tensor:
         return self.anomaly_map(x).mean(dim=(1, 2, 3))
 
-    def loss(self, x: Tensor, label: Tensor) -> Tensor:
-        """`label` isn't used: all images are taken as nominal."""
+    def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Neither `label` nor `mask` is used: all images are taken as nominal."""
         return self.score(x).mean()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.networks import convolutions, embedding, widths_for
+from fcdd_audit.detectors.networks import Network, network_for
 from fcdd_audit.errors import InputError
 
 OBJECTIVES = ("one-class", "soft-boundary")
@@ -20,7 +20,7 @@ class DeepSVDD(Detector):
     objective: one-class (mean distance) or soft-boundary (radius, and distance beyond it).
     nu: soft-boundary only: share of training images allowed outside the radius, in (0, 1).
     warm_up: soft-boundary only: epochs before the radius is set; it stays 0 in shorter trainings.
-    dimensions: of the vector.
+    dimensions: of the vector; 0: the network's own, 32 for `small`.
 
     No layer has a bias, so that the network can't map everything to the centre. There is no
     autoencoder pre-training. The soft-boundary score is the squared distance minus the squared radius.
@@ -36,9 +36,11 @@ class DeepSVDD(Detector):
         objective: str = "one-class",
         nu: float = 0.1,
         warm_up: int = 2,
-        dimensions: int = 32,
+        dimensions: int = 0,
+        network: str | Network = "small",
+        scale: str = "nominal",
     ) -> None:
-        super().__init__(shape, mean, std)
+        super().__init__(shape, mean, std, scale)
         if objective not in OBJECTIVES:
             raise InputError(f"dsvdd objective is '{objective}'; known: {', '.join(OBJECTIVES)}")
         if not 0 < nu < 1:
@@ -46,12 +48,12 @@ class DeepSVDD(Detector):
         if warm_up < 0:
             raise InputError(f"dsvdd warm_up is {warm_up}; it must be at least 0")
         self.objective, self.nu, self.warm_up = objective, nu, warm_up
-        widths = widths_for(min(shape[1:]))
-        self.features = convolutions(shape[0], widths, bias=False)
-        self.embed = embedding(widths, shape, dimensions, bias=False)
+        parts = network_for(network, shape)
+        self.features = parts.features(bias=False)
+        self.embed = parts.embedding(dimensions or None, bias=False)
         self.centre: Tensor
         self.squared_radius: Tensor
-        self.register_buffer("centre", torch.zeros(dimensions))
+        self.register_buffer("centre", torch.zeros(dimensions or parts.dimensions))
         self.register_buffer("squared_radius", torch.zeros(()))
         self._seen: list[Tensor] = []
 
@@ -63,8 +65,8 @@ class DeepSVDD(Detector):
     def score(self, x: Tensor) -> Tensor:
         return self.distance(x) - self.squared_radius
 
-    def loss(self, x: Tensor, label: Tensor) -> Tensor:
-        """`label` isn't used: all images are taken as nominal."""
+    def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Neither `label` nor `mask` is used: all images are taken as nominal."""
         distance = self.distance(x)
         if self.objective == "one-class":
             return distance.mean()

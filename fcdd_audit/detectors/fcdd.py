@@ -5,10 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber
-from fcdd_audit.detectors.networks import convolutions, widths_for
-from fcdd_audit.detectors.receptive import SIGMA_PER_STRIDE, receptive_field, upsample
+from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber
+from fcdd_audit.detectors.networks import Network, network_for, output_channels
+from fcdd_audit.detectors.receptive import SIGMA_PER_STRIDE, receptive_field, reference_gain, upsample
 from fcdd_audit.errors import InputError
+from fcdd_audit.registry import suggest
+
+SUPERVISIONS = ("image", "pixel")
 
 
 @DETECTORS.register("fcdd")
@@ -16,6 +19,7 @@ class FCDD(Detector):
     """Fully convolutional: the mean of its anomaly map is its score.
 
     sigma: of the Gaussian that upsamples the map, in pixels; default 0.4 of the map's stride.
+    supervision: image (the loss sees labels) or pixel (it sees masks of the training anomalies too).
     """
 
     def __init__(
@@ -24,11 +28,19 @@ class FCDD(Detector):
         mean: Tensor,
         std: Tensor,
         sigma: float | None = None,
+        supervision: str = "image",
+        network: str | Network = "small",
+        scale: str = "nominal",
     ) -> None:
-        super().__init__(shape, mean, std)
-        widths = widths_for(min(shape[1:]))
-        self.features = convolutions(shape[0], widths)
-        self.head = nn.Conv2d(widths[-1], 1, 1)
+        super().__init__(shape, mean, std, scale)
+        if supervision not in SUPERVISIONS:
+            raise InputError(
+                f"fcdd supervision is '{supervision}'{suggest(supervision, list(SUPERVISIONS))} "
+                f"(known: {', '.join(SUPERVISIONS)})"
+            )
+        self.supervision = supervision
+        self.features = network_for(network, shape).features()
+        self.head = nn.Conv2d(output_channels(self.features), 1, 1)
         self.field = receptive_field(nn.Sequential(self.features, self.head))
         self.sigma = SIGMA_PER_STRIDE * self.field.stride if sigma is None else sigma
         if self.sigma <= 0:
@@ -44,5 +56,14 @@ class FCDD(Detector):
     def anomaly_map(self, x: Tensor) -> Tensor:
         return upsample(self.response(x), self.field, (x.shape[-2], x.shape[-1]), self.sigma)
 
-    def loss(self, x: Tensor, label: Tensor) -> Tensor:
-        return hypersphere_loss(self.score(x), label)
+    def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
+        """By image: the hypersphere loss of the scores; `mask` isn't used.
+
+        By pixel: `pixel_loss` of the anomaly map times the reference code's gain (`reference_gain`), so
+        that the paper's learning rates and widths of the Gaussian keep the scale of their loss; the map
+        itself is ours, which doesn't fade at the borders. Without a mask every anomalous image is taken as
+        wholly anomalous.
+        """
+        if self.supervision == "image":
+            return hypersphere_loss(self.score(x), label)
+        return pixel_loss(self.anomaly_map(x) * reference_gain(self.field, self.sigma), label, mask)

@@ -6,25 +6,34 @@ from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber
-from fcdd_audit.detectors.networks import convolutions, embedding, widths_for
+from fcdd_audit.detectors.networks import Network, network_for
 
 
 @DETECTORS.register("hsc")
 class HSC(Detector):
     """Hypersphere classifier: distance of a learnt vector from the origin, trained with OE.
 
-    dimensions: of the vector.
+    dimensions: of the vector; 0: the network's own, 32 for `small`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], mean: Tensor, std: Tensor, dimensions: int = 32) -> None:
-        super().__init__(shape, mean, std)
-        widths = widths_for(min(shape[1:]))
-        self.features = convolutions(shape[0], widths)
-        self.embed = embedding(widths, shape, dimensions)
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        mean: Tensor,
+        std: Tensor,
+        dimensions: int = 0,
+        network: str | Network = "small",
+        scale: str = "nominal",
+    ) -> None:
+        super().__init__(shape, mean, std, scale)
+        parts = network_for(network, shape)
+        self.features = parts.features()
+        self.embed = parts.embedding(dimensions or None)
 
     def score(self, x: Tensor) -> Tensor:
         vector = self.embed(self.features(self.normalise(x))).float()
         return pseudo_huber(vector.square().sum(dim=1))
 
-    def loss(self, x: Tensor, label: Tensor) -> Tensor:
+    def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The hypersphere loss of the scores; `mask` isn't used."""
         return hypersphere_loss(self.score(x), label)

@@ -105,4 +105,20 @@ def upsample(maps: Tensor, field: ReceptiveField, shape: tuple[int, int], sigma:
     """
     rows = upsampling_matrix(field, maps.shape[-2], shape[0], sigma, maps)
     columns = upsampling_matrix(field, maps.shape[-1], shape[1], sigma, maps)
-    return rows @ maps @ columns.T
+    with torch.autocast(maps.device.type, enabled=False):  # bfloat16 would round the heat to three digits
+        return rows @ maps @ columns.T
+
+
+def reference_gain(field: ReceptiveField, sigma: float) -> float:
+    """Mean of the reference code's upsampled map over that of its coarse map, away from the borders.
+
+    Its Gaussian isn't normalised: peak 1 in one direction for odd sizes; for even ones one of size - 1
+    taps, its centre doubled, halved. Over stride, and squared for two directions:
+    ((sqrt(2 pi) sigma + 1) / 2 / stride)^2 for even sizes, up to the cut.
+    Source: `gkern` and `_receptive_field_map` of liznerski/fcdd.
+    """
+    even = field.size % 2 == 0
+    taps = torch.arange(field.size - even, dtype=torch.float64)
+    line = torch.exp(-0.5 * ((taps - taps.mean()) / sigma) ** 2).sum().item()
+    along = (line + 1) / 2 if even else line
+    return (along / field.stride) ** 2

@@ -41,3 +41,10 @@ def test_the_loss_takes_every_image_as_nominal(noise):
 def test_everything_passes_through_a_bottleneck_of_the_dimensions_asked_for(noise, dimensions):
     detector = build("ae", noise, 0, {"dimensions": dimensions}).eval()
     assert detector.embed(detector.features(detector.normalise(noise / 255))).shape == (12, dimensions)
+
+
+@pytest.mark.parametrize(("network", "dimensions"), [("small", 64), ("cnn28", 48), ("cnn32", 64)])
+def test_the_bottleneck_is_the_networks_own_unless_given(noise, network, dimensions):
+    detector = build("ae", noise, 0, network=network)
+    assert detector.embed[-1].out_features == dimensions
+    assert detector.expand[0].in_features == dimensions

@@ -2,7 +2,18 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import DETECTORS, SIDES, Detector, build
+from fcdd_audit.detectors import (
+    DETECTORS,
+    NETWORKS,
+    NORMALISATIONS,
+    SIDES,
+    Detector,
+    OwnNetwork,
+    base,
+    build,
+    normalisation,
+)
+from fcdd_audit.detectors.base import local_contrast
 from fcdd_audit.errors import InputError
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
@@ -123,3 +134,107 @@ def test_a_detector_without_a_score_or_a_loss_cannot_be_made():
 
     with pytest.raises(TypeError, match="loss"):
         Half((1, 8, 8), torch.zeros(1), torch.ones(1))
+
+
+HERE = [network for network in NETWORKS if network != "vgg11-imagenet"]  # its weights are a download
+
+
+@each_detector
+@pytest.mark.parametrize("network", HERE)
+def test_every_detector_is_trained_and_scores_with_every_network(name, network):
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    options = {} if name == "fcdd" else {"dimensions": 8}
+    detector = build(name, images, 0, options, network)
+    detector.start(images / 255)
+    loss = detector.loss(images / 255, torch.tensor([0.0, 1, 0, 1]), torch.zeros(4, 1, 32, 32))
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in detector.parameters())
+    assert detector.eval().score(images / 255).shape == (4,)
+
+
+@each_detector
+@pytest.mark.parametrize("network", HERE)
+def test_small_images_are_scored_or_refused_when_the_detector_is_built(name, network):
+    images = torch.randint(0, 256, (2, 1, 9, 30), dtype=torch.uint8)
+    try:
+        detector = build(name, images, 0, {} if name == "fcdd" else {"dimensions": 8}, network).eval()
+    except InputError as error:
+        assert "too small" in str(error)  # noqa: PT017
+        return
+    assert detector.score(images / 255).shape == (2,)
+
+
+@each_detector
+def test_a_network_of_your_own_serves_every_detector(name, noise):
+    trunk = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, bias=False), nn.ReLU(), nn.MaxPool2d(2))
+    detector = build(name, noise, 0, network=OwnNetwork((3, 16, 16), trunk)).eval()
+    assert detector.score(noise / 255).shape == (12,)
+    assert torch.equal(detector.features[0].weight, trunk[0].weight)
+    assert detector.features[0] is not trunk[0]
+    assert (detector.cam_field.size, detector.cam_field.stride) == (3 + 2, 4)
+
+
+def test_a_network_for_other_images_is_refused(noise):
+    network = OwnNetwork((3, 32, 32), nn.Sequential(nn.Conv2d(3, 6, 3)))
+    with pytest.raises(InputError, match=r"\(3, 32, 32\).*\(3, 16, 16\)"):
+        build("fcdd", noise, 0, network=network)
+    with pytest.raises(InputError, match="did you mean 'cnn32'"):
+        build("fcdd", noise, 0, network="cnn-32")
+
+
+TWO = torch.tensor([[0, 255], [51, 102]], dtype=torch.uint8).reshape(2, 1, 1, 2)  # 0, 1 and .2, .4
+
+
+def test_nominal_normalisation_is_by_mean_and_standard_deviation():
+    found = normalisation("nominal", TWO)
+    assert found.mean.item() == pytest.approx(0.4)
+    assert found.std.item() == pytest.approx(((0.16 + 0.36 + 0.04 + 0) / 4) ** 0.5)
+
+
+def test_local_contrast_is_by_the_mean_absolute_deviation_of_all_channels():
+    x = torch.tensor([[0.0, 1.0], [0.5, 0.9]]).reshape(1, 2, 1, 2)
+    # mean .6; deviations -.6, .4, -.1, .3; mean absolute deviation .35
+    expected = torch.tensor([-0.6, 0.4, -0.1, 0.3]).reshape(1, 2, 1, 2) / 0.35
+    torch.testing.assert_close(local_contrast(x), expected)
+    flat = torch.full((1, 3, 8, 8), 0.3, requires_grad=True)
+    assert local_contrast(flat).abs().max() < 1e-5
+    local_contrast(flat).sum().backward()
+    assert flat.grad.isfinite().all()
+
+
+def test_contrast_normalisation_brings_the_nominal_images_to_the_unit_interval_per_channel(noise):
+    found = normalisation("contrast", noise)
+    changed = local_contrast(noise / 255)
+    torch.testing.assert_close(found.mean, changed.amin(dim=(0, 2, 3)))
+    torch.testing.assert_close(found.std, changed.amax(dim=(0, 2, 3)) - changed.amin(dim=(0, 2, 3)))
+    z = build("fcdd", noise, 0, normalise="contrast").normalise(noise / 255)
+    torch.testing.assert_close(z.amin(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z.amax(dim=(0, 2, 3)), torch.ones(3))
+
+
+def test_imagenet_normalisation_does_not_look_at_the_images(noise):
+    found = normalisation("imagenet", noise)
+    assert found.mean.tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert found.std.tolist() == pytest.approx([0.229, 0.224, 0.225])
+    grey = normalisation("imagenet", noise[:, :1])
+    assert (grey.mean.item(), grey.std.item()) == pytest.approx((0.449, 0.226))
+    with pytest.raises(InputError, match="1 or 3 channels"):
+        normalisation("imagenet", noise[:, :2])
+
+
+@pytest.mark.parametrize("mode", NORMALISATIONS)
+def test_normalisation_is_differentiable_and_the_same_in_chunks(mode, noise, monkeypatch):
+    whole = normalisation(mode, noise)
+    monkeypatch.setattr(base, "CHUNK", 5 * 3 * 16 * 16)
+    chunked = normalisation(mode, noise)
+    assert torch.equal(whole.mean, chunked.mean)
+    assert torch.equal(whole.std, chunked.std)
+    x = (noise / 255).requires_grad_()
+    build("fcdd", noise, 0, normalise=mode).eval().score(x).sum().backward()
+    assert x.grad.isfinite().all()
+    assert x.grad.abs().sum() > 0
+
+
+def test_an_unknown_normalisation_is_refused_with_a_suggestion(noise):
+    with pytest.raises(InputError, match="did you mean 'contrast'"):
+        build("fcdd", noise, 0, normalise="contrasts")

@@ -23,11 +23,13 @@ def pictures(*squares):
     return x
 
 
-@pytest.mark.parametrize("side", [16, 128])
+@pytest.mark.parametrize(
+    ("network", "side"), [("small", 16), ("small", 128), ("cnn28", 28), ("cnn32", 32), ("vgg11", 32)]
+)
 @pytest.mark.parametrize("objective", ["one-class", "soft-boundary"])
-def test_no_layer_has_a_bias(side, objective):
+def test_no_layer_has_a_bias(network, side, objective):
     images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
-    detector = build("dsvdd", images, 0, {"objective": objective})
+    detector = build("dsvdd", images, 0, {"objective": objective, "dimensions": 8}, network)
     assert not [name for name, _ in detector.named_parameters() if "bias" in name]
     assert all(parameter.ndim > 1 for parameter in detector.parameters())  # no scales of a batch norm either
 
@@ -81,3 +83,15 @@ def test_the_one_class_objective_has_no_radius():
 def test_an_impossible_objective_or_nu_is_refused(options, named):
     with pytest.raises(InputError, match=named):
         build("dsvdd", ZEROS, 0, options)
+
+
+def test_the_centre_has_the_networks_own_dimensions_unless_given():
+    assert build("dsvdd", ZEROS, 0).centre.shape == (32,)
+    assert build("dsvdd", ZEROS, 0, network="cnn28").centre.shape == (48,)
+    assert build("dsvdd", ZEROS, 0, {"dimensions": 5}).centre.shape == (5,)
+
+
+def test_pretrained_layers_are_refused():
+    colour = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    with pytest.raises(InputError, match="without bias"):
+        build("dsvdd", colour, 0, network="vgg11-imagenet")

@@ -1,9 +1,10 @@
-from math import sqrt
+from math import exp, log, sqrt
 
 import pytest
 import torch
 
 from fcdd_audit.detectors import build
+from fcdd_audit.detectors.receptive import reference_gain
 from fcdd_audit.errors import InputError
 
 
@@ -67,3 +68,32 @@ def test_sigma_is_two_fifths_of_the_stride_unless_given(noise):
 def test_a_sigma_that_is_not_positive_is_refused(noise, sigma):
     with pytest.raises(InputError, match="sigma"):
         build("fcdd", noise, 0, {"sigma": sigma})
+
+
+def test_pixel_supervision_pushes_on_the_mask_in_the_reference_codes_scale(noise):
+    detector = with_constant_head(noise, 3.0, supervision="pixel", sigma=1.2)
+    heat = (sqrt(10) - 1) * reference_gain(detector.field, 1.2)
+    x, label, mask = noise / 255, torch.zeros(12), torch.zeros(12, 1, 16, 16, dtype=torch.bool)
+    label[:3] = 1
+    mask[:2, :, :4] = True  # a quarter; the third anomalous image has no mask
+    push = [-log(1 - exp(-share * heat)) for share in (0.25, 0.25, 1)]
+    expected = (9 * heat + 2 * 0.75 * heat + sum(push)) / 12
+    assert detector.loss(x, label, mask).item() == pytest.approx(expected, rel=1e-4)
+    assert detector.loss(x, label, mask.float()).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_image_supervision_ignores_masks(noise):
+    detector, label = build("fcdd", noise, 0).eval(), torch.arange(12) % 2
+    with_mask = detector.loss(noise / 255, label, torch.ones(12, 1, 16, 16))
+    assert torch.equal(detector.loss(noise / 255, label), with_mask)
+
+
+def test_supervision_changes_neither_weights_nor_map_nor_score(noise):
+    image, pixel = (build("fcdd", noise, 0, {"supervision": s}).eval() for s in ("image", "pixel"))
+    assert torch.equal(image.anomaly_map(noise / 255), pixel.anomaly_map(noise / 255))
+    assert torch.equal(image.score(noise / 255), pixel.score(noise / 255))
+
+
+def test_an_unknown_supervision_is_refused(noise):
+    with pytest.raises(InputError, match=r"'pixels'; did you mean 'pixel'"):
+        build("fcdd", noise, 0, {"supervision": "pixels"})

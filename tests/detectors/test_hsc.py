@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fcdd_audit.detectors import build
+from fcdd_audit.errors import InputError
 
 
 @pytest.fixture
@@ -31,3 +32,14 @@ def test_the_loss_pulls_nominal_and_pushes_anomalous_images(at_three_four, noise
 
 def test_dimensions_are_those_asked_for(noise):
     assert build("hsc", noise, 0, {"dimensions": 7}).embed[-1].out_features == 7
+
+
+def test_dimensions_are_the_networks_own_unless_given(noise):
+    assert build("hsc", noise, 0).embed[-1].out_features == 32
+    assert build("hsc", noise, 0, network="cnn28").embed[-1].out_features == 48
+
+
+@pytest.mark.parametrize("dimensions", [-1, 2.5])
+def test_impossible_dimensions_are_refused(noise, dimensions):
+    with pytest.raises(InputError, match="dimensions"):
+        build("hsc", noise, 0, {"dimensions": dimensions})

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber
+from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber
 
 
 def loss(distance, label):
@@ -68,3 +68,47 @@ def test_pseudo_huber_of_a_square_has_a_finite_gradient_at_zero():
     y = torch.zeros(1, requires_grad=True)
     pseudo_huber(y.square()).backward()
     assert y.grad.item() == 0
+
+
+HEAT = torch.tensor([1.0, 2.0, 3.0, 6.0]).reshape(1, 1, 2, 2)
+CORNER = torch.tensor([0, 0, 0, 1]).reshape(1, 1, 2, 2)
+
+
+def closeness(distance):
+    return -log(1 - exp(-distance))
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.float32, torch.uint8])
+def test_the_pixel_loss_is_the_one_computed_by_hand(kind):
+    heat, mask = HEAT.expand(3, 1, 2, 2), CORNER.expand(3, 1, 2, 2).to(kind) * torch.ones(3, 1, 1, 1).to(kind)
+    mask[2] = 0
+    anomalous = (1 + 2 + 3) / 4 + closeness(6 / 4)
+    wholly = closeness(12 / 4)
+    terms = {0: 12 / 4, 1: anomalous, 2: wholly}
+    for at, label in ((0, 0), (1, 1), (2, 1)):
+        got = pixel_loss(heat[at : at + 1], torch.tensor([label]), mask[at : at + 1]).item()
+        assert got == pytest.approx(terms[at], rel=1e-5)  # the nominal image's mask doesn't count
+    got = pixel_loss(heat, torch.tensor([0, 1, 1]), mask).item()
+    assert got == pytest.approx(sum(terms.values()) / 3, rel=1e-5)
+
+
+def test_without_masks_the_pixel_loss_is_that_of_empty_ones_and_of_the_mean_heat():
+    heat, label = HEAT.expand(2, 1, 2, 2), torch.tensor([0.0, 1.0])
+    expected = hypersphere_loss(heat.mean(dim=(1, 2, 3)), label)
+    torch.testing.assert_close(pixel_loss(heat, label), expected)
+    torch.testing.assert_close(pixel_loss(heat, label, torch.zeros(2, 1, 2, 2)), expected)
+
+
+@pytest.mark.parametrize("mask", [CORNER, torch.zeros_like(CORNER)], ids=["corner", "empty"])
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("value", [0.0, 1e-30, 1.0, 80.0, 1e30])
+def test_the_pixel_loss_and_its_gradient_are_finite_and_point_the_right_way(value, label, mask):
+    heat = torch.full((1, 1, 2, 2), value, requires_grad=True)
+    loss = pixel_loss(heat, torch.tensor([label]), mask)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(heat.grad).all()
+    on = (mask.bool() if mask.any() else torch.ones_like(mask).bool()) if label else torch.zeros(1).bool()
+    on = on.expand_as(heat)
+    assert (heat.grad[on] <= 0).all()
+    assert (heat.grad[~on] == 0.25).all()

@@ -10,6 +10,7 @@ from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
     ReceptiveField,
     receptive_field,
+    reference_gain,
     upsample,
     upsampling_matrix,
 )
@@ -209,3 +210,26 @@ def test_a_pixel_that_no_field_covers_takes_from_the_cells_beside_it():
 def test_a_cell_with_a_field_of_one_pixel_at_stride_one_is_that_pixel():
     maps = torch.rand(1, 1, 5, 6)
     assert torch.equal(upsample(maps, ReceptiveField(), (5, 6), SIGMA_PER_STRIDE), maps)
+
+
+@pytest.mark.parametrize(
+    ("field", "sigma", "gain"),
+    [
+        (ReceptiveField(16, 4, 1.5), 1.2, 0.251),
+        (ReceptiveField(22, 4, 1.5), 1.2, 0.251),
+        (ReceptiveField(62, 8, 3.5), 8, 1.73),
+        (ReceptiveField(62, 8, 3.5), 12, 3.69),
+        (ReceptiveField(3, 2), 1e-3, 0.25),  # one tap of 1, every second pixel
+        (ReceptiveField(3, 1), 1e9, 9),  # 3 x 3 taps of 1
+        (ReceptiveField(4, 1), 1e9, 4),  # (3 taps of 1 and a fourth) / 2, squared
+    ],
+)
+def test_the_gain_is_the_mean_of_the_reference_codes_upsampled_map(field, sigma, gain):
+    assert reference_gain(field, sigma) == pytest.approx(gain, rel=0.01)
+
+
+def test_upsampling_keeps_single_precision_under_autocast():
+    maps = torch.rand(1, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        heat = upsample(maps, ReceptiveField(22, 4, 1.5), (32, 32), 1.6)
+    assert torch.equal(heat, upsample(maps, ReceptiveField(22, 4, 1.5), (32, 32), 1.6))
