@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, MultiStepLR
 
+from fcdd_audit.detectors.augment import Augmentation
 from fcdd_audit.detectors.base import Detector
+from fcdd_audit.detectors.feed import Feeding, open_feed
+from fcdd_audit.detectors.recipe import Precision, Recipe, milestone_epochs, training_steps
 from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.seeding import torch_generator
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a detector is trained.
-
-    epochs: passes over as many draws as there are nominal images. batch_size: images a step.
-    lr, weight_decay: Adam's. The rate falls to a tenth at 2/3 and again at 5/6 of the epochs (the
-    paper's 400 and 500 of 600). oe_probability: a nominal draw is replaced by an anomalous training
-    image with this probability, where the detector learns from both. shift: largest random
-    displacement as a share of the image's side, mirrored at the border. noise: standard deviation of
-    the noise added to pixels in [0, 1].
-    """
-
-    epochs: int = 6
-    batch_size: int = 16
-    lr: float = 1e-3
-    weight_decay: float = 1e-6
-    oe_probability: float = 0.5
-    shift: float = 0.06
-    noise: float = 0.001
-
-    def __post_init__(self) -> None:
-        for name, valid, need in (
-            ("epochs", 1 <= self.epochs <= 1_000_000, "at least 1, and at most 1,000,000"),
-            ("batch_size", self.batch_size >= 2, "at least 2"),
-            ("lr", 0 < self.lr < math.inf, "over 0 and finite"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0 and finite"),
-            ("oe_probability", 0 < self.oe_probability < 1, "in (0, 1)"),
-            ("shift", 0 <= self.shift < 0.5, "in [0, 0.5)"),
-            ("noise", 0 <= self.noise < math.inf, "at least 0 and finite"),
-        ):
-            if not valid:
-                raise InputError(f"{name.replace('_', ' ')} is {getattr(self, name)}; it must be {need}")
+__all__ = ["Recipe", "deterministic", "fit", "training_steps", "uses_bfloat16"]
 
 
 @contextlib.contextmanager
@@ -57,39 +28,62 @@ def deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
+    memory.fill_uninitialized_memory = False  # nothing reads it, and filling it takes 5 % of a step
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
         torch.backends.cudnn.benchmark = benchmark
+        memory.fill_uninitialized_memory = fill
 
 
-def shifted(images: Tensor, moves: Tensor, reach: int) -> Tensor:
-    """Displace each image by its own move, mirrored at the border.
+def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether training on `device` runs under bfloat16 autocast: for auto, where it has instructions for
+    it (CUDA from compute capability 8.0 on; CPUs with AVX512-BF16 or AMX, as far as torch can tell)."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":  # private names, of which torch 2.4 has none
+        probes = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+        return any(probe is not None and probe() for probe in probes)
+    return False
 
-    images: (N, C, H, W), floats or small integers. moves: (N, 2), rows and columns, in [0, 2 * reach];
-    `reach` is no displacement. Returns (N, C, H, W).
+
+def _optimizer(detector: Detector, recipe: Recipe) -> Optimizer:
+    learnt = [weight for weight in detector.parameters() if weight.requires_grad]
+    if recipe.optimizer == "sgd":
+        return SGD(learnt, lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
+    return Adam(learnt, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _schedule(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
+    if recipe.milestones:
+        return MultiStepLR(optimizer, milestone_epochs(recipe), gamma=recipe.decay)
+    return ExponentialLR(optimizer, gamma=recipe.decay)
+
+
+def _draw_images(
+    nominal: int, anomalous: int, recipe: Recipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """An epoch's images, from `nominal` on the anomalous ones, and labels: (steps, N) each, on the CPU.
+
+    The numbers drawn are the same without anomalous images, so that all detectors see the same order.
     """
-    if reach == 0:
-        return images
-    count, _, height, width = images.shape
-    floating = images if images.is_floating_point() else images.float()
-    padded = F.pad(floating, [reach] * 4, mode="reflect").to(images.dtype)
-    rows = moves[:, :1] + torch.arange(height, device=images.device)
-    columns = moves[:, 1:] + torch.arange(width, device=images.device)
-    index = torch.arange(count, device=images.device)[:, None, None]
-    pixels = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
-    return pixels.permute(0, 3, 1, 2)
-
-
-def training_steps(images: int, recipe: Recipe) -> tuple[int, int]:
-    """Steps an epoch, which draw every one of `images` once (the last batch is topped up), and the
-    batch size, which is never above the number of images."""
-    size = min(recipe.batch_size, images)
-    return -(-images // size), size
+    steps, size = training_steps(nominal, recipe)
+    order = torch.cat([torch.randperm(nominal, generator=generator) for _ in range(recipe.repeats)])
+    order = torch.cat([order, order])[: steps * size].reshape(steps, size)
+    swap = torch.rand(steps, size, generator=generator) < recipe.oe_probability
+    other = torch.rand(steps, size, generator=generator)
+    if anomalous == 0:
+        return order, torch.zeros(steps, size)
+    other = (other * anomalous).long().clamp_max(anomalous - 1)
+    return torch.where(swap, nominal + other, order), swap.float()
 
 
 def fit(
@@ -99,16 +93,20 @@ def fit(
     recipe: Recipe,
     seed: int,
     device: torch.device,
-    autocast: bool | None = None,
+    masks: Tensor | None = None,
     on_step: Callable[[], object] = lambda: None,
+    feeding: Feeding | None = None,
 ) -> list[float]:
     """Train `detector` in place on `device`; returns the mean loss of each epoch.
 
-    nominal, anomalous: uint8 (N, C, H, W). Batches, replacements, displacements and noise depend on
-    `seed` and the numbers of images only, so twins draw the same ones. `autocast`: bfloat16 where torch
-    thinks it safe; by default on CUDA devices that support it. RunError when the loss or a weight
-    isn't finite.
-    InputError when the detector learns from anomalous images and there are none.
+    nominal, anomalous: uint8 (N, C, H, W) on the CPU; they may be memory-mapped and larger than memory.
+    masks: bool (M, 1, H, W), where the anomalous images are anomalous; the detector's loss gets them, and
+    only then. What is drawn depends on `seed`, the recipe and the numbers of images only, so twins draw the
+    same. feeding: how images reach the device, by default the fastest that fits (`choose_feeding`); the
+    batches are the same.
+
+    RunError when the loss or a weight isn't finite. InputError when the detector learns from anomalous
+    images and there are none, or when the masks aren't theirs.
     """
     mixes = "anomalous" in detector.learns_from
     if mixes and len(anomalous) == 0:
@@ -117,48 +115,45 @@ def fit(
             "train/anomalous, or outlier exposure with --oe, or choose a detector that learns from "
             "nominal images only (ae, dsvdd)"
         )
-    if autocast is None:
-        autocast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if masks is not None and masks.shape != (len(anomalous), 1, *nominal.shape[-2:]):
+        raise InputError(
+            f"the masks are of shape {tuple(masks.shape)}; give one (1, height, width) for each of the "
+            f"{len(anomalous)} anomalous images"
+        )
+    if not mixes:
+        anomalous, masks = nominal[:0], None if masks is None else masks[:0]
 
     detector.to(device).to(memory_format=torch.channels_last)
-    nominal, anomalous = nominal.to(device), anomalous.to(device)
     draws = torch_generator(seed, "batches")
-    noise = torch_generator(seed, "noise", device)
-    steps, size = training_steps(len(nominal), recipe)
-    reach = int(recipe.shift * min(nominal.shape[-2:]))
-    optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    milestones = sorted({-(-recipe.epochs * 2 // 3), -(-recipe.epochs * 5 // 6)} - {recipe.epochs})
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+    channels, height, width = nominal.shape[1:]
+    augment = Augmentation(recipe, (channels, height, width), seed, device)
+    optimizer = _optimizer(detector, recipe)
+    schedule = _schedule(optimizer, recipe)
+    low = uses_bfloat16(recipe.precision, device)
+    loss_of = torch.compile(detector.loss) if recipe.compile else detector.loss
     losses: list[float] = []
 
     with deterministic():
+        feed = open_feed(nominal, anomalous, masks, device, feeding)
         detector.train()
-        first = torch.randperm(len(nominal), generator=draws)[:512].to(device)
-        detector.start(nominal[first].float() / 255)
+        first = torch.randperm(len(nominal), generator=draws)[:512]
+        detector.start(nominal.index_select(0, first).to(device).float() / 255)
         for epoch in range(recipe.epochs):
-            # All of an epoch's choices go to the device at once: no transfer within a step.
-            order = torch.randperm(len(nominal), generator=draws)
-            order = torch.cat([order, order])[: steps * size].reshape(steps, size).to(device)
-            swap = torch.rand(steps, size, generator=draws) < recipe.oe_probability
-            other = torch.rand(steps, size, generator=draws) * len(anomalous)
-            moves = torch.randint(0, 2 * reach + 1, (steps, size, 2), generator=draws)
-            swap, other, moves = swap.to(device), other.long().to(device), moves.to(device)
+            # All of an epoch's choices go to the device at once: no transfer of them within a step.
+            chosen, labels = _draw_images(len(nominal), len(anomalous), recipe, draws)
+            choices = augment.draw(len(chosen), chosen.shape[1], draws)
+            labels = labels.to(device)
             total = torch.zeros((), device=device)
-            for step in range(steps):
-                x, label = nominal[order[step]], torch.zeros(size, device=device)
-                if mixes:
-                    label = swap[step].float()
-                    x = torch.where(swap[step][:, None, None, None], anomalous[other[step]], x)
-                x = shifted(x, moves[step], reach).float() / 255
-                x = x + recipe.noise * torch.randn(x.shape, generator=noise, device=device)
+            for step, (images, mask) in enumerate(feed.epoch(chosen)):
+                x, mask = augment(images, choices.step(step), mask)
                 optimizer.zero_grad(set_to_none=True)
-                with torch.autocast(device.type, torch.bfloat16) if autocast else contextlib.nullcontext():
-                    loss = detector.loss(x, label)
+                with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
+                    loss = loss_of(x, labels[step]) if mask is None else loss_of(x, labels[step], mask)
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 on_step()
-            losses.append(float(total) / steps)
+            losses.append(float(total) / len(chosen))
             weights = torch.stack([weight.detach().abs().sum() for weight in detector.parameters()])
             if not (torch.isfinite(total) and torch.isfinite(weights).all()):
                 raise RunError(

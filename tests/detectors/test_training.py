@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import nn
 
 from fcdd_audit.detectors import DETECTORS, Detector, Recipe, build, fit
-from fcdd_audit.detectors.training import deterministic, shifted, training_steps
+from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.probes import PROBES, plant
 from fcdd_audit.seeding import torch_generator
@@ -46,6 +47,18 @@ class Spy(Detector):
 
 class NominalSpy(Spy):
     learns_from = ("nominal",)
+
+
+class MaskSpy(Spy):
+    """Keeps the masks too."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def loss(self, x, label, mask=None):
+        self.seen.append((x, label, mask))
+        return super().loss(x, label)
 
 
 def numbered(first, count):
@@ -89,10 +102,45 @@ def test_nominal_draws_are_replaced_with_the_probability_asked_for(probability):
     assert counts.min() > 0.7 * counts.max()
 
 
+def test_repeats_draw_every_image_as_often_in_an_order_of_its_own():
+    _, levels, _ = spied(NominalSpy, repeats=5, batch_size=6, epochs=2)
+    assert levels.shape == (2 * 10, 6)
+    for epoch in levels.reshape(2, 5, 12):
+        assert all(sorted(draw.tolist()) == list(range(12)) for draw in epoch)
+        assert len({tuple(draw.tolist()) for draw in epoch}) == 5
+
+
+def test_masks_are_those_of_the_anomalous_images_and_empty_for_nominal_ones():
+    spy = MaskSpy()
+    masks = torch.zeros(9, 1, 8, 8, dtype=torch.bool)
+    masks[torch.arange(9), 0, 0, torch.arange(9) % 8] = True
+    fit(spy, numbered(0, 12), numbered(100, 9), Recipe(3, 5, **STILL), 0, CPU, masks=masks)
+    for (x, _), (_, label, mask) in zip(spy.batches, spy.seen, strict=True):
+        for level, anomalous, where in zip(x[:, 0, 0, 0].tolist(), label, mask, strict=True):
+            expected = masks[level - 100] if anomalous else torch.zeros(1, 8, 8, dtype=torch.bool)
+            assert torch.equal(where, expected)
+
+
+def test_a_detector_of_nominal_images_gets_empty_masks_and_none_get_none_without():
+    class Both(MaskSpy):
+        learns_from = ("nominal",)
+
+    spy, without = Both(), MaskSpy()
+    masks = torch.ones(9, 1, 8, 8, dtype=torch.bool)
+    fit(spy, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
+    assert not any(mask.any() for _, _, mask in spy.seen)
+    fit(without, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU)
+    assert all(mask is None for _, _, mask in without.seen)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 8, 8), (9, 8, 8), (9, 1, 8, 7)])
+def test_masks_that_arent_the_images_are_refused(shape):
+    with pytest.raises(InputError, match="9 anomalous images"):
+        fit(Spy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=torch.zeros(shape).bool())
+
+
 def test_a_batch_is_never_larger_than_the_nominal_images():
     assert spied(nominal=3, batch_size=64, epochs=2)[1].shape == (2, 3)
-    steps = [training_steps(images, Recipe(batch_size=5)) for images in (4, 5, 6, 10, 11)]
-    assert steps == [(1, 4), (1, 5), (2, 5), (2, 5), (3, 5)]
 
 
 def test_twins_see_the_same_images_except_for_what_was_planted():
@@ -123,22 +171,6 @@ def test_noise_and_shift_are_as_large_as_asked_for():
     dark = torch.cat([x[:, 0, 0].flatten() for x, _ in noisy.batches]).double()
     assert dark.std().item() == pytest.approx(0.1 * 255, rel=0.05)
     assert abs(dark.mean().item()) < 2
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
-@pytest.mark.parametrize("reach", [0, 1, 3])
-def test_shifting_is_cutting_each_image_out_of_its_mirrored_frame(dtype, reach):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 2, 5, 7)) if dtype == torch.uint8 else rng.uniform(size=(6, 2, 5, 7))
-    images = torch.from_numpy(images).to(dtype)
-    moves = rng.integers(0, 2 * reach + 1, (6, 2))
-    expected = images.numpy().copy()
-    for index, (down, right) in enumerate(moves):
-        frame = np.pad(images[index].numpy(), ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
-        expected[index] = frame[:, down : down + 5, right : right + 7]
-    got = shifted(images, torch.from_numpy(moves), reach)
-    assert got.dtype == dtype
-    assert np.array_equal(got.numpy(), expected)
 
 
 # What is learnt
@@ -203,15 +235,137 @@ def test_training_anomalies_are_asked_for_where_they_are_needed(name, noise):
 
 
 @each_detector
-def test_autocast_keeps_the_weights_in_full_precision(name, noise):
-    full = train(build(name, noise, 0), noise, noise.flip(0), autocast=False)
+def test_bfloat16_keeps_the_weights_in_full_precision(name, noise):
+    full, mixed, default = (replace(SHORT, precision=kind) for kind in ("float32", "bfloat16", "auto"))
+    exact = train(build(name, noise, 0), noise, noise.flip(0), full)
     detector = build(name, noise, 0)
-    mixed = train(detector, noise, noise.flip(0), autocast=True)
+    rough = train(detector, noise, noise.flip(0), mixed)
     assert {parameter.dtype for parameter in detector.parameters()} == {torch.float32}
-    assert torch.isfinite(mixed).all()
-    assert not torch.equal(full, mixed)
-    assert (full - mixed).abs().median() < 0.01
-    assert torch.equal(full, train(build(name, noise, 0), noise, noise.flip(0)))  # the default on the CPU
+    assert torch.isfinite(rough).all()
+    assert not torch.equal(exact, rough)
+    assert (exact - rough).abs().median() < 0.01
+    chosen = train(build(name, noise, 0), noise, noise.flip(0), default)
+    assert torch.equal(chosen, rough if uses_bfloat16("auto", CPU) else exact)
+
+
+@pytest.mark.parametrize(
+    ("supported", "expected"),
+    [({"avx512_bf16": True}, True), ({"amx_tile": True}, True), ({"avx512_bf16": False}, False), ({}, False)],
+)
+def test_bfloat16_is_chosen_on_processors_that_torch_says_have_it(supported, expected, monkeypatch):
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{name}_supported", raising=False)
+    for name, value in supported.items():
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda value=value: value, raising=False)
+    assert uses_bfloat16("auto", CPU) == expected
+    assert uses_bfloat16("bfloat16", CPU)
+    assert not uses_bfloat16("float32", CPU)
+    assert not uses_bfloat16("auto", torch.device("mps"))
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_is_chosen_on_gpus_from_ampere_on(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert uses_bfloat16("auto", torch.device("cuda")) == expected
+
+
+def plainly_trained(detector, nominal, anomalous, recipe, seed):
+    """The loop spelt out: one image at a time, with numpy's padding and a division by 255."""
+    draws, noise = torch_generator(seed, "batches"), torch_generator(seed, "noise")
+    optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    reach = int(recipe.shift * min(nominal.shape[-2:]))
+    size = recipe.batch_size
+    steps = -(-len(nominal) // size)
+    detector.to(memory_format=torch.channels_last).train()
+    detector.start(nominal[torch.randperm(len(nominal), generator=draws)[:512]].float() / 255)
+    for epoch in range(recipe.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * 0.1 ** sum(epoch >= recipe.epochs * share // 6 for share in (4, 5))
+        order = torch.randperm(len(nominal), generator=draws)
+        order = torch.cat([order, order])[: steps * size].reshape(steps, size)
+        swap = torch.rand(steps, size, generator=draws) < recipe.oe_probability
+        other = (torch.rand(steps, size, generator=draws) * len(anomalous)).long()
+        moves = torch.randint(0, 2 * reach + 1, (steps, size, 2), generator=draws)
+        swap &= "anomalous" in detector.learns_from
+        for step in range(steps):
+            batch = []
+            for place, (down, right) in enumerate(moves[step].tolist()):
+                image = nominal[order[step, place]]
+                if swap[step, place]:
+                    image = anomalous[other[step, place]]
+                frame = np.pad(image.numpy(), ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
+                height, width = image.shape[1:]
+                batch.append(torch.from_numpy(frame[:, down : down + height, right : right + width]))
+            x = torch.stack(batch).float() / 255
+            x = x + recipe.noise * torch.randn(x.shape, generator=noise)
+            optimizer.zero_grad()
+            detector.loss(x, swap[step].float()).backward()
+            optimizer.step()
+        detector.end_epoch(epoch)
+    return torch.cat([value.flatten().float() for value in detector.state_dict().values()])
+
+
+@each_detector
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_defaults_train_bit_for_bit_like_the_loop_spelt_out(name, channels):
+    generator = torch.Generator().manual_seed(0)
+    nominal, anomalous = torch.randint(
+        0, 256, (2, 19, channels, 32, 32), dtype=torch.uint8, generator=generator
+    )
+    recipe = Recipe(batch_size=8, precision="float32")
+    with deterministic():
+        expected = plainly_trained(build(name, nominal, 1), nominal, anomalous, recipe, 4)
+    assert torch.equal(train(build(name, nominal, 1), nominal, anomalous, recipe, seed=4), expected)
+
+
+FULL = Recipe(
+    epochs=2,
+    batch_size=5,
+    repeats=2,
+    shift=0.2,
+    border="black",
+    flip=0.5,
+    jitter=0.1,
+    jitter_share=0.5,
+    relative_noise=0.1,
+    noise_share=0.5,
+)
+
+
+@each_detector
+@pytest.mark.parametrize("recipe", [SHORT, FULL])
+def test_however_the_images_are_fed_the_weights_are_the_same(name, recipe, noise):
+    weights = [
+        train(build(name, noise, 0), noise, noise.flip(0), recipe, feeding=feeding)
+        for feeding in ("direct", "resident", "streamed", None)
+    ]
+    assert torch.isfinite(weights[0]).all()
+    assert all(torch.equal(weights[0], other) for other in weights[1:])
+
+
+def test_twins_draw_the_same_with_everything_switched_on(noise):
+    """What differs between the twins is what was planted, displaced and flipped alike."""
+    control, planted = MaskSpy(), MaskSpy()
+    marked, masks = noise.clone(), torch.zeros(12, 1, 16, 16, dtype=torch.bool)
+    masks[:, :, 3:6, 4:9] = True
+    marked[masks.expand_as(marked)] = 255
+    recipe = replace(FULL, jitter=0.0, relative_noise=0.0, noise=0.01)
+    fit(control, noise, noise, recipe, 3, CPU, masks=masks)
+    fit(planted, noise, marked, recipe, 3, CPU, masks=masks)
+    for (x, label, mask), (other, same_label, same_mask) in zip(control.seen, planted.seen, strict=True):
+        assert torch.equal(label, same_label)
+        assert torch.equal(mask, same_mask)
+        assert ((x == other) | mask).all()
+        assert torch.equal(mask.flatten(1).any(dim=1), label.bool())
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_loss_is_compiled_where_asked_for(wanted, monkeypatch, noise):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or function)
+    detector = build("fcdd", noise, 0)
+    train(detector, noise, noise, replace(SHORT, compile=wanted))
+    assert compiled == [detector.loss] * wanted
 
 
 def test_the_callers_random_numbers_are_left_alone(noise):
@@ -240,6 +394,41 @@ def test_the_rate_falls_to_a_tenth_after_two_and_again_after_five_sixths_of_the_
     path = [1.0, *(weight for _, weight in spy.path)]
     assert [epoch for epoch, _ in spy.path] == list(range(epochs))
     assert -np.diff(path) == pytest.approx([3 * 1e-2 * rate for rate in rates], rel=1e-2)
+
+
+def rates_of(spy, steps):
+    """By epoch, of a constant gradient of 1 under Adam."""
+    return -np.diff([1.0, *(weight for _, weight in spy.path)]) / steps
+
+
+def test_without_milestones_the_rate_falls_after_every_epoch():
+    spy, _, _ = spied(NominalSpy, epochs=4, lr=1e-2, weight_decay=0, milestones=(), decay=0.5)
+    assert rates_of(spy, 3) == pytest.approx([1e-2, 5e-3, 2.5e-3, 1.25e-3], rel=1e-2)
+
+
+def test_milestones_and_decay_are_those_asked_for():
+    spy, _, _ = spied(NominalSpy, epochs=4, lr=1e-2, weight_decay=0, milestones=(0.25, 0.75), decay=0.5)
+    assert rates_of(spy, 3) == pytest.approx([1e-2, 5e-3, 5e-3, 2.5e-3], rel=1e-2)
+
+
+def test_sgd_has_nesterov_momentum_and_weight_decay():
+    recipe = Recipe(1, 6, optimizer="sgd", lr=0.1, weight_decay=0.5)
+    spy = NominalSpy()
+    fit(spy, numbered(0, 12), numbered(0, 1), recipe, 0, CPU)
+    weight, speed = 1.0, 0.0
+    for step in range(2):
+        slope = 1 + 0.5 * weight
+        speed = slope if step == 0 else 0.9 * speed + slope
+        weight -= 0.1 * (slope + 0.9 * speed)
+    assert spy.weight.item() == pytest.approx(weight, rel=1e-6)
+
+
+def test_frozen_weights_stay_as_they_are_and_out_of_the_optimizer():
+    spy = NominalSpy()
+    spy.frozen = nn.Parameter(torch.full((3,), 2.0), requires_grad=False)
+    fit(spy, numbered(0, 12), numbered(0, 1), Recipe(2, 5, weight_decay=0.5), 0, CPU)
+    assert spy.frozen.tolist() == [2.0] * 3
+    assert spy.weight.item() != 1
 
 
 def test_the_losses_are_the_means_of_the_epochs():
@@ -280,7 +469,9 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
     try:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = True
+        assert torch.utils.deterministic.fill_uninitialized_memory
         with deterministic():
+            assert not torch.utils.deterministic.fill_uninitialized_memory
             assert torch.are_deterministic_algorithms_enabled()
             assert not torch.backends.cudnn.benchmark
         spy = NominalSpy(lambda weight: weight.sum() * (torch.nan if fails else 1))
@@ -291,26 +482,7 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
         assert torch.are_deterministic_algorithms_enabled() == before[0]
         assert torch.is_deterministic_algorithms_warn_only_enabled() == before[1]
         assert torch.backends.cudnn.benchmark
+        assert torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = False
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("epochs", 0),
-        ("batch_size", 1),
-        ("lr", 0.0),
-        ("lr", float("nan")),
-        ("weight_decay", -1e-9),
-        ("oe_probability", 0.0),
-        ("oe_probability", 1.0),
-        ("shift", -0.1),
-        ("shift", 0.5),
-        ("noise", -1.0),
-    ],
-)
-def test_an_impossible_recipe_is_refused_by_name(setting, value):
-    with pytest.raises(InputError, match=setting.replace("_", " ")):
-        Recipe(**{setting: value})

@@ -1,0 +1,150 @@
+"""Batches of training images, from wherever they fit: host memory, a file behind it, or the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Feeding = Literal["direct", "resident", "streamed"]
+Batch = tuple[Tensor, Tensor | None]
+
+
+class Feed(Protocol):
+    """Serves nominal and anomalous images under one numbering: nominal ones first."""
+
+    def epoch(self, chosen: Tensor) -> Iterator[Batch]:
+        """The chosen images, uint8 (N, C, H, W), and their masks, bool (N, 1, H, W), or None, step by step.
+
+        chosen: (steps, N), on the CPU. The masks of nominal images are all False.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """An epoch's images, (steps, N) each, nominal ones first: those of both kinds are then gathered apart
+    and put back into their order. `nominal`: how many of a step's are."""
+
+    index: Tensor
+    back: Tensor
+    nominal: list[int]
+
+    @classmethod
+    def of(cls, chosen: Tensor, first: int) -> Ranking:
+        """chosen: (steps, N); numbers from `first` on are those of anomalous images."""
+        anomalous = chosen >= first
+        order = anomalous.byte().argsort(dim=1, stable=True)
+        index = chosen.gather(1, order) - first * anomalous.gather(1, order)
+        return cls(index, order.argsort(dim=1), (~anomalous).sum(dim=1).tolist())
+
+    def gather(self, step: int, nominal: Tensor, anomalous: Tensor) -> Tensor:
+        """The step's rows of both; nothing else is copied or read."""
+        index, count = self.index[step], self.nominal[step]
+        joined = nominal.new_empty((len(index), *nominal.shape[1:]))
+        torch.index_select(nominal, 0, index[:count], out=joined[:count])
+        torch.index_select(anomalous, 0, index[count:], out=joined[count:])
+        return joined.index_select(0, self.back[step])
+
+
+class Direct:
+    """Gathers on the CPU, from the tensors as they are; they may be memory-mapped and larger than memory."""
+
+    def __init__(self, nominal: Tensor, anomalous: Tensor, masks: Tensor | None) -> None:
+        self.nominal, self.anomalous, self.masks = nominal, anomalous, masks
+        self.blank = torch.zeros((), dtype=torch.bool).expand(len(nominal), 1, *nominal.shape[-2:])
+
+    def batch(self, ranking: Ranking, step: int) -> Batch:
+        images = ranking.gather(step, self.nominal, self.anomalous)
+        return images, None if self.masks is None else ranking.gather(step, self.blank, self.masks)
+
+    def epoch(self, chosen: Tensor) -> Iterator[Batch]:
+        ranking = Ranking.of(chosen, len(self.nominal))
+        return (self.batch(ranking, step) for step in range(len(chosen)))
+
+
+class Resident:
+    """Keeps a copy of all images on the device: a step is one gather there."""
+
+    def __init__(
+        self, nominal: Tensor, anomalous: Tensor, masks: Tensor | None, device: torch.device
+    ) -> None:
+        self.first = len(nominal)
+        shape = (self.first + len(anomalous), *nominal.shape[1:])
+        self.images = torch.empty(shape, dtype=nominal.dtype, device=device)
+        self.images[: self.first].copy_(nominal)
+        self.images[self.first :].copy_(anomalous)
+        self.masks: Tensor | None = None
+        if masks is not None:  # row 0 is that of every nominal image
+            self.masks = torch.zeros((1 + len(masks), *masks.shape[1:]), dtype=torch.bool, device=device)
+            self.masks[1:].copy_(masks)
+
+    def batch(self, chosen: Tensor) -> Batch:
+        images = self.images.index_select(0, chosen)
+        if self.masks is None:
+            return images, None
+        return images, self.masks.index_select(0, (chosen - self.first + 1).clamp_min(0))
+
+    def epoch(self, chosen: Tensor) -> Iterator[Batch]:
+        return map(self.batch, chosen.to(self.images.device))
+
+
+class Streamed:
+    """Gathers on the host, one batch ahead in a thread of its own, and copies without waiting."""
+
+    def __init__(
+        self, nominal: Tensor, anomalous: Tensor, masks: Tensor | None, device: torch.device
+    ) -> None:
+        self.source, self.device = Direct(nominal, anomalous, masks), device
+
+    def batch(self, ranking: Ranking, step: int) -> Batch:
+        images, masks = self.source.batch(ranking, step)
+        if self.device.type != "cuda":  # others don't copy from pinned memory
+            return images, masks
+        return images.pin_memory(), None if masks is None else masks.pin_memory()
+
+    def epoch(self, chosen: Tensor) -> Iterator[Batch]:
+        ranking = Ranking.of(chosen, len(self.source.nominal))
+        with ThreadPoolExecutor(1, thread_name_prefix="fcdd-audit-feed") as ahead:
+            upcoming = ahead.submit(self.batch, ranking, 0)
+            for step in range(len(chosen)):
+                images, masks = upcoming.result()
+                if step + 1 < len(chosen):
+                    upcoming = ahead.submit(self.batch, ranking, step + 1)
+                yield (
+                    images.to(self.device, non_blocking=True),
+                    None if masks is None else masks.to(self.device, non_blocking=True),
+                )
+
+
+def choose_feeding(size: int, device: torch.device) -> Feeding:
+    """How `size` bytes of images and masks are best served: copied to a GPU once if they take at most half
+    of its free memory."""
+    if device.type == "cpu":
+        return "direct"
+    if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
+        return "streamed"
+    return "resident"
+
+
+def open_feed(
+    nominal: Tensor,
+    anomalous: Tensor,
+    masks: Tensor | None,
+    device: torch.device,
+    feeding: Feeding | None = None,
+) -> Feed:
+    """Serves the images on `device`, by default as `choose_feeding` says. All ways give the same batches.
+
+    nominal, anomalous: uint8 (N, C, H, W) on the CPU. masks: bool (M, 1, H, W), of the anomalous ones.
+    """
+    kept = [images for images in (nominal, anomalous, masks) if images is not None]
+    way = feeding or choose_feeding(sum(images.numel() for images in kept), device)
+    if way == "direct":
+        return Direct(nominal, anomalous, masks)
+    kind = Resident if way == "resident" else Streamed
+    return kind(nominal, anomalous, masks, device)
