@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
 from fcdd_audit._version import __version__
-from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key, device_name
+from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key, device_name, precision_of
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers, run_cells
 from fcdd_audit.planning import Question, plan, planned_cells, prepare
 from fcdd_audit.report import render_report
-from fcdd_audit.results import evidence, results_table
+from fcdd_audit.results import class_means, evidence, results_table, with_class_means
 from fcdd_audit.runs import SCHEMA, RunFolder
-from fcdd_audit.verdict import Finding, judge
+from fcdd_audit.verdict import Evidence, Finding, judge
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class AuditResult:
             "schema": SCHEMA,
             "run": self.folder.name,
             "findings": [finding.as_json() for finding in self.findings],
+            "means": class_means(self.findings),
         }
 
 
@@ -54,35 +56,82 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     started = time.perf_counter()
     run = RunFolder(config.out / config.run_name)
     run.check_writable()
-    setup = prepare(config, progress=not quiet)
-    questions = plan(config, setup)
-    cells = planned_cells(questions)
+    classes = config.nominal_classes()
+    for nominal_class in reversed(classes):  # what can't be audited is said before anything is trained
+        setup = prepare(config, nominal_class, progress=not quiet)
+        questions = plan(config, setup)
+    audited: list[_Audited] = []
     with run.opened():
-        waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-        if waiting:
-            _run_waiting(waiting, setup, run, config, quiet)
-
-        records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
-        findings = judge(
-            [evidence(question, records, setup.data) for question in questions], config.thresholds
-        )
+        for index, nominal_class in enumerate(classes):
+            if index > 0:
+                setup = prepare(config, nominal_class, progress=not quiet)
+                questions = plan(config, setup)
+            audited.append(_audit_class(config, run, setup, questions, index, quiet))
+        findings = judge([one for part in audited for one in part.evidence], config.thresholds)
         result = AuditResult(run.path, run.path / "report.html", findings)
-        table = results_table(questions, records, config.thresholds.score_quantile)
+        table = with_class_means(pd.concat([part.table for part in audited], ignore_index=True))
+        for part in audited:  # not earlier: an interrupted run must leave an older run's files together
+            run.write_arrays(part.examples, part.pictures)
         run.write_text("results.csv", table.to_csv(index=False, lineterminator="\n"))
         run.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
-        run.write_arrays("examples.npz", _examples(setup))
-        reused = len(cells) - len(waiting)
-        description = _describe(config, setup, questions, reused, time.perf_counter() - started)
+        description = _describe(config, audited, time.perf_counter() - started)
         run.write_text("config.json", json.dumps(description, indent=1) + "\n")
         render_report(run.path)
         return result
+
+
+@dataclass(frozen=True)
+class _Audited:
+    """What is kept of a nominal class once its cells are finished: of its images only the examples."""
+
+    evidence: list[Evidence]
+    table: pd.DataFrame
+    data: dict[str, Any]
+    questions: list[dict[str, Any]]
+    examples: str
+    pictures: dict[str, np.ndarray]
+    device: str
+    reused: int
+
+
+def _audit_class(
+    config: AuditConfig, run: RunFolder, setup: Setup, questions: list[Question], index: int, quiet: bool
+) -> _Audited:
+    """Run the cells of one nominal class, or use them again."""
+    cells = planned_cells(questions)
+    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
+    if waiting:
+        _run_waiting(waiting, setup, run, config, quiet)
+    records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
+    examples = f"examples-{index}.npz"
+    return _Audited(
+        evidence=[evidence(question, records, setup.data) for question in questions],
+        table=results_table(questions, records, config.thresholds.score_quantile),
+        data=_describe_data(setup),
+        questions=[
+            {
+                "nominal_class": question.nominal_class,
+                "detector": question.detector,
+                "plant_on": question.plant_on,
+                "prevalence": question.prevalence,
+                "planted": [cell_key(cell, setup) for cell in question.planted],
+                "control": [cell_key(cell, setup) for cell in question.control],
+                "examples": examples,
+            }
+            for question in questions
+        ],
+        examples=examples,
+        pictures=_examples(setup),
+        device=setup.device,
+        reused=len(cells) - len(waiting),
+    )
 
 
 def _run_waiting(cells: list[Cell], setup: Setup, run: RunFolder, config: AuditConfig, quiet: bool) -> None:
     steps, _ = training_steps(len(setup.data.train_nominal), setup.recipe)
     with tqdm(
         total=len(cells) * steps * setup.recipe.epochs,
-        desc=f"{len(cells)} cells",
+        desc=f"{len(cells)} cells ({setup.data.nominal_class})",
         unit="step",
         disable=quiet or None,
     ) as bar:
@@ -115,47 +164,42 @@ def _examples(setup: Setup) -> dict[str, np.ndarray]:
     return {**arrays, "name": np.array(names), "side": np.array(sides)}
 
 
-def _describe(
-    config: AuditConfig, setup: Setup, questions: list[Question], reused: int, seconds: float
-) -> dict[str, Any]:
-    """config.json: everything resolved, and where the cells are."""
+def _describe_data(setup: Setup) -> dict[str, Any]:
     data = setup.data
+    return {
+        "name": data.name,
+        "nominal_class": data.nominal_class,
+        "fingerprint": setup.fingerprint,
+        "shape": list(data.shape),
+        "images": {part: len(images) for part, images in data.parts().items()},
+        "notes": list(data.notes),
+    }
+
+
+def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> dict[str, Any]:
+    """config.json: everything resolved, and where the cells are."""
     packages = ("torch", "torchvision", "captum", "numpy", "scikit-image", "scikit-learn", "pandas")
+    device = audited[0].device
     return {
         "schema": SCHEMA,
         "run": config.run_name,
         "config": config.as_json(),
-        "probe": repr(setup.probe),
-        "data": {
-            "name": data.name,
-            "nominal_class": data.nominal_class,
-            "fingerprint": setup.fingerprint,
-            "shape": list(data.shape),
-            "images": {part: len(images) for part, images in data.parts().items()},
-            "notes": list(data.notes),
-        },
+        "probe": repr(config.make_probe()),
+        "data": [part.data for part in audited],
         "versions": {
             "fcdd-audit": __version__,
             "python": platform.python_version(),
             **{package: version(package) for package in packages},
         },
         "device": {
-            "name": device_name(setup.device),
-            "type": setup.device,
+            "name": device_name(device),
+            "type": device,
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
+            "precision": precision_of(config.recipe, device),
         },
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "seconds": round(seconds, 1),
-        "cells_reused": reused,
-        "questions": [
-            {
-                "detector": question.detector,
-                "plant_on": question.plant_on,
-                "prevalence": question.prevalence,
-                "planted": [cell_key(cell, setup) for cell in question.planted],
-                "control": [cell_key(cell, setup) for cell in question.control],
-            }
-            for question in questions
-        ],
+        "cells_reused": sum(part.reused for part in audited),
+        "questions": [question for part in audited for question in part.questions],
     }

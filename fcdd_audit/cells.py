@@ -19,7 +19,7 @@ from torch import Tensor
 from fcdd_audit._version import __version__
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.detectors import Detector, Recipe, build, fit
-from fcdd_audit.detectors.training import deterministic
+from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import RunError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
@@ -94,10 +94,15 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "explainers": setup.explainers,
         "examples": EXAMPLES,
         "data": setup.fingerprint,
-        "device": [setup.device, device_name(setup.device)],
+        "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],
         "versions": [__version__, platform.machine(), *map(version, MEASURED_WITH)],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def precision_of(recipe: Recipe, device: str) -> str:
+    """What training calculates in on this device."""
+    return "bfloat16" if uses_bfloat16(recipe.precision, torch.device(device)) else "float32"
 
 
 def device_name(device: str) -> str:
@@ -131,14 +136,16 @@ def train_cell(
 ) -> tuple[Detector, list[float]]:
     """The cell's trained detector and its loss by epoch. Twins of a seed differ in the planting only."""
     nominal, anomalous = setup.data.train_nominal.images, setup.data.train_anomalous.images
-    detector = build(cell.detector, nominal, cell.seed, setup.options.get(cell.detector))
+    recipe, options = setup.recipe, setup.options.get(cell.detector)
+    detector = build(cell.detector, nominal, cell.seed, options, recipe.network, recipe.normalise)
     if cell.plant_on is not None:
         generator = torch_generator(cell.seed, "planting")
         if cell.plant_on == "nominal":
             nominal = plant(nominal, setup.probe, cell.prevalence, generator)
         else:
             anomalous = plant(anomalous, setup.probe, cell.prevalence, generator)
-    losses = fit(detector, nominal, anomalous, setup.recipe, cell.seed, device, on_step=on_step)
+    masks = setup.data.train_anomalous.masks
+    losses = fit(detector, nominal, anomalous, recipe, cell.seed, device, masks=masks, on_step=on_step)
     return detector, losses
 
 

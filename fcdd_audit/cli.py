@@ -59,6 +59,7 @@ app = typer.Typer(
 listing = typer.Typer(help="List what can be named on the command line.", no_args_is_help=True)
 app.add_typer(listing, name="list")
 
+DataRoot = Annotated[Path | None, typer.Option(help="Where the data is.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -89,10 +90,26 @@ def run(
         str | None, typer.Option(help="Detectors, comma-separated  [default: fcdd,hsc,ae]")
     ] = None,
     explainer: Annotated[str | None, typer.Option(help="Explainers, comma-separated  [default: all]")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where the data is.")] = None,
+    data_root: DataRoot = None,
+    nominal_class: Annotated[
+        str | None,
+        typer.Option(help="Names or indices of classes, comma-separated, or all  [default: the first]"),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick or paper: recipe and image size  [default: quick]")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images, in pixels.")] = None,
     oe: Annotated[
-        str | None, typer.Option(help="Outlier exposure: photos, none, or a folder of images.")
+        str | None,
+        typer.Option(help="Outlier exposure: a source, a folder of images, photos, confetti or none."),
+    ] = None,
+    oe_limit: Annotated[int | None, typer.Option(help="At most so many images of outlier exposure.")] = None,
+    masks_per_defect: Annotated[
+        int | None,
+        typer.Option(help="Train on so many anomalies with masks of each kind  [default: 0]"),
+    ] = None,
+    confetti_mask: Annotated[
+        str | None, typer.Option(help="What is anomalous in an image with confetti: full or blob.")
     ] = None,
     plant_on: Annotated[str | None, typer.Option(help="auto, anomalous or nominal  [default: auto]")] = None,
     prevalence: Annotated[
@@ -100,12 +117,19 @@ def run(
         typer.Option(help="Shares of that side that bear the artifact, such as 0.2,1  [default: 1]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 3]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: 6]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: 16]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: 0.001]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: the preset's]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: the preset's]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: the preset's]")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="See 'fcdd-audit list networks'  [default: the preset's]")
+    ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Option of a detector or probe: watermark.text='(c) me'. Repeatable."),
+        typer.Option(
+            "--set",
+            help="Option of a detector or probe, or any setting of the recipe: watermark.text='(c) me', "
+            "recipe.flip=0. Repeatable.",
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = None,
     workers: Annotated[
@@ -114,6 +138,12 @@ def run(
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
     out: Annotated[Path | None, typer.Option(help="Parent of the run folder  [default: reports]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder  [default: DATASET-PROBE]")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for decoded images  [default: the user's cache]")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download missing data where that is possible.")
+    ] = False,
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")
     ] = False,
@@ -129,8 +159,9 @@ def run(
 ) -> None:
     """Train twins with and without the artifact, measure, judge, and write a report.
 
-    Settings: defaults < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted goes on where
-    it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is inconclusive, 4 failed.
+    Settings: defaults < --preset < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted
+    goes on where it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is
+    inconclusive, 4 failed.
     """
     with _ErrorsAsLines(debug):
         from fcdd_audit.audit import run_audit
@@ -144,23 +175,31 @@ def run(
             "detector": detector,
             "explainer": explainer,
             "data_root": data_root,
+            "nominal_class": nominal_class,
+            "preset": preset,
             "image_size": image_size,
             "oe": oe,
+            "oe_limit": oe_limit,
+            "masks_per_defect": masks_per_defect,
+            "confetti_mask": confetti_mask,
             "plant_on": plant_on,
             "prevalence": prevalence,
             "seeds": seeds,
             "epochs": epochs,
             "batch_size": batch_size,
             "lr": lr,
+            "network": network,
             "device": device,
             "workers": workers,
             "out": out,
             "name": name,
+            "cache": cache,
+            "download": download or None,
             "skip_corrupt": skip_corrupt or None,
         }
         audit = _config(flags, config, option or [])
         if dry_run:
-            _print_estimate(estimate(audit), as_json)
+            _print_estimate(estimate(audit, quiet=quiet or as_json), as_json)
             return
         result = run_audit(audit, quiet=quiet or as_json)
         if as_json:
@@ -180,18 +219,23 @@ def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) ->
     for assignment in assignments:
         target, option, value = parse_option(assignment)
         options.setdefault(target, {})[option] = value
+    recipe = options.pop("recipe", {})
     layers = [read_config(path)] if path else []
-    return make_config(*layers, read_environment(os.environ), flags, {"options": options})
+    return make_config(*layers, read_environment(os.environ), flags, {"options": options, "recipe": recipe})
 
 
 def _print_findings(result: AuditResult) -> None:
-    from fcdd_audit.report.page import span
+    from fcdd_audit.report.page import number, span
 
-    rows = [("detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")]
-    for finding in result.as_json()["findings"]:
+    found = result.as_json()
+    rows: list[tuple[str, ...]] = [
+        ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
+    ]
+    for finding in found["findings"]:
         shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"] if not e["reference"]]
         rows.append(
             (
+                finding["nominal_class"],
                 finding["detector"],
                 finding["plant_on"],
                 f"{finding['prevalence']:g}",
@@ -200,12 +244,19 @@ def _print_findings(result: AuditResult) -> None:
                 ", ".join(shown) or "–",
             )
         )
+    for mean in found["means"]:
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
+        side, prevalence = mean["plant_on"], f"{mean['prevalence']:g}"
+        rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
+    if not found["means"]:
+        rows = [row[1:] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for finding in result.findings:
         if finding.reason:
-            print(f"{finding.detector}: {finding.reason}")
+            about = f"{finding.nominal_class}, " if found["means"] else ""
+            print(f"{about}{finding.detector}: {finding.reason}")
     print(result.report)
 
 
@@ -253,11 +304,44 @@ def _list(registry: Registry[Any]) -> None:
 
 
 @listing.command()
-def datasets() -> None:
-    """Data sets for --dataset."""
-    from fcdd_audit.datasets import DATASETS
+def datasets(data_root: DataRoot = None, debug: Debug = False) -> None:
+    """Data sets for --dataset, and whether they are ready under --data-root."""
+    with _ErrorsAsLines(debug):
+        from fcdd_audit.datasets import DATASETS
 
-    _list(DATASETS)
+        width = max(map(len, DATASETS))
+        for name in DATASETS:
+            print(f"{name.ljust(width)}  {DATASETS.summary(name)}")
+            missing = DATASETS[name]().missing(data_root)
+            print(f"{' ' * width}  {'ready' if missing is None else f'not ready: {missing}'}")
+
+
+@listing.command()
+def sources() -> None:
+    """Sources of images for --oe, besides photos, confetti, none and folders."""
+    from fcdd_audit.datasets import SOURCES
+
+    _list(SOURCES)
+
+
+@listing.command()
+def networks() -> None:
+    """Networks for --network."""
+    from fcdd_audit.detectors import NETWORKS
+
+    _list(NETWORKS)
+
+
+@listing.command()
+def presets() -> None:
+    """What --preset sets, by data set: an empty field is the tool's default."""
+    from fcdd_audit.presets import preset_rows
+
+    rows = preset_rows()
+    table = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @listing.command()

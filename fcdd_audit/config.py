@@ -14,9 +14,12 @@ from typing import Any
 import torch
 
 from fcdd_audit.datasets import DATASETS, DataRequest
-from fcdd_audit.detectors import DETECTORS, SIDES, Recipe
+from fcdd_audit.datasets.wordnet import plain
+from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, SIDES, Recipe
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
+from fcdd_audit.presets import check_preset, preset_settings
 from fcdd_audit.probes import PROBES, Probe
 from fcdd_audit.registry import check_options, suggest
 from fcdd_audit.verdict import Thresholds
@@ -29,28 +32,46 @@ else:
 ENVIRONMENT = "FCDD_AUDIT_"
 TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
 PLANT_ON = ("auto", *SIDES)
+CONFETTI_MASKS = ("full", "blob")
+ALL = "all"  # nominal classes, one after the other
+MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
+DISPLAY_QUANTILE = 0.97
 
 
 @dataclass(frozen=True)
 class AuditConfig:
     """One audit. Everything is checked here, before anything is loaded: InputError says what is wrong.
 
-    dataset, probe, detectors, explainers: registered names. data_root, image_size, oe, skip_corrupt: passed
-    to the data set. plant_on: nominal, anomalous, or auto: the side each detector learns a cue from.
-    prevalence: shares of that side's training images that bear the artifact. seeds: twins are trained for
-    seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers: processes for cells on the CPU.
-    out, name: the run folder is out/name. recipe: training. options: by the name of a detector or probe.
-    thresholds: what the verdict depends on. Lists may be comma-separated text, paths may be text.
+    dataset, probe, detectors, explainers: registered names. preset: where the recipe and other settings that
+    aren't given come from (`fcdd-audit list presets`). nominal_class: names or indices of the data set's
+    classes, or all; empty: its first. data_root, image_size, oe, oe_limit, masks_per_defect, confetti_mask,
+    skip_corrupt, cache, download: passed to the data set (see DataRequest). quantile: of the heat that is
+    shown brightest in heatmaps (the paper's eta). plant_on: nominal, anomalous, or auto: the side each
+    detector learns a cue from. prevalence: shares of that side's training images that bear the artifact.
+    seeds: twins are trained for seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers:
+    processes for cells on the CPU. out, name: the run folder is out/name. recipe: training. options: by the
+    name of a detector or probe. thresholds: what the verdict depends on. Lists may be comma-separated text,
+    paths may be text.
+
+    What the preset filled in stays in copies by `dataclasses.replace`, whatever data set or preset they get.
     """
 
     dataset: str = "textures"
     probe: str = "watermark"
     detectors: tuple[str, ...] = ("fcdd", "hsc", "ae")
     explainers: tuple[str, ...] = ("native", "grad-cam", "gradient", "random", "edges")
+    preset: str = DEFAULT_PRESET
+    nominal_class: tuple[str, ...] = ()
     data_root: Path | None = None
     image_size: int | None = None
     oe: str | None = None
+    oe_limit: int | None = None
+    masks_per_defect: int = 0
+    confetti_mask: str | None = None
     skip_corrupt: bool = False
+    cache: Path | None = None
+    download: bool = False
+    quantile: float | None = None
     plant_on: str = "auto"
     prevalence: tuple[float, ...] = (1.0,)
     seeds: int = 3
@@ -58,7 +79,7 @@ class AuditConfig:
     workers: int | None = None
     out: Path = Path("reports")
     name: str | None = None
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default=None)  # type: ignore[assignment]  # the preset's
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
@@ -67,6 +88,23 @@ class AuditConfig:
             if value is not None:
                 object.__setattr__(self, name, _convert(name, value))
         _ = DATASETS[self.dataset]
+        self._fill_in(_preset(self.preset, self.dataset))
+        _check(
+            self.confetti_mask in CONFETTI_MASKS,
+            f"confetti mask is '{self.confetti_mask}'; it must be {' or '.join(CONFETTI_MASKS)}",
+        )
+        _check(
+            self.quantile is not None and 0 < self.quantile <= 1,
+            f"quantile is {self.quantile}; it must be in (0, 1]",
+        )
+        _check(
+            self.oe_limit is None or self.oe_limit >= 1,
+            f"oe limit is {self.oe_limit}; it must be at least 1 image",
+        )
+        _check(
+            self.masks_per_defect >= 0,
+            f"masks per defect is {self.masks_per_defect}; it must be at least 0",
+        )
         for kind, registry, names in (
             ("detector", DETECTORS, self.detectors),
             ("explainer", EXPLAINERS, self.explainers),
@@ -102,6 +140,12 @@ class AuditConfig:
             and "\\" not in name,
             f"run name {name!r} must be a plain folder name; the parent folder is --out",
         )
+        _ = NETWORKS[self.recipe.network]
+        _check(
+            self.recipe.normalise in NORMALISATIONS,
+            f"unknown normalisation '{self.recipe.normalise}'"
+            f"{suggest(self.recipe.normalise, list(NORMALISATIONS))} (known: {', '.join(NORMALISATIONS)})",
+        )
         known = [*DETECTORS, *PROBES]
         for target in self.options:
             _check(
@@ -112,14 +156,54 @@ class AuditConfig:
         for detector in self.detectors:
             check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
 
+    def _fill_in(self, preset: _Preset) -> None:
+        """Take what wasn't given from the preset, else from the tool's defaults."""
+        defaults = {"confetti_mask": CONFETTI_MASKS[0], "quantile": DISPLAY_QUANTILE, **preset.settings}
+        filled: dict[str, Any] = {
+            name: value for name, value in defaults.items() if getattr(self, name) is None
+        }
+        if self.recipe is None:
+            filled["recipe"] = Recipe(**preset.recipe)
+        targets = [*preset.options, *(name for name in self.options if name not in preset.options)]
+        filled["options"] = {
+            name: {**preset.options.get(name, {}), **self.options.get(name, {})} for name in targets
+        }
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)
+
+    def nominal_classes(self) -> tuple[str | None, ...]:
+        """The classes to audit one after the other; None: the data set has nothing to choose from.
+
+        InputError for a class that the data set doesn't have.
+        """
+        known = DATASETS[self.dataset]().classes(self.data_root)
+        _check(MEAN not in known, f"a class can't be called '{MEAN}', as means over classes are; rename it")
+        wanted = self.nominal_class
+        if not known:
+            _check(
+                not wanted or wanted == (ALL,),
+                f"data set '{self.dataset}' has no nominal class to choose; drop --nominal-class",
+            )
+            return (None,)
+        if not wanted:
+            return known[:1]
+        if ALL in wanted:
+            return known
+        chosen = tuple(_class_named(name, known) for name in wanted)
+        _check(len(set(chosen)) == len(chosen), f"a nominal class is named twice: {', '.join(chosen)}")
+        return chosen
+
     @property
     def run_name(self) -> str:
         """Name of the run folder: as given, or data set and probe."""
         return f"{self.dataset}-{self.probe}" if self.name is None else self.name
 
-    def data_request(self, progress: bool = False) -> DataRequest:
-        """What the data set is asked for."""
-        return DataRequest(self.data_root, self.image_size, self.oe, self.skip_corrupt, progress)
+    def data_request(self, nominal_class: str | None = None, progress: bool = False) -> DataRequest:
+        """What the data set is asked for, with one of its nominal classes."""
+        shared = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(DataRequest) if hasattr(self, f.name)
+        }
+        return DataRequest(**{**shared, "nominal_class": nominal_class, "progress": progress})
 
     def make_probe(self) -> Probe:
         """The probe with its options."""
@@ -154,6 +238,43 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
+def _class_named(wanted: str, known: tuple[str, ...]) -> str:
+    """The class with this name or index."""
+    by_name = {plain(name): name for name in known}
+    if wanted in known:
+        return wanted
+    if plain(wanted) in by_name:
+        return by_name[plain(wanted)]
+    if wanted.isdecimal() and int(wanted) < len(known):
+        return known[int(wanted)]
+    raise InputError(
+        f"no nominal class '{wanted}'{suggest(wanted, list(known))} (known: 0 to {len(known) - 1}, or "
+        f"{', '.join(known)}, or all)"
+    )
+
+
+@dataclass(frozen=True)
+class _Preset:
+    """A preset's settings by where they belong."""
+
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    options: dict[str, dict[str, Any]]
+
+
+def _preset(name: str, dataset: str) -> _Preset:
+    found = _Preset({}, {}, {})
+    for setting, text in preset_settings(name, dataset).items():
+        if "." in setting:
+            target, option, value = parse_option(f"{setting}={text}")
+            found.options.setdefault(target, {})[option] = value
+        elif setting in RECIPE_FIELDS:
+            found.recipe[setting] = _recipe_value(setting, text)
+        else:
+            found.settings[setting] = _convert(setting, text)
+    return found
+
+
 def _check(holds: bool, message: str) -> None:
     if not holds:
         raise InputError(message)
@@ -180,7 +301,10 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if variable.startswith(ENVIRONMENT) and variable != TEST_DATA:
             setting = {variable.removeprefix(ENVIRONMENT).lower(): value}
             try:
-                make_config(setting)
+                if "preset" in setting:  # whether it fits the data set is known once all layers are
+                    check_preset(value)
+                else:
+                    make_config(setting)
             except InputError as error:
                 raise InputError(f"variable {variable}: {error}") from None
             settings |= setting
@@ -239,9 +363,11 @@ def make_config(*layers: Mapping[str, Any]) -> AuditConfig:
     for key in recipe:
         if key not in RECIPE_FIELDS:
             raise InputError(f"unknown recipe setting '{key}'{suggest(key, list(RECIPE_FIELDS))}")
-    defaults = Recipe()
-    numbers = {key: _number(key, value, type(getattr(defaults, key))) for key, value in recipe.items()}
-    return AuditConfig(**settings, recipe=Recipe(**numbers), options=options)
+    given = {key: _recipe_value(key, value) for key, value in recipe.items()}
+    dataset, preset = settings.get("dataset", AuditConfig.dataset), settings.get("preset", AuditConfig.preset)
+    _ = DATASETS[str(dataset)]
+    base = _preset(str(preset), str(dataset))
+    return AuditConfig(**settings, recipe=Recipe(**{**base.recipe, **given}), options=options)
 
 
 def _table(key: str, value: Any) -> Mapping[str, Any]:
@@ -269,24 +395,40 @@ def _number(key: str, value: Any, kind: type) -> Any:
     return number
 
 
+def _recipe_value(key: str, value: Any) -> Any:
+    """A setting of the recipe in its own type."""
+    default = getattr(Recipe(), key)
+    if isinstance(default, bool):
+        return _flag(key, value)
+    if isinstance(default, tuple):
+        return tuple(_number(key, item, float) for item in _items(value) if item != "none")
+    return str(value) if isinstance(default, str) else _number(key, value, type(default))
+
+
+def _flag(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in ("1", "true", "yes", "0", "false", "no"):
+        return str(value).lower() in ("1", "true", "yes")
+    raise InputError(f"{key.replace('_', ' ')} is '{value}'; true or false is needed")
+
+
 def _convert(key: str, value: Any) -> Any:
     """A setting in its own type; InputError if it can't be read so."""
-    if key in ("detectors", "explainers"):
+    if key in ("detectors", "explainers", "nominal_class"):
         return tuple(str(item) for item in _items(value))
     if key == "prevalence":
         return tuple(_number(key, item, float) for item in _items(value))
-    if key in ("seeds", "workers", "image_size"):
+    if key in ("seeds", "workers", "image_size", "oe_limit", "masks_per_defect"):
         return _number(key, value, int)
-    if key in ("data_root", "out"):
+    if key == "quantile":
+        return _number(key, value, float)
+    if key in ("data_root", "out", "cache"):
         if not isinstance(value, str | Path):
             raise InputError(f"{key.replace('_', ' ')} is {value!r}; a path is needed")
         return Path(value).expanduser()
-    if key == "skip_corrupt":
-        if isinstance(value, bool):
-            return value
-        if str(value).lower() in ("1", "true", "yes", "0", "false", "no"):
-            return str(value).lower() in ("1", "true", "yes")
-        raise InputError(f"skip corrupt is '{value}'; true or false is needed")
+    if key in ("skip_corrupt", "download"):
+        return _flag(key, value)
     kinds: dict[str, type] = {"recipe": Recipe, "options": Mapping, "thresholds": Thresholds}
     if key not in kinds:
         return str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import torch
 
 from fcdd_audit.cells import Cell, Setup, cell_key, run_cell
 from fcdd_audit.errors import RunError
+from fcdd_audit.mapped import dumps
 from fcdd_audit.runs import RunFolder
 
 
@@ -73,8 +75,9 @@ def _run_in_processes(
     places = context.SimpleQueue()
     for place in range(workers):
         places.put(place)
-    # Pickled by hand: torch's own way goes through shared memory, which containers keep small.
-    shared = pickle.dumps((setup, run))
+    # By files: torch's own way goes through shared memory, which containers keep small.
+    spool = run.temporary()
+    shared = dumps((setup, run), spool)
     strangers = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps, places))
     shown = 0
@@ -100,6 +103,7 @@ def _run_in_processes(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        shutil.rmtree(spool, ignore_errors=True)
 
 
 @dataclass(frozen=True)

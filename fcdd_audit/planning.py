@@ -12,7 +12,7 @@ from torch import Tensor
 from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.datasets import DATASETS, AuditData
-from fcdd_audit.detectors import DETECTORS, build, fit
+from fcdd_audit.detectors import DETECTORS, Detector, build, fit
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers
 from fcdd_audit.errors import InputError
@@ -21,11 +21,14 @@ from fcdd_audit.probes import planted_count, stamp
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.seeding import torch_generator
 
+SAMPLE = 256  # images trained on to learn a detector's speed
+
 
 @dataclass(frozen=True)
 class Question:
     """One line of the verdict: planted and control cells by seed, or the reason why there are none."""
 
+    nominal_class: str
     detector: str
     probe: str
     plant_on: str
@@ -35,10 +38,10 @@ class Question:
     identical: str | None = None
 
 
-def prepare(config: AuditConfig, progress: bool = False) -> Setup:
-    """Load the data and stamp the test images: what all cells share."""
+def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
+    """Load the data and stamp the test images: what all cells of a nominal class share."""
     device = config.resolve_device()
-    data = DATASETS[config.dataset](config.data_request(progress))
+    data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
     probe = config.make_probe()
     generator = torch_generator(0, "stamped test images")
     nominal_stamped, nominal_mask = stamp(data.test_nominal.images, probe, generator)
@@ -69,6 +72,7 @@ def _fingerprint(data: AuditData, *stamped: Tensor) -> str:
 def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     """What is asked, detector by detector; InputError if a cell couldn't run."""
     _check_trainable(config, setup)
+    nominal = setup.data.nominal_class
     questions = []
     for detector in config.detectors:
         learns_from = DETECTORS[detector].learns_from
@@ -81,23 +85,25 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
                 f"twins can't differ; plant on the {learns_from[0]} side"
             )
             questions += [
-                Question(detector, config.probe, side, prevalence, identical=reason)
+                Question(nominal, detector, config.probe, side, prevalence, identical=reason)
                 for prevalence in config.prevalence
             ]
             continue
         train_images = len(setup.data.parts()[f"train_{side}"])
-        identity = (config.dataset, setup.data.nominal_class, detector, config.probe)
+        identity = (config.dataset, nominal, detector, config.probe)
         seeds = range(config.seeds)
         control = tuple(Cell(*identity, "control", seed) for seed in seeds)
         for prevalence in config.prevalence:
             if planted_count(train_images, prevalence) == 0:
                 reason = "identical by construction: at prevalence 0 nothing is planted"
-                questions.append(Question(detector, config.probe, side, prevalence, identical=reason))
+                questions.append(
+                    Question(nominal, detector, config.probe, side, prevalence, identical=reason)
+                )
                 continue
             planted = tuple(
                 Cell(*identity, "planted", seed, plant_on=side, prevalence=prevalence) for seed in seeds
             )
-            questions.append(Question(detector, config.probe, side, prevalence, planted, control))
+            questions.append(Question(nominal, detector, config.probe, side, prevalence, planted, control))
     return questions
 
 
@@ -111,12 +117,16 @@ def _check_trainable(config: AuditConfig, setup: Setup) -> None:
                 f"{detector} learns from training anomalies and '{data.name}' has none; add "
                 "train/anomalous or --oe, or leave out " + detector
             )
-        model = build(detector, data.train_nominal.images[:2], 0, setup.options.get(detector))
+        model = _built(detector, data.train_nominal.images[:2], setup)
         if all(EXPLAINERS[name]().unavailable(model) for name in config.explainers):
             raise InputError(
                 f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
                 f"{EXPLAINERS[config.explainers[0]]().unavailable(model)}; add another with --explainer"
             )
+
+
+def _built(name: str, nominal: Tensor, setup: Setup) -> Detector:
+    return build(name, nominal, 0, setup.options.get(name), setup.recipe.network, setup.recipe.normalise)
 
 
 def planned_cells(questions: list[Question]) -> list[Cell]:
@@ -130,7 +140,7 @@ def planned_cells(questions: list[Question]) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take. `seconds` and `megabytes` are rough."""
+    """What a run would take, over all nominal classes. `seconds` and `megabytes` are rough."""
 
     cells: int
     finished: int
@@ -139,46 +149,63 @@ class Estimate:
     megabytes: float
 
 
-def estimate(config: AuditConfig) -> Estimate:
-    """Plan an audit without running it; trains each detector for a moment to learn its speed."""
+def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
+    """Plan an audit without running it; trains each detector for a moment to learn its speed.
+
+    Images that have to be decoded first are, and stay in the cache; a bar on stderr unless `quiet`.
+    """
     run = RunFolder(config.out / config.run_name)
     run.check_writable()
-    setup = prepare(config)
-    cells = planned_cells(plan(config, setup))
-    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-    workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
-    seconds = {name: _seconds_a_cell(name, setup) for name in {cell.detector for cell in waiting}}
-    height, width = setup.data.shape[1:]
-    maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
-    rows = 2 * (len(setup.nominal_mask) + len(setup.anomalous_mask)) * len(setup.explainers)
+    parts: list[Estimate] = []
+    per_step: dict[str, float] = {}
+    for nominal_class in config.nominal_classes():
+        setup = prepare(config, nominal_class, progress=not quiet)
+        cells = planned_cells(plan(config, setup))
+        waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
+        workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
+        for name in {cell.detector for cell in waiting} - per_step.keys():
+            per_step[name] = _seconds_a_step(name, setup)
+        steps = setup.recipe.epochs * training_steps(len(setup.data.train_nominal), setup.recipe)[0]
+        seconds = sum(per_step[cell.detector] * steps * 1.2 + 2 for cell in waiting)  # measuring, writing
+        height, width = setup.data.shape[1:]
+        maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
+        rows = 2 * (len(setup.nominal_mask) + len(setup.anomalous_mask)) * len(setup.explainers)
+        parts.append(
+            Estimate(
+                cells=len(cells),
+                finished=len(cells) - len(waiting),
+                images={part: len(images) for part, images in setup.data.parts().items()},
+                seconds=seconds / workers,
+                megabytes=len(waiting) * (maps + 150 * rows + 2e6) / 1e6,
+            )
+        )
     return Estimate(
-        cells=len(cells),
-        finished=len(cells) - len(waiting),
-        images={part: len(images) for part, images in setup.data.parts().items()},
-        seconds=sum(seconds[cell.detector] for cell in waiting) / workers,
-        megabytes=len(waiting) * (maps + 150 * rows + 2e6) / 1e6,
+        cells=sum(part.cells for part in parts),
+        finished=sum(part.finished for part in parts),
+        images={name: sum(part.images[name] for part in parts) for name in parts[0].images},
+        seconds=sum(part.seconds for part in parts),
+        megabytes=sum(part.megabytes for part in parts),
     )
 
 
-def _seconds_a_cell(name: str, setup: Setup) -> float:
-    """Extrapolated from a few training steps on one thread."""
+def _seconds_a_step(name: str, setup: Setup) -> float:
+    """From a few training steps on one thread."""
     threads = torch.get_num_threads()
-    recipe, nominal = setup.recipe, setup.data.train_nominal.images
-    sample = nominal[: 8 * recipe.batch_size]
+    recipe, nominal = replace(setup.recipe, epochs=1, repeats=1), setup.data.train_nominal.images
+    sample = nominal[:SAMPLE]
     try:
         torch.set_num_threads(1)
-        detector = build(name, nominal, 0, setup.options.get(name))
+        detector = _built(name, nominal, setup)
         started = time.perf_counter()
         fit(
             detector,
             sample,
             setup.data.train_anomalous.images,
-            replace(recipe, epochs=1),
+            recipe,
             seed=0,
             device=torch.device(setup.device),
+            masks=setup.data.train_anomalous.masks,
         )
-        per_step = (time.perf_counter() - started) / training_steps(len(sample), recipe)[0]
+        return (time.perf_counter() - started) / training_steps(len(sample), recipe)[0]
     finally:
         torch.set_num_threads(threads)
-    steps = recipe.epochs * training_steps(len(nominal), recipe)[0]
-    return per_step * steps * 1.2 + 2  # measuring and writing

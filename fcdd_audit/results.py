@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fcdd_audit.cells import Cell
+from fcdd_audit.config import MEAN
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures import detection
@@ -16,7 +18,7 @@ from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.planning import Question
 from fcdd_audit.runs import CellRecord
-from fcdd_audit.verdict import Evidence
+from fcdd_audit.verdict import Evidence, Finding
 
 COLUMNS = (
     "dataset",
@@ -152,6 +154,46 @@ def results_table(
             paired = list(paired_numbers(records[planted], records[control], question.plant_on))
             frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, and, if there are several nominal classes, each number's mean over all of them under the
+    nominal class `mean`. A number that is missing for a class has none."""
+    classes = table["nominal_class"].nunique()
+    if classes < 2:
+        return table
+    keys = [name for name in COLUMNS if name not in ("nominal_class", "value")]
+    groups = table.groupby(keys, sort=False, dropna=False)["value"]
+    means = groups.agg(lambda values: values.mean() if len(values.dropna()) == classes else np.nan).dropna()
+    rows = means.reset_index().assign(nominal_class=MEAN)[list(COLUMNS)]
+    return pd.concat([table, rows], ignore_index=True)
+
+
+def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Per detector, side and prevalence, the means over several nominal classes; empty for one class."""
+    grouped: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, finding.prevalence)
+        grouped.setdefault(key, []).append(finding)
+    names = ("dataset", "detector", "probe", "plant_on", "prevalence")
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "classes": len(group),
+            "verdicts": dict(Counter(finding.verdict for finding in group)),
+            "reliance": _mean(one.reliance.value if one.reliance else None for one in group),
+            "control_auroc": _mean(one.control_auroc for one in group),
+            "planted_auroc": _mean(one.planted_auroc for one in group),
+        }
+        for key, group in grouped.items()
+        if len(group) > 1
+    ]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None if one is missing."""
+    known = list(values)
+    return float(np.mean([v for v in known if v is not None])) if None not in known else None
 
 
 def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:

@@ -21,7 +21,7 @@ from fcdd_audit.cells import Cell, CellResult
 from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.measures.reliance import Scores
 
-SCHEMA = 1  # of config.json and findings.json
+SCHEMA = 2  # of config.json and findings.json
 TEMPORARY = ".tmp-"
 TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask")
 CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")
@@ -38,7 +38,7 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`path`/{report.html, findings.json, results.csv, config.json, examples.npz, cells/<key>/}."""
+    """`path`/{report.html, findings.json, results.csv, config.json, examples-0.npz, cells/<key>/}."""
 
     path: Path
 
@@ -79,6 +79,12 @@ class RunFolder:
     @property
     def cells(self) -> Path:
         return self.path / "cells"
+
+    def temporary(self) -> Path:
+        """A folder for what only this process's workers read; a killed run's is cleared by the next."""
+        folder = self.cells / f"{TEMPORARY}shared-{os.getpid()}"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def has_cell(self, key: str) -> bool:
         """Whether the cell is finished, with all its files."""
@@ -154,6 +160,13 @@ class RunFolder:
         temporary = self.path / f"{TEMPORARY}{name}"
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(self.path / name)
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """What `write_arrays` wrote; ValueError for a name that could lead elsewhere."""
+        if not re.fullmatch(r"[a-z]+-[0-9]+\.npz", name):
+            raise ValueError(f"{name!r} is no file of examples")
+        with np.load(self.path / name) as stored:
+            return dict(stored)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """One of the run's JSON files; InputError if the folder holds no finished run."""

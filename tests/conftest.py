@@ -1,15 +1,20 @@
 """Shared by all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from fcdd_audit import AuditConfig, AuditResult, run_audit
+from fcdd_audit import AuditConfig, AuditResult, Recipe, run_audit
 
 torch.set_num_threads(1)
+_cache = tempfile.TemporaryDirectory(prefix="fcdd-audit-cache-")  # gone at exit
+os.environ["XDG_CACHE_HOME"] = _cache.name  # of subprocesses too: no test touches the user's own
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +35,45 @@ def textures_run(textures_config: AuditConfig) -> AuditResult:
 @pytest.fixture(scope="session")
 def textures_table(textures_run: AuditResult) -> pd.DataFrame:
     return pd.read_csv(textures_run.folder / "results.csv", keep_default_na=False)
+
+
+@pytest.fixture(scope="session")
+def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random textures in class folders as `cifar10-oe` takes them: airplane, cat and too little of dog."""
+    root = tmp_path_factory.mktemp("classes")
+    rng = np.random.default_rng(0)
+    for name, level, counts in (("airplane", 70, (12, 5)), ("cat", 170, (12, 4)), ("dog", 120, (3, 2))):
+        for part, count in zip(("train", "test"), counts, strict=True):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.normal(level, 25, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def classes_config(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    """Two nominal classes, two detectors, two prevalences."""
+    return AuditConfig(
+        dataset="cifar10-oe",
+        data_root=class_folders,
+        nominal_class=("airplane", "cat"),
+        oe="photos",
+        oe_limit=16,
+        detectors=("fcdd", "ae"),
+        explainers=("native",),
+        prevalence=(0.5, 1.0),
+        seeds=1,
+        recipe=Recipe(epochs=1, batch_size=8),
+        workers=1,
+        out=tmp_path_factory.mktemp("class-reports"),
+    )
+
+
+@pytest.fixture(scope="session")
+def classes_run(classes_config: AuditConfig) -> AuditResult:
+    return run_audit(classes_config)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fcdd_audit import DETECTORS, EXPLAINERS, AuditConfig, InputError, Recipe, run_audit
+from fcdd_audit import (
+    DETECTORS,
+    EXPLAINERS,
+    AuditConfig,
+    InputError,
+    Recipe,
+    engines,
+    render_report,
+    run_audit,
+)
 from fcdd_audit.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.engines import run_cells
 from fcdd_audit.planning import estimate, plan, prepare
+from fcdd_audit.results import COLUMNS, with_class_means
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.verdict import Evidence, Thresholds, judge
 
@@ -291,3 +302,193 @@ def test_run_cell_differs_between_twins_only_through_the_artifact():
     pd.testing.assert_frame_equal(first.scores, again.scores)
     pd.testing.assert_frame_equal(first.localization, again.localization)
     assert not np.allclose(first.scores["score"], other.scores["score"])
+
+
+# Several nominal classes
+
+
+def read_table(folder):
+    return pd.read_csv(folder / "results.csv", keep_default_na=False, na_values={"value": [""]})
+
+
+def test_each_nominal_class_is_audited_and_the_means_are_over_them(classes_run):
+    found = json.loads((classes_run.folder / "findings.json").read_text())
+    assert found == classes_run.as_json()
+    assert found["schema"] == 2
+    asked = [(f["nominal_class"], f["detector"], f["prevalence"]) for f in found["findings"]]
+    detectors = (("fcdd", 0.5), ("fcdd", 1.0), ("ae", 0.5), ("ae", 1.0))
+    assert asked == [(name, *which) for name in ("airplane", "cat") for which in detectors]
+    table = read_table(classes_run.folder)
+    for mean, (detector, prevalence) in zip(found["means"], detectors, strict=True):
+        assert (mean["detector"], mean["prevalence"], mean["classes"]) == (detector, prevalence, 2)
+        assert mean["verdicts"] == {"inconclusive": 2}
+        of = {"detector": detector, "prevalence": prevalence, "metric": "reliance"}
+        airplane, cat = (column(table, nominal_class=name, **of).item() for name in ("airplane", "cat"))
+        assert mean["reliance"] == pytest.approx((airplane + cat) / 2, abs=1e-12)
+        assert column(table, nominal_class="mean", **of).item() == pytest.approx(
+            (airplane + cat) / 2, abs=1e-12
+        )
+        clean = {"detector": detector, "metric": "auroc", "split": "clean"}
+        control, planted = (
+            [
+                column(table, nominal_class=name, twin=twin, prevalence=share, **clean).item()
+                for name in ("airplane", "cat")
+            ]
+            for twin, share in (("control", 0.0), ("planted", prevalence))
+        )
+        assert mean["control_auroc"] == pytest.approx(sum(control) / 2, abs=1e-12)
+        assert mean["planted_auroc"] == pytest.approx(sum(planted) / 2, abs=1e-12)
+
+
+def test_every_number_of_two_classes_has_one_mean_row(classes_run):
+    table = read_table(classes_run.folder)
+    keys = [name for name in table if name not in ("nominal_class", "value")]
+    assert not table.duplicated([*keys, "nominal_class"]).any()
+    by_class = table.pivot(index=keys, columns="nominal_class", values="value")
+    assert set(by_class) == {"airplane", "cat", "mean"}
+    np.testing.assert_allclose(by_class["mean"], by_class[["airplane", "cat"]].mean(axis=1), atol=1e-12)
+    assert list(table["nominal_class"].unique()) == ["airplane", "cat", "mean"], "means come last"
+
+
+def test_a_number_that_a_class_does_not_have_has_no_mean():
+    def row(name, split, value):
+        return {**dict.fromkeys(COLUMNS, ""), "nominal_class": name, "split": split, "value": value}
+
+    rows = [row("a", "clean", 1.0), row("a", "defect", 1.0), row("a", "stamped", 1.0)]
+    rows += [row("b", "clean", 2.0), row("b", "stamped", float("nan"))]
+    table = with_class_means(pd.DataFrame(rows))
+    means = table[table["nominal_class"] == "mean"]
+    assert list(zip(means["split"], means["value"], strict=True)) == [("clean", 1.5)]
+    one = pd.DataFrame(rows[:3])
+    assert with_class_means(one) is one
+
+
+def test_a_run_of_several_classes_describes_each(classes_run):
+    config = json.loads((classes_run.folder / "config.json").read_text())
+    assert [data["nominal_class"] for data in config["data"]] == ["airplane", "cat"]
+    assert config["data"][0]["fingerprint"] != config["data"][1]["fingerprint"]
+    assert [data["images"]["test_anomalous"] for data in config["data"]] == [6, 7]  # the dogs are anomalies
+    assert config["config"]["nominal_class"] == ["airplane", "cat"]
+    assert len(config["questions"]) == len(classes_run.findings)
+    for question in config["questions"]:
+        shown = RunFolder(classes_run.folder).read_arrays(question["examples"])
+        assert len(shown["clean"]) == 4
+        assert all(question["nominal_class"] in name for name in shown["name"][:2])
+    cells = {key for question in config["questions"] for key in (*question["planted"], *question["control"])}
+    assert {path.name for path in (classes_run.folder / "cells").iterdir()} == cells
+    assert len(cells) == 2 * 2 * 3
+
+
+def test_an_audit_of_one_class_is_what_it_is_among_several(classes_run, classes_config, tmp_path):
+    """And it has no means."""
+    shutil.copytree(classes_run.folder / "cells", tmp_path / classes_run.folder.name / "cells")
+    result = run_audit(replace(classes_config, nominal_class="cat", out=tmp_path))
+    assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
+    several, alone = read_table(classes_run.folder), read_table(result.folder)
+    pd.testing.assert_frame_equal(several[several["nominal_class"] == "cat"].reset_index(drop=True), alone)
+    assert result.as_json()["means"] == []
+
+
+class Stop(Exception):  # noqa: N818  (stands for Ctrl-C)
+    pass
+
+
+def stopping_after(count, monkeypatch):
+    """Make the engine stop once it has run so many cells."""
+    left = iter(range(count))
+
+    def run_or_stop(cell, setup, on_step):
+        if next(left, None) is None:
+            raise Stop
+        return run_cell(cell, setup, on_step)
+
+    monkeypatch.setattr(engines, "run_cell", run_or_stop)
+
+
+def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
+    classes_run, classes_config, tmp_path, monkeypatch
+):
+    config = replace(classes_config, out=tmp_path)
+    folder = tmp_path / classes_run.folder.name
+    stopping_after(8, monkeypatch)
+    with pytest.raises(Stop):
+        run_audit(config)
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["cells"]
+    assert len(list((folder / "cells").iterdir())) == 8
+    monkeypatch.undo()
+    run_audit(config)
+    assert json.loads((folder / "config.json").read_text())["cells_reused"] == 8
+    for name in ("results.csv", "findings.json"):
+        assert (folder / name).read_bytes() == (classes_run.folder / name).read_bytes()
+
+
+def test_another_class_in_the_same_folder_replaces_everything_or_nothing(
+    classes_run, classes_config, tmp_path, monkeypatch
+):
+    folder = tmp_path / classes_run.folder.name
+    shutil.copytree(classes_run.folder, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    other = replace(classes_config, out=tmp_path, nominal_class="cat", seeds=2)
+    stopping_after(1, monkeypatch)
+    with pytest.raises(Stop):
+        run_audit(other)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert render_report(folder).read_bytes() == before["report.html"]
+    monkeypatch.undo()
+    run_audit(other)
+    assert set(read_table(folder)["nominal_class"]) == {"cat"}
+    assert "cat" in RunFolder(folder).read_arrays("examples-0.npz")["name"][0]
+    assert "nominal class <b>cat</b>" in (folder / "report.html").read_text()
+
+
+def test_a_class_that_cannot_be_audited_is_said_before_another_is_trained(classes_config, tmp_path):
+    with pytest.raises(InputError, match=r"3 images of dog; at least 10 are needed"):
+        run_audit(replace(classes_config, nominal_class="airplane,dog", out=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_estimate_is_over_all_classes(classes_run, classes_config):
+    whole = estimate(replace(classes_config, seeds=2))
+    assert (whole.cells, whole.finished) == (24, 12)
+    assert whole.images["test_anomalous"] == 6 + 7
+    assert whole.seconds > 0
+
+
+def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp_path):
+    config = replace(classes_config, oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path)
+    assert len(run_audit(config).as_json()["means"]) == 1
+    with pytest.raises(InputError, match="fcdd learns from training anomalies and 'cifar10-oe' has none"):
+        run_audit(replace(config, detectors=("fcdd",)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "cnn32"},
+        {"normalise": "imagenet"},
+        {"precision": "bfloat16"},
+        {"flip": 0.5},
+        {"shift": 0.0},
+    ],
+)
+def test_a_cell_has_another_key_when_the_recipe_changes(changes):
+    setup = prepare(SMALL)
+    cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    changed = replace(setup, recipe=replace(setup.recipe, **changes))
+    assert cell_key(cell, changed) != cell_key(cell, setup)
+
+
+def test_a_cell_has_another_key_when_masks_or_options_change_and_not_for_how_it_is_shown():
+    setup = prepare(SMALL)
+    cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    assert cell_key(cell, prepare(replace(SMALL, quantile=0.5))) == cell_key(cell, setup)
+    assert cell_key(cell, replace(setup, options={"fcdd": {"supervision": "pixel"}})) != cell_key(cell, setup)
+    assert cell_key(cell, replace(setup, options={**setup.options, "ae": {"dimensions": 8}})) == cell_key(
+        cell, setup
+    )
+    outliers = setup.data.train_anomalous
+    masks = torch.zeros(len(outliers), 1, 32, 32, dtype=torch.bool)
+    one, other = (
+        replace(setup.data, train_anomalous=replace(outliers, masks=m)).fingerprint() for m in (masks, ~masks)
+    )
+    assert len({one, other, setup.data.fingerprint()}) == 3

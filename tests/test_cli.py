@@ -10,12 +10,19 @@ from typer.testing import CliRunner
 
 from fcdd_audit._version import __version__
 from fcdd_audit.cli import app
-from fcdd_audit.datasets import DATASETS
-from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.datasets import DATASETS, SOURCES
+from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.presets import preset_rows
 from fcdd_audit.probes import PROBES
 
-FAMILIES = {"datasets": DATASETS, "detectors": DETECTORS, "explainers": EXPLAINERS, "probes": PROBES}
+FAMILIES = {
+    "detectors": DETECTORS,
+    "explainers": EXPLAINERS,
+    "probes": PROBES,
+    "sources": SOURCES,
+    "networks": NETWORKS,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +109,31 @@ def test_list_prints_each_name_with_its_summary(family):
     assert lines == [[name, registry.summary(name)] for name in registry]
 
 
+def test_list_says_which_data_sets_are_ready(class_folders, tiny):
+    def states(*flags):
+        result = invoke("list", "datasets", *flags)
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        names = [line.split(maxsplit=1) for line in lines[::2]]
+        assert names == [[name, DATASETS.summary(name)] for name in DATASETS]
+        return dict(zip(DATASETS, (line.strip() for line in lines[1::2]), strict=True))
+
+    without = states()
+    assert without["textures"] == "ready"
+    assert without["folder"] == without["cifar10-oe"] == "not ready: give --data-root DIR"
+    classes = states("--data-root", class_folders)
+    assert classes["cifar10-oe"].startswith("not ready: without --oe: CIFAR-100 isn't under ")
+    assert classes["mvtec"].startswith("not ready: MVTec AD isn't under ")
+    assert states("--data-root", tiny)["folder"] == "ready"
+
+
+def test_list_prints_the_presets_as_a_table():
+    lines = [line.split() for line in invoke("list", "presets").stdout.splitlines()]
+    assert lines[0] == list(preset_rows()[0])
+    assert len(lines) == 1 + len(preset_rows())
+    assert next(line for line in lines if line[:2] == ["quick", "epochs"])[:3] == ["quick", "epochs", "6"]
+
+
 def test_the_version_does_not_wait_for_torch():
     code = (
         "import sys; from fcdd_audit.cli import app; "
@@ -135,6 +167,39 @@ def test_the_version_does_not_wait_for_torch():
         (["--prevalence", "half"], ["prevalence is 'half'; a number is needed"]),
         (["--prevalence", "0.0001"], ["plants the artifact on none"]),
         (["--seeds", "0"], ["seeds is 0"]),
+        (["--preset", "papre"], ["unknown preset 'papre'", "did you mean 'paper'?"]),
+        (["--preset", "paper"], ["'paper' has no recipe for data set 'textures'", "leave out --preset"]),
+        (["--dataset", "folder", "--data-root", "empty", "--preset", "paper"], ["'paper'", "'folder'"]),
+        (["--network", "cnn3"], ["unknown network 'cnn3'", "did you mean 'cnn32'?"]),
+        (["--set", "recipe.normalise=grey"], ["unknown normalisation 'grey'", "contrast"]),
+        (["--set", "recipe.flip=2"], ["flip is 2.0; it must be in [0, 1]"]),
+        (["--set", "recipe.flp=0"], ["unknown recipe setting 'flp'", "did you mean 'flip'?"]),
+        (["--nominal-class", "grass"], ["'textures' has no nominal class", "--nominal-class"]),
+        (
+            ["--dataset", "cifar10-oe", "--nominal-class", "hosre"],
+            ["'hosre'", "'horse'", "0 to 9, or airplane"],
+        ),
+        (
+            ["--dataset", "cifar10-oe"],
+            ["CIFAR-10", "--data-root", "cifar-10-python.tar.gz", "train/<class>/", "--download", "licence"],
+        ),
+        (
+            ["--dataset", "cifar10-oe", "--data-root", "empty"],
+            [
+                "CIFAR-10 isn't under 'empty'",
+                "cifar-10-python.tar.gz",
+                "train/<class>/",
+                "--download",
+                "licence",
+            ],
+        ),
+        (
+            ["--dataset", "imagenet-oe", "--data-root", "absent"],
+            ["'absent' (which is no folder)", "image-net.org"],
+        ),
+        (["--dataset", "mvtec", "--data-root", "empty"], ["MVTec AD isn't under 'empty'", "CC BY-NC-SA"]),
+        (["--confetti-mask", "half"], ["confetti mask is 'half'"]),
+        (["--oe-limit", "0"], ["oe limit is 0"]),
         (["--seeds", "three"], ["seeds"]),
         (["--epochs", "1.5"], ["epochs"]),
         (["--lr", "-1"], ["lr is -1"]),
@@ -294,6 +359,29 @@ def test_settings_come_from_file_then_environment_then_flags(tmp_path, dry, monk
 def test_a_dry_run_says_that_the_output_folder_cannot_be_written(tmp_path, dry):
     (tmp_path / "file").touch()
     assert_refused(invoke(*dry, "--out", tmp_path / "file/below"), "--out")
+
+
+# Several nominal classes
+
+
+def test_results_per_class_and_their_means_are_printed(tmp_path, class_folders):
+    arguments = ["run", "--dataset", "cifar10-oe", "--data-root", class_folders, "--nominal-class", "cat,0"]
+    arguments += ["--oe", "none", "--detector", "ae", "--explainer", "native", "--seeds", 1, "--workers", 1]
+    arguments += ["--epochs", 1, "--out", tmp_path / "reports"]
+    plan = json.loads(invoke(*arguments, "--dry-run", "--json").stdout)
+    assert plan["cells"] == 4
+    assert not (tmp_path / "reports").exists()
+    result = invoke(*arguments)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["nominal", "cat", "airplane", "mean"]
+    assert "2 inconclusive" in lines[3]
+    assert [line.split(":")[0] for line in lines[4:6]] == ["cat, ae", "airplane, ae"]
+    found = json.loads(invoke(*arguments, "--json").stdout)
+    assert [mean["verdicts"] for mean in found["means"]] == [{"inconclusive": 2}]
+    before = files(tmp_path)
+    assert_refused(invoke(*arguments, "--nominal-class", "cat,dog"), "3 images of dog", "--nominal-class")
+    assert files(tmp_path) == before
 
 
 # As a process

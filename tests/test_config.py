@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_path_may_start_at_home(monkeypatch, tmp_path):
         ("prevalence", [[1]]),
         ("prevalence", True),
         ("skip_corrupt", "maybe"),
+        ("download", 2),
+        ("compile", "maybe"),
+        ("flip", "often"),
+        ("flip", True),
+        ("milestones", "0.5;0.7"),
+        ("oe_limit", "few"),
+        ("quantile", "high"),
+        ("cache", 5),
         ("out", 5),
         ("data_root", True),
     ],
@@ -146,9 +155,9 @@ def test_toml_tables_set_the_recipe_and_options(tmp_path):
         """
     )
     config = make_config(read_config(tmp_path / "audit.toml"))
-    assert config.recipe == Recipe(epochs=7, batch_size=8, lr=0.01)
+    assert config.recipe == replace(AuditConfig().recipe, epochs=7, batch_size=8, lr=0.01)
     assert config.make_probe() == Watermark(text="(c) me", size=1, margin=0)
-    assert config.options["fcdd"] == {"sigma": 2.5}
+    assert config.options["fcdd"] == {"supervision": "image", "sigma": 2.5}
 
 
 def test_options_of_several_layers_are_merged():
@@ -156,7 +165,11 @@ def test_options_of_several_layers_are_merged():
         {"options": {"watermark": {"size": 0.5, "text": "one"}, "ae": {"dimensions": 8}}},
         {"options": {"watermark": {"text": "two"}}},
     )
-    assert config.options == {"watermark": {"size": 0.5, "text": "two"}, "ae": {"dimensions": 8}}
+    assert config.options == {
+        "fcdd": {"supervision": "image"},  # the preset's
+        "watermark": {"size": 0.5, "text": "two"},
+        "ae": {"dimensions": 8},
+    }
 
 
 @pytest.mark.parametrize(
@@ -228,6 +241,9 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"detecter": "fcdd"}, "unknown setting 'detecter'; did you mean 'detector"),
         ({"recipe": {"learning": 1, "lr_": 1}}, "unknown recipe setting 'learning'"),
         ({"recipe": {"epoch": 1}}, "unknown recipe setting 'epoch'; did you mean 'epochs'?"),
+        ({"preset": "papre"}, "unknown preset 'papre'; did you mean 'paper'? (known: paper, quick)"),
+        ({"network": "cnn23"}, "unknown network 'cnn23'; did you mean 'cnn32'?"),
+        ({"normalise": "nominl"}, "unknown normalisation 'nominl'; did you mean 'nominal'?"),
         ({"options": {"watermrk": {}}}, "unknown detector or probe 'watermrk'; did you mean 'watermark'?"),
         ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
         ({"options": {"fcdd": {"sigm": 1}}}, "fcdd has no option 'sigm'; did you mean 'sigma'?"),
@@ -261,6 +277,17 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"recipe": {"oe_probability": 1}}, "oe probability is 1.0; it must be in (0, 1)"),
         ({"recipe": {"shift": 0.5}}, "shift is 0.5; it must be in [0, 0.5)"),
         ({"recipe": {"noise": -1}}, "noise is -1.0; it must be at least 0"),
+        ({"confetti_mask": "half"}, "confetti mask is 'half'; it must be full or blob"),
+        ({"quantile": 0}, "quantile is 0.0; it must be in (0, 1]"),
+        ({"quantile": "nan"}, "quantile is nan; it must be in (0, 1]"),
+        ({"oe_limit": 0}, "oe limit is 0; it must be at least 1 image"),
+        ({"masks_per_defect": -1}, "masks per defect is -1; it must be at least 0"),
+        ({"milestones": "0.9,0.1"}, "milestones is (0.9, 0.1); it must be a tuple of rising shares"),
+        ({"optimizer": "adamw"}, "optimizer is 'adamw'; it must be adam or sgd"),
+        (
+            {"preset": "paper"},
+            "preset 'paper' has no recipe for data set 'textures' (it has for cifar10-oe, ",
+        ),
         ({"recipe": 5}, "setting 'recipe' must be a table"),
         ({"options": "watermark"}, "setting 'options' must be a table"),
         ({"options": {"watermark": 5}}, "setting 'options.watermark' must be a table"),
@@ -322,6 +349,181 @@ def test_a_config_becomes_plain_json():
     assert plain["out"] == "a/b"
     assert plain["data_root"] is None
     assert plain["prevalence"] == [0.2, 1.0]
-    assert plain["options"] == {"watermark": {"size": 0.5}}
+    assert plain["options"]["watermark"] == {"size": 0.5}
+    assert plain["nominal_class"] == []
     assert plain["recipe"]["epochs"] == 2
     assert set(plain) == set(AuditConfig.__dataclass_fields__)
+
+
+# Presets
+
+
+def test_python_and_the_command_line_get_the_same_from_a_preset():
+    for settings in ({"dataset": "cifar10-oe"}, {"dataset": "mvtec", "preset": "paper"}):
+        assert AuditConfig(**settings) == make_config(settings)
+    config = AuditConfig(dataset="mvtec", preset="paper")
+    assert (config.recipe.network, config.recipe.repeats, config.image_size) == ("vgg11-imagenet", 10, 224)
+    assert (config.options["fcdd"], config.quantile) == ({"sigma": 12, "supervision": "pixel"}, 0.99)
+
+
+def test_what_a_preset_says_gives_way_to_file_environment_and_flags(tmp_path):
+    (tmp_path / "audit.toml").write_text(
+        """
+        dataset = "fmnist-oe"
+        preset = "paper"
+        quantile = 0.5
+        epochs = 1
+        [recipe]
+        lr = 0.1
+        decay = 0.9
+        [options.fcdd]
+        sigma = 2
+        """
+    )
+    environment = {"FCDD_AUDIT_LR": "0.2", "FCDD_AUDIT_FLIP": "0.25", "FCDD_AUDIT_MILESTONES": "0.5, 0.75"}
+    name, option, value = parse_option("recipe.flip=0")
+    config = make_config(
+        read_config(tmp_path / "audit.toml"),
+        read_environment(environment),
+        {"epochs": "3"},
+        {"recipe": {option: value}, "options": {"fcdd": {"supervision": "pixel"}}},
+    )
+    assert name == "recipe"
+    preset = AuditConfig(dataset="fmnist-oe", preset="paper")
+    assert config.recipe == replace(
+        preset.recipe, epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
+    )
+    assert config.options["fcdd"] == {"sigma": 2, "supervision": "pixel"}
+    assert (config.quantile, config.image_size) == (0.5, 28)
+
+
+def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
+    config = AuditConfig(dataset="mvtec", recipe=Recipe(epochs=2), options={"fcdd": {"sigma": 3.0}})
+    assert config.recipe == Recipe(epochs=2)
+    assert config.options["fcdd"] == {"supervision": "pixel", "sigma": 3.0}
+    assert config.confetti_mask == "blob"
+
+
+def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere():
+    environment = {"FCDD_AUDIT_PRESET": "paper", "FCDD_AUDIT_NOMINAL_CLASS": "cat, 0"}
+    config = make_config(read_environment(environment), {"dataset": "cifar10-oe"})
+    assert config.recipe.epochs == 600
+    assert config.nominal_classes() == ("cat", "airplane")
+    with pytest.raises(InputError, match="variable FCDD_AUDIT_PRESET: unknown preset 'papre'"):
+        read_environment({"FCDD_AUDIT_PRESET": "papre"})
+    with pytest.raises(InputError, match="variable FCDD_AUDIT_FLIP: flip is 2"):
+        read_environment({"FCDD_AUDIT_FLIP": "2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("none", ()),
+        ([], ()),
+        ("0.5", (0.5,)),
+        (0.5, (0.5,)),
+        ((0.25, 0.5), (0.25, 0.5)),
+        ("0.2,0.4", (0.2, 0.4)),
+    ],
+)
+def test_milestones_are_shares_or_none(text, value):
+    assert make_config({"milestones": text}).recipe.milestones == value
+
+
+def test_a_recipe_may_have_yes_and_no():
+    assert make_config({"compile": "yes"}).recipe.compile is True
+    assert make_config({"recipe": {"compile": 0}}).recipe.compile is False
+
+
+# Nominal classes
+
+
+@pytest.mark.parametrize(
+    ("given", "classes"),
+    [
+        (None, ("airplane",)),
+        ("", ("airplane",)),
+        ("cat", ("cat",)),
+        ("CAT", ("cat",)),
+        ("3", ("cat",)),
+        (3, ("cat",)),
+        ("dog, 0,Ship", ("dog", "airplane", "ship")),
+        (["dog", 0], ("dog", "airplane")),
+        (("cat",), ("cat",)),
+    ],
+)
+def test_nominal_classes_go_by_name_or_index(given, classes):
+    assert make_config({"dataset": "cifar10-oe", "nominal_class": given}).nominal_classes() == classes
+
+
+def test_all_is_every_class_in_order():
+    for given in ("all", ["cat", "all"]):
+        classes = make_config({"dataset": "cifar10-oe", "nominal_class": given}).nominal_classes()
+        assert len(classes) == 10
+        assert (classes[0], classes[-1]) == ("airplane", "truck")
+
+
+def test_spaces_hyphens_and_underscores_are_one_in_a_class():
+    for given in ("metal nut", "Metal-Nut", "metal_nut"):
+        assert AuditConfig(dataset="mvtec", nominal_class=given).nominal_classes() == ("metal_nut",)
+
+
+def test_a_class_written_as_it_is_comes_before_one_written_alike(tmp_path):
+    for name in ("Wood", "wood", "1"):
+        (tmp_path / name / "train" / "good").mkdir(parents=True)
+    config = AuditConfig(dataset="mvtec", data_root=tmp_path, nominal_class="Wood,wood,1")
+    assert config.nominal_classes() == ("Wood", "wood", "1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"dataset": "cifar10-oe", "nominal_class": "hosre"},
+            "no nominal class 'hosre'; did you mean 'horse'? ",
+        ),
+        (
+            {"dataset": "cifar10-oe", "nominal_class": "10"},
+            "no nominal class '10' (known: 0 to 9, or airplane, ",
+        ),
+        ({"dataset": "cifar10-oe", "nominal_class": "-1"}, "no nominal class '-1'"),
+        ({"dataset": "cifar10-oe", "nominal_class": "1.0"}, "no nominal class '1.0'"),
+        ({"dataset": "cifar10-oe", "nominal_class": "cat,3"}, "a nominal class is named twice: cat, cat"),
+        (
+            {"nominal_class": "grass"},
+            "data set 'textures' has no nominal class to choose; drop --nominal-class",
+        ),
+    ],
+)
+def test_a_class_that_is_not_there_is_told(settings, expected):
+    with pytest.raises(InputError) as error:
+        make_config(settings).nominal_classes()
+    assert expected in str(error.value)
+
+
+def test_without_classes_there_is_one_audit():
+    assert AuditConfig().nominal_classes() == (None,)
+    assert AuditConfig(nominal_class="all").nominal_classes() == (None,)
+
+
+def test_a_class_must_not_be_called_as_the_means_are(tmp_path):
+    (tmp_path / "mean" / "train" / "good").mkdir(parents=True)
+    with pytest.raises(InputError, match="a class can't be called 'mean'"):
+        AuditConfig(dataset="mvtec", data_root=tmp_path).nominal_classes()
+
+
+def test_the_data_set_is_asked_for_one_class_and_all_that_belongs_to_it():
+    config = make_config(
+        {
+            "dataset": "mvtec",
+            "nominal_class": "all",
+            "oe_limit": 5,
+            "masks_per_defect": "2",
+            "cache": "there",
+            "download": True,
+        }
+    )
+    request = config.data_request("wood", progress=True)
+    assert (request.nominal_class, request.oe_limit, request.masks_per_defect) == ("wood", 5, 2)
+    assert (request.cache, request.download, request.progress) == (Path("there"), True, True)
+    assert (request.confetti_mask, request.image_size) == ("blob", 128)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fcdd_audit import AuditConfig, Recipe, RunError
+from fcdd_audit import AuditConfig, Recipe, RunError, mapped
+from fcdd_audit.cells import cell_key
 from fcdd_audit.engines import default_workers, run_cells
 from fcdd_audit.planning import plan, planned_cells, prepare
 from fcdd_audit.runs import RunFolder
@@ -56,3 +57,21 @@ def test_every_step_and_every_cell_is_counted(tmp_path, workers):
 def test_a_gpu_is_used_from_this_process_alone():
     assert default_workers("cuda:0") == 1
     assert default_workers("cpu") >= 1
+
+
+def test_workers_get_images_by_file_and_give_the_same_numbers(classes_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(mapped, "BY_FILE", 1)  # every tensor, however small
+    config = replace(classes_config, nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
+    setup = prepare(config, "cat")
+    assert mapped.file_of(setup.data.train_nominal.images) is not None
+    assert mapped.file_of(setup.nominal_stamped) is None
+    cells = planned_cells(plan(config, setup))
+    for workers in (1, 2):
+        run = RunFolder(tmp_path / str(workers))
+        with run.opened():
+            run_cells(cells, setup, run, workers)
+            assert not list(run.cells.glob(".tmp-*"))
+    for name in ("scores.csv", "localization.csv"):
+        for cell in cells:
+            here, there = (tmp_path / n / "cells" / cell_key(cell, setup) / name for n in "12")
+            assert here.read_bytes() == there.read_bytes()

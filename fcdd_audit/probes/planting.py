@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.errors import InputError
+from fcdd_audit.mapped import copied
 from fcdd_audit.probes.base import Probe
 
 BATCH = 256  # images held as floats at a time
@@ -47,7 +48,11 @@ def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Gene
     are among those stamped at a higher one.
     """
     chosen = torch.randperm(len(images), generator=generator)[: planted_count(len(images), prevalence)]
-    stamped, _ = stamp(images, probe, generator)
-    planted = images.clone()
-    planted[chosen] = stamped[chosen]
+    marked = torch.zeros(len(images), dtype=torch.bool)
+    marked[chosen] = True
+    planted = copied(images)
+    for first in range(0, len(images), BATCH):
+        part = slice(first, first + BATCH)
+        stamped, _ = stamp(images[part], probe, generator)
+        planted[part][marked[part]] = stamped[marked[part]]
     return planted
