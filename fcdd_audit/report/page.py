@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fcdd_audit.config import MEAN
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.report.display import DEFAULT_QUANTILE, balanced, limits, normalise
 from fcdd_audit.report.figures import roc_curves, score_distributions
-from fcdd_audit.report.strips import heat_uri, photo_uri, shared_top
+from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.runs import RunFolder, read_scores
 
 WORDS = {
@@ -23,6 +26,7 @@ WORDS = {
     "does-not-rely": ("✔", "does not rely"),
     "inconclusive": ("?", "inconclusive"),
 }
+DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
 MEASURES = {
     "pixel_auroc": "pixel AUROC",
     "pixel_ap": "pixel AP",
@@ -86,13 +90,10 @@ def render_report(path: Path) -> Path:
     config, found = run.read_json("config.json"), run.read_json("findings.json")
     try:
         results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
-        with np.load(path / "examples.npz") as stored:
-            examples = dict(stored)
+        questions = zip(config["questions"], found["findings"], strict=True)
         sections = [
-            _section(run, config, question, finding, examples, index)
-            for index, (question, finding) in enumerate(
-                zip(config["questions"], found["findings"], strict=True)
-            )
+            _section(run, config, question, finding, index)
+            for index, (question, finding) in enumerate(islice(questions, DRAWN))
         ]
     except (OSError, KeyError, ValueError) as error:
         missing = getattr(error, "filename", None) or error
@@ -112,14 +113,23 @@ def render_report(path: Path) -> Path:
         config=config,
         found=found,
         sections=sections,
+        undrawn=len(found["findings"]) > DRAWN,
+        many=len(config["data"]) > 1,
         words=WORDS,
         thresholds=config["config"]["thresholds"],
+        quantile=_display_quantile(config),
         quadrants=_quadrants(found["findings"]),
         seeds=_by_seed(results),
         css=Markup((template_folder() / "report.css").read_text(encoding="utf-8")),
         findings_json=_script_json(found),
     )
     return run.write_text("report.html", page)
+
+
+def _display_quantile(config: dict[str, Any]) -> float:
+    """The quantile of heat that is shown brightest; runs of older versions don't name one."""
+    quantile = config["config"].get("quantile")
+    return DEFAULT_QUANTILE if quantile is None else float(quantile)
 
 
 def _script_json(value: Any) -> Markup:
@@ -133,10 +143,13 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
         name: [] for name in ("exposed", "hidden", "false-alarm", "clear", "undecided")
     }
     many = len({finding["prevalence"] for finding in findings}) > 1
+    classes = len({finding["nominal_class"] for finding in findings}) > 1
     for finding in findings:
         for explainer in finding["explainers"]:
             if not explainer["reference"]:
                 label = f"{finding['detector']} · {explainer['explainer']}"
+                if classes:
+                    label = f"{finding['nominal_class']} · {label}"
                 if many:
                     label += f" · prevalence {finding['prevalence']:g}"
                 fields[explainer["quadrant"]].append(label)
@@ -158,8 +171,9 @@ def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
     if results.empty:
         return []
     rows: list[dict[str, Any]] = []
-    keys = ["detector", "plant_on", "prevalence", "twin", "seed"]
-    for values, cell in results[results["twin"] != "planted-control"].groupby(keys, sort=False):
+    keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
+    cells = results[(results["twin"] != "planted-control") & (results["nominal_class"] != MEAN)]
+    for values, cell in cells.groupby(keys, sort=False):
         row = dict(zip(keys, values, strict=True))
         for (split, metric), name in wanted.items():
             chosen = cell[(cell["split"] == split) & (cell["metric"] == metric)]["value"]
@@ -173,7 +187,6 @@ def _section(
     config: dict[str, Any],
     question: dict[str, Any],
     finding: dict[str, Any],
-    examples: dict[str, np.ndarray],
     index: int,
 ) -> Section:
     if not question["planted"]:
@@ -190,36 +203,62 @@ def _section(
     marked = "anomalous" if question["plant_on"] == "nominal" else "nominal"
     conflict = {side: "stamped" if side == marked else "clean" for side in ("nominal", "anomalous")}
     maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
-    tops = {name: shared_top(planted, maps["control"][name]) for name, planted in maps["planted"].items()}
+    examples = run.read_arrays(question["examples"])
+    strips, explainers = _strips(examples, maps, _display_quantile(config))
     return Section(
         finding,
-        [_strip(examples, maps, tops, row) for row in range(len(examples["name"]))],
-        [{"name": name, "top": top} for name, top in tops.items()],
+        strips,
+        explainers,
         Markup(score_distributions(first, limits, f"scores-{index}")),
         Markup(roc_curves(twins, conflict, f"roc-{index}")),
     )
 
 
-def _strip(
-    examples: dict[str, np.ndarray],
-    maps: dict[str, dict[str, np.ndarray]],
-    tops: dict[str, float],
-    row: int,
-) -> dict[str, Any]:
-    mask = examples["mask"][row, 0]
+def _strips(
+    examples: dict[str, np.ndarray], maps: dict[str, dict[str, np.ndarray]], quantile: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of pictures, and each explainer with the range of heat that its twins' maps share.
 
-    def tile(explainer: str, twin: str) -> dict[str, Any]:
-        heat = maps[twin][explainer][row]
-        share = float(heat[mask].sum() / heat.sum()) if heat.any() else float(mask.mean())
-        return {"uri": heat_uri(heat, tops[explainer], mask), "share": share}
+    maps: by twin and explainer, (images, H, W), one for each example.
+    """
+    chosen = balanced(examples["side"] == "anomalous")
+    tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    explainers = []
+    for name in maps["planted"]:
+        reference = np.concatenate([maps[twin][name][chosen] for twin in maps])
+        low, high = limits(reference, quantile)
+        # "2e-05 to 4.6" says no more than "0 to 4.6".
+        explainers.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
+        tiles[name] = {
+            twin: _tiles(maps[twin][name], examples["mask"][:, 0], quantile, reference) for twin in maps
+        }
+    strips = [
+        {
+            "name": str(examples["name"][row]),
+            "side": str(examples["side"][row]),
+            "area": float(mask.mean()),
+            "clean": photo_uri(examples["clean"][row]),
+            "stamped": photo_uri(examples["stamped"][row], mask),
+            "maps": {
+                name: {twin: shown[row] for twin, shown in by_twin.items()} for name, by_twin in tiles.items()
+            },
+        }
+        for row, mask in enumerate(examples["mask"][:, 0])
+    ]
+    return strips, explainers
 
-    return {
-        "name": str(examples["name"][row]),
-        "side": str(examples["side"][row]),
-        "area": float(mask.mean()),
-        "clean": photo_uri(examples["clean"][row]),
-        "stamped": photo_uri(examples["stamped"][row], mask),
-        "maps": {
-            explainer: {twin: tile(explainer, twin) for twin in ("planted", "control")} for explainer in tops
-        },
-    }
+
+def _tiles(
+    heat: np.ndarray, masks: np.ndarray, quantile: float, reference: np.ndarray
+) -> list[dict[str, Any]]:
+    """Each map on the scale of `reference` and on its own, and its share of heat in the mask."""
+    return [
+        {
+            "shared": heat_uri(shared, mask),
+            "own": heat_uri(own, mask),
+            "share": float(one[mask].sum() / one.sum()) if one.any() else float(mask.mean()),
+        }
+        for one, mask, shared, own in zip(
+            heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
+        )
+    ]

@@ -58,15 +58,41 @@ def test_no_console_message_and_no_request_but_the_file_itself(opened):
 
 def test_every_image_and_figure_is_painted(opened):
     images = opened.execute_script(
-        "return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth])"
+        "return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth, i.className])"
     )
-    assert len(images) == 40
-    assert all(complete and natural > 0 and shown > 0 for complete, natural, shown in images)
+    assert len(images) == 72
+    assert all(complete and natural > 0 for complete, natural, _, _ in images)
+    assert all((shown > 0) == (scale != "own") for _, _, shown, scale in images)
     figures = opened.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().height)"
     )
     assert len(figures) == 2
     assert min(figures) > 100
+
+
+def test_the_space_bar_shows_each_map_on_its_own_scale(opened):
+    from selenium.webdriver import ActionChains, Keys
+
+    def shown() -> tuple[set[str], int, str]:
+        scales = opened.execute_script(
+            "return [...document.querySelectorAll('.shared, .own')]"
+            ".filter(e => e.getClientRects().length).map(e => e.className)"
+        )
+        caption = opened.execute_script("return document.querySelector('.strips caption').innerText")
+        return set(scales), len(scales), caption
+
+    before = shown()
+    assert before[0] == {"shared"}
+    assert "(global)" in before[2]
+    assert "(local)" not in before[2]
+    opened.execute_script("document.getElementById('own-scale').focus()")
+    ActionChains(opened).send_keys(Keys.SPACE).perform()
+    after = shown()
+    assert after[:2] == ({"own"}, before[1])
+    assert "(local)" in after[2]
+    assert "(global)" not in after[2]
+    ActionChains(opened).send_keys(Keys.SPACE).perform()
+    assert shown() == before
 
 
 def test_the_page_does_not_scroll_sideways_at_400_px_and_the_verdict_is_readable(opened):
@@ -123,7 +149,8 @@ def test_text_and_figures_have_contrast_in_both_schemes(opened, scheme):
         const paper = style('body', 'backgroundColor'), panel = style('.verdict', 'backgroundColor');
         return [[style('body', 'color'), paper], [style('caption', 'color'), paper],
                 [style('.badge', 'color'), panel], [style('.number', 'color'), panel],
-                [style('nav a', 'color'), paper], [style('figure svg', 'color'), paper]];
+                [style('nav a', 'color'), paper], [style('label', 'color'), paper],
+                [style('figure svg', 'color'), paper]];
         """
     )
     for ink, paper in colours:

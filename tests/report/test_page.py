@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fcdd_audit import InputError, render_report
-from fcdd_audit.report.page import number, span, template_folder
+from fcdd_audit.report.page import DRAWN, _strips, number, span, template_folder
 
 
 class Page(HTMLParser):
@@ -81,10 +81,56 @@ def test_ids_are_unique_and_references_lead_somewhere(page, source):
 
 def test_every_picture_has_words_and_every_table_a_caption(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 4 * (2 + 2 * 4)  # 4 examples: clean, stamped, 4 explainers x 2 twins
+    assert len(images) == 4 * (2 + 2 * 4 * 2)  # 4 examples: clean, stamped, 4 explainers x 2 twins x 2 scales
     assert all(attrs.get("alt") for attrs in images)
     tables = sum(tag == "table" for tag, _ in page.tags)
     assert tables == sum(tag == "caption" for tag, _ in page.tags) > 0
+
+
+def test_both_scales_are_there_and_say_their_quantile(page):
+    scales = [attrs.get("class") for tag, attrs in page.tags if tag == "img"]
+    assert scales.count("shared") == scales.count("own") == 4 * 2 * 4
+    words = " ".join(page.text.split())
+    assert "one scale for each explainer, to the 97 % quantile" in words
+    assert "each map on its own scale, to its 97 % quantile" in words
+
+
+def test_the_quantile_of_the_run_is_used_and_older_runs_have_a_default(textures_run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(textures_run.folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    pages = {}
+    for quantile in (None, 0.97, 0.5):
+        config["config"].pop("quantile", None)
+        if quantile is not None:
+            config["config"]["quantile"] = quantile
+        (copy / "config.json").write_text(json.dumps(config))
+        pages[quantile] = render_report(copy).read_text(encoding="utf-8")
+    assert pages[None] == pages[0.97]
+    assert "50 % quantile" in pages[0.5]
+    heat = {
+        quantile: re.findall(r'class="(?:shared|own)" src="([^"]+)', text) for quantile, text in pages.items()
+    }
+    assert sum(a != b for a, b in zip(heat[0.97], heat[0.5], strict=True)) > len(heat[0.5]) / 2
+
+
+def test_twins_share_a_scale_and_own_scales_brighten_faint_maps():
+    rng = np.random.default_rng(0)
+    planted = rng.random((4, 32, 32)).astype(np.float32)
+    examples = {
+        "side": np.array(["nominal", "nominal", "anomalous", "anomalous"]),
+        "name": np.array(list("abcd")),
+        "mask": np.zeros((4, 1, 32, 32), bool),
+        "clean": np.zeros((4, 1, 32, 32), np.uint8),
+        "stamped": np.zeros((4, 1, 32, 32), np.uint8),
+    }
+    maps = {"planted": {"native": planted}, "control": {"native": planted / 8}}
+    rows, (explainer,) = _strips(examples, maps, 1.0)
+    assert explainer == {"name": "native", "low": 0.0, "high": pytest.approx(planted.max())}
+    for row in rows:
+        shown = row["maps"]["native"]
+        assert shown["planted"]["own"] == shown["control"]["own"]
+        assert shown["planted"]["shared"] != shown["control"]["shared"]
 
 
 def test_the_embedded_json_is_findings_json(source, textures_run):
@@ -104,12 +150,63 @@ def test_names_from_outside_are_escaped(textures_run, tmp_path):
     for name in ("config.json", "findings.json"):
         text = (copy / name).read_text().replace('"grass"', json.dumps(evil))
         (copy / name).write_text(text)
-    arrays = dict(np.load(copy / "examples.npz"))
+    arrays = dict(np.load(copy / "examples-0.npz"))
     arrays["name"] = np.array([evil] * len(arrays["name"]))
-    np.savez(copy / "examples.npz", **arrays)
+    np.savez(copy / "examples-0.npz", **arrays)
     text = render_report(copy).read_text(encoding="utf-8")
     assert "<script>alert" not in text
     assert Page(text).text.count(evil) >= 5
+
+
+def rows(page_source, caption):
+    """Text of the cells of the table with that caption."""
+    table = next(t for t in re.findall(r"<table.*?</table>", page_source, re.DOTALL) if caption in t)
+    found = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in found]
+    return [[re.sub("<.*?>", "", cell) for cell in row] for row in cells]
+
+
+def test_several_classes_are_named_and_their_means_are_in_a_table(classes_run):
+    source = classes_run.report.read_text(encoding="utf-8")
+    words = " ".join(Page(source).text.split())
+    assert "nominal classes airplane, cat, one at a time." in words
+    assert "fcdd on airplane and the watermark: no clear answer." in words
+    assert "ae on cat and the watermark: no clear answer." in words
+    heading, *means = rows(source, "Means over the 2 nominal classes")
+    assert heading[:5] == ["detector", "planted on", "prevalence", "verdicts", "reliance"]
+    expected = classes_run.as_json()["means"]
+    assert [row[:5] for row in means] == [
+        [m["detector"], m["plant_on"], f"{m['prevalence']:g}", "2 inconclusive", number(m["reliance"])]
+        for m in expected
+    ]
+    assert [row[5:] for row in means] == [
+        [number(m["control_auroc"], 3), number(m["planted_auroc"], 3)] for m in expected
+    ]
+    heading, *cells = rows(source, "Detection, by twin and seed")
+    assert heading[:2] == ["nominal class", "detector"]
+    assert [row[0] for row in cells] == ["airplane"] * 6 + ["cat"] * 6, "no row of means among the cells"
+    assert "airplane: Not among the test images" in words
+    assert "nominal cat, 3 × 32 × 32" in words
+
+
+def test_only_the_first_findings_have_pictures_and_plots(classes_run):
+    source = classes_run.report.read_text(encoding="utf-8")
+    page = Page(source)
+    assert len(classes_run.findings) == 8 > DRAWN == 6
+    assert sum(tag == "figure" for tag, _ in page.tags) == 2 * DRAWN
+    assert source.count('<table class="strips">') == DRAWN
+    assert "Only the first 6 of 8 findings have pictures and plots here" in " ".join(page.text.split())
+    assert source.count('<table class="evidence">') == 8
+    ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
+    words = " ".join(page.text.split())
+    assert "nominal class grass." in words
+    for text in ("fcdd on grass", "one at a time", "Means over", "Only the first", "nominal grass"):
+        assert text not in words
+    assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -1,0 +1,36 @@
+"""Bring pictures to the size and the JPEG encoding of other pictures, so that neither tells them apart.
+
+python benchmarks/reencode.py SOURCE TARGET --like FILE.jpg
+
+Writes every picture below SOURCE to TARGET, under its own name, squeezed to the size of FILE.jpg and saved
+with its quantisation tables and chroma subsampling.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from PIL import Image, JpegImagePlugin
+from tqdm import tqdm
+
+from fcdd_audit.datasets.images import decode, find_images
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--like", type=Path, required=True)
+    options = parser.parse_args()
+    with Image.open(options.like) as like:
+        size, tables, chroma = like.size, like.quantization, JpegImagePlugin.get_sampling(like)
+    for path in tqdm(find_images(options.source), unit="image"):
+        target = (options.target / path.relative_to(options.source)).with_suffix(".jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture = decode(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        picture.save(target, qtables=tables, subsampling=chroma)
+
+
+if __name__ == "__main__":
+    main()
