@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from mobilenet import trunk
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
 from fcdd_audit.config import make_config, parse_option
 from fcdd_audit.datasets import DATASETS, AuditData, ImageSet
-from fcdd_audit.detectors import Detector, build, fit
+from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
 from fcdd_audit.detectors.training import training_steps
 
 BATCH = 128
@@ -87,6 +88,7 @@ def main() -> None:
         parser.add_argument(f"--{flag}", type=int)
     for flag in ("confetti-mask", "device", "cache"):
         parser.add_argument(f"--{flag}")
+    parser.add_argument("--mobilenet", type=Path, help="weights for the network `mobilenet` (.npz)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="NAME.OPTION=VALUE")
     parser.add_argument("--threads", type=int, default=1)
@@ -94,6 +96,8 @@ def main() -> None:
     given = vars(parser.parse_args())
     torch.set_num_threads(given.pop("threads"))
     target, assignments = given.pop("json"), given.pop("set")
+    if weights := given.pop("mobilenet"):
+        NETWORKS.register("mobilenet")(lambda shape: OwnNetwork(shape, trunk(weights, shape[0])))
     options: dict[str, dict[str, Any]] = {}
     for name, option, value in map(parse_option, assignments):
         options.setdefault(name, {})[option] = value

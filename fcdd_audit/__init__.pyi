@@ -2,12 +2,17 @@ from ._version import __version__ as __version__
 from .audit import AuditResult as AuditResult
 from .audit import run_audit as run_audit
 from .config import AuditConfig as AuditConfig
+from .config import make_config as make_config
 from .datasets import DATASETS as DATASETS
+from .datasets import SOURCES as SOURCES
 from .datasets import AuditData as AuditData
 from .datasets import DataRequest as DataRequest
+from .datasets import DataSet as DataSet
 from .datasets import ImageSet as ImageSet
 from .detectors import DETECTORS as DETECTORS
+from .detectors import NETWORKS as NETWORKS
 from .detectors import Detector as Detector
+from .detectors import OwnNetwork as OwnNetwork
 from .detectors import Recipe as Recipe
 from .errors import AuditError as AuditError
 from .errors import InputError as InputError

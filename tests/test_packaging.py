@@ -19,9 +19,10 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_ships_templates_types_and_licence(wheel):
+def test_the_wheel_ships_templates_data_types_and_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("templates/report.html.j2", "templates/report.css", "py.typed", "__init__.pyi"):
+    data = ("presets.csv", "datasets/imagenet1k.txt", "py.typed", "__init__.pyi")
+    for wanted in ("templates/report.html.j2", "templates/report.css", *data):
         assert f"fcdd_audit/{wanted}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs", "reports"))]

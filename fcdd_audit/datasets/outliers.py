@@ -46,7 +46,12 @@ def outliers(
         return ImageSet(images, names), ["Outlier exposure: crops of photos that scikit-image ships."]
     if name == "confetti":
         return _malformed(nominal, request)
-    gallery, notes = kept_apart(named_gallery(name, request), avoid)
+    try:
+        gallery, notes = kept_apart(named_gallery(name, request), avoid)
+    except InputError as error:
+        if request.oe is not None:
+            raise
+        raise InputError(f"{error}; or name other outlier exposure with --oe") from None
     drawn = gallery.sample(request.oe_limit, numpy_generator(0, "outliers"))
     found = decoded(drawn, size, request, notes, channels, fit)
     return found, [f"Outlier exposure: {len(found)} images of {gallery.what}.", *notes]

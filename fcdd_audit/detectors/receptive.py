@@ -13,6 +13,7 @@ SIGMA_PER_STRIDE = 0.4
 POINTWISE = (
     nn.BatchNorm2d,
     nn.ReLU,
+    nn.ReLU6,
     nn.LeakyReLU,
     nn.GELU,
     nn.SiLU,
@@ -55,7 +56,7 @@ def _one(value: int | tuple[int, ...] | str, layer: nn.Module) -> int:
 
 def receptive_field(layers: nn.Module) -> ReceptiveField:
     """Receptive field of the output cells of an `nn.Sequential` (nested ones too) of convolutions,
-    poolings and pointwise layers.
+    poolings, paddings and pointwise layers.
 
     ValueError for a layer whose field isn't known, or isn't square.
     Source: Araujo et al., "Computing receptive fields of convolutional neural networks", Distill 2019.
@@ -63,6 +64,10 @@ def receptive_field(layers: nn.Module) -> ReceptiveField:
     size, stride, start = 1, 1, 0.0
     for layer in _flatten(layers):
         if isinstance(layer, POINTWISE):
+            continue
+        if isinstance(layer, nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d):
+            left, _, top, _ = layer.padding
+            start -= _one((left, top), layer) * stride
             continue
         if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             raise ValueError(f"the receptive field of a {type(layer).__name__} isn't known")

@@ -2,6 +2,9 @@
 
 import csv
 import itertools
+import json
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -81,17 +84,41 @@ def test_cifar_10_with_tiny_imagenet(unpacked, tmp_path):
     assert DATASETS["cifar10-oe"]().load(request).fingerprint() == data.fingerprint()
 
 
-def test_imagenet_in_its_true_layout(unpacked, tmp_path):
+@pytest.fixture(scope="module")
+def imagenet(unpacked, tmp_path_factory):
+    """A data root with ImageNet's own layout: four of Hendrycks' classes and some others."""
+    root = tmp_path_factory.mktemp("true-layout")
     for wnid in (*HENDRYCKS, *OTHERS):
         photos = sorted((unpacked / "tiny_imagenet_val" / wnid).iterdir())
         share = 30 if wnid in HENDRYCKS else len(photos) - 1
         for part, chosen in (("train", photos[:share]), ("val", photos[share:])):
-            folder = tmp_path / "imagenet" / part / wnid
+            folder = root / "imagenet" / part / wnid
             folder.mkdir(parents=True)
             for photo in chosen:
                 (folder / photo.name).write_bytes(photo.read_bytes())
+    return root
+
+
+def test_imagenet_oe_from_the_command_line(imagenet, tmp_path):
+    command = [
+        *(sys.executable, "-m", "fcdd_audit", "run", "--dataset", "imagenet-oe", "--probe", "watermark"),
+        *("--data-root", imagenet, "--nominal-class", "dragonfly,American alligator", "--image-size", "32"),
+        *("--detector", "fcdd", "--explainer", "native", "--seeds", "1", "--epochs", "1", "--workers", "1"),
+        *("--out", tmp_path, "--cache", tmp_path / "cache", "--json"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert [one["nominal_class"] for one in found["findings"]] == ["dragonfly", "American alligator"]
+    assert [one["images"] for one in found["findings"]] == [80, 80]
+    assert [mean["classes"] for mean in found["means"]] == [2]
+    page = (tmp_path / "imagenet-oe-watermark/report.html").read_text()
+    assert "American alligator" in page
+    assert "the data set has them" in page
+
+
+def test_imagenet_in_its_true_layout(imagenet, tmp_path):
     request = DataRequest(
-        data_root=tmp_path, image_size=56, nominal_class="American alligator", cache=tmp_path / "cache"
+        data_root=imagenet, image_size=56, nominal_class="American alligator", cache=tmp_path / "cache"
     )
     data = DATASETS["imagenet-oe"]().load(request)
     assert data.shape == (3, 56, 56)

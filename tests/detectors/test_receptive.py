@@ -33,6 +33,8 @@ BY_HAND = {
     "nothing": ([], (1, 1, 0)),
     "3x3": ([conv(3)], (3, 1, 1)),
     "3x3 padded": ([padded(3)], (3, 1, 0)),
+    "padded apart": ([nn.ZeroPad2d(1), conv(3)], (3, 1, 0)),
+    "padded right and below": ([nn.ZeroPad2d((0, 1, 0, 1)), conv(3, stride=2), conv(1)], (3, 2, 1)),
     "3x3 stride 2": ([conv(3, stride=2, padding=1), conv(3)], (3 + 2 * 2, 2, 0 + 1 * 2)),
     "dilated": ([conv(3, dilation=2, padding=2), conv(3, dilation=3)], (1 + 4 + 6, 1, 0 + 3)),
     "max pool": ([pool(), pool()], (2 + 1 * 2, 4, 0.5 + 0.5 * 2)),
