@@ -29,6 +29,8 @@ from fcdd_audit.seeding import torch_generator
 Twin = Literal["planted", "control"]
 EVALUATION_BATCH = 128
 EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
+SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
+LEVELS = 1001  # quantiles kept of that heat
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -72,13 +74,16 @@ class CellResult:
     """What a finished cell leaves behind.
 
     scores: part, image, variant, score. localization: one row an image, explainer and mask, one column
-    a measure. heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first.
+    a measure. heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first. levels: by
+    explainer, evenly spaced quantiles, (LEVELS,), of the heat in the maps of the first SCALED_BY stamped test
+    images of each side, or of as many as the smaller side has.
     """
 
     cell: Cell
     scores: pd.DataFrame
     localization: pd.DataFrame
     heatmaps: dict[str, np.ndarray]
+    levels: dict[str, np.ndarray]
     weights: dict[str, Tensor]
     losses: list[float]
     seconds: dict[str, float]
@@ -92,7 +97,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
         "explainers": setup.explainers,
-        "examples": EXAMPLES,
+        "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],
         "versions": [__version__, platform.machine(), *map(version, MEASURED_WITH)],
@@ -125,10 +130,10 @@ def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: N
         detector, losses = train_cell(cell, setup, device, on_step)
         trained = time.perf_counter()
         scores = _score_all(detector, setup, device)
-        localization, heatmaps = _explain_all(detector, setup, device)
+        localization, heatmaps, levels = _explain_all(detector, setup, device)
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
     seconds = {"training": trained - started, "measuring": time.perf_counter() - trained}
-    return CellResult(cell, scores, localization, heatmaps, weights, losses, seconds)
+    return CellResult(cell, scores, localization, heatmaps, levels, weights, losses, seconds)
 
 
 def train_cell(
@@ -177,11 +182,12 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
 
 def _explain_all(
     detector: Detector, setup: Setup, device: torch.device
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+) -> tuple[pd.DataFrame, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Overlap of every applicable explainer's heatmaps with the artifact's mask on stamped images; and
-    with the true anomaly's mask on clean anomalous images that have one."""
+    with the true anomaly's mask on clean anomalous images that have one. Examples of the heatmaps, and levels
+    of their heat (see CellResult)."""
     data = setup.data
-    grown = detector.cam_field.stride // 2
+    grown = detector.map_field.stride // 2
     measured_on = "cpu" if device.type == "mps" else device  # which has no float64
     parts = [
         ("nominal", data.test_nominal.names, setup.nominal_stamped, setup.nominal_mask),
@@ -193,12 +199,12 @@ def _explain_all(
         names = tuple(n for n, keep in zip(data.test_anomalous.names, has, strict=True) if keep)
         parts.append(("defect", names, data.test_anomalous.images[has], truth[has]))
 
-    frames, kept = [], {}
+    frames, kept, levels = [], {}, {}
     for name in setup.explainers:
         explainer = EXPLAINERS[name]()
         if explainer.unavailable(detector) is not None:
             continue
-        examples = []
+        shown = []
         generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
         for part, names, images, mask in parts:
             masks = {"exact": mask}
@@ -211,7 +217,7 @@ def _explain_all(
                 if not torch.isfinite(maps).all():
                     raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
                 if part != "defect" and first == 0:
-                    examples.append(maps[:EXAMPLES, 0].cpu().numpy())
+                    shown.append(maps[:SCALED_BY, 0].cpu().numpy())
                 ranked = Ranked.of(maps)
                 for kind, where in masks.items():
                     here = where[first : first + len(x)].to(measured_on)
@@ -227,5 +233,8 @@ def _explain_all(
                         pd.concat(measured[kind], ignore_index=True)
                     )
                 )
-        kept[name] = np.concatenate(examples)
-    return pd.concat(frames, ignore_index=True), kept
+        kept[name] = np.concatenate([maps[:EXAMPLES] for maps in shown])
+        even = min(map(len, shown))
+        heat = np.concatenate([maps[:even] for maps in shown])
+        levels[name] = np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
+    return pd.concat(frames, ignore_index=True), kept, levels

@@ -401,8 +401,18 @@ def _recipe_value(key: str, value: Any) -> Any:
     if isinstance(default, bool):
         return _flag(key, value)
     if isinstance(default, tuple):
-        return tuple(_number(key, item, float) for item in _items(value) if item != "none")
+        return tuple(_share(key, item) for item in _items(value) if item != "none")
     return str(value) if isinstance(default, str) else _number(key, value, type(default))
+
+
+def _share(key: str, value: Any) -> float:
+    """A number, also as a fraction: 2/3."""
+    top, slash, bottom = str(value).partition("/")
+    if not slash:
+        return _number(key, value, float)
+    below = _number(key, bottom, float)
+    _check(below != 0, f"{key.replace('_', ' ')} is '{value}'; a number is needed")
+    return _number(key, top, float) / below
 
 
 def _flag(key: str, value: Any) -> bool:

@@ -96,7 +96,7 @@ class RunFolder:
         folder.mkdir()
         result.scores.to_csv(folder / "scores.csv", index=False)
         result.localization.to_csv(folder / "localization.csv", index=False)
-        _save_heatmaps(folder / "heatmaps.npz", result.heatmaps)
+        _save_heatmaps(folder / "heatmaps.npz", result.heatmaps, result.levels)
         save_file(result.weights, folder / "detector.safetensors")
         description = {
             "cell": asdict(result.cell),
@@ -146,7 +146,16 @@ class RunFolder:
             return {
                 name: stored[name].astype(np.float32) * stored[f"{name}.scale"]
                 for name in stored.files
-                if not name.endswith(".scale")
+                if not name.endswith((".scale", ".levels"))
+            }
+
+    def read_levels(self, key: str) -> dict[str, np.ndarray]:
+        """Evenly spaced quantiles of the heat on the test images, by explainer (see CellResult)."""
+        with np.load(self.cell_folder(key) / "heatmaps.npz") as stored:
+            return {
+                name.removesuffix(".levels"): stored[name]
+                for name in stored.files
+                if name.endswith(".levels")
             }
 
     def write_text(self, name: str, text: str) -> Path:
@@ -196,11 +205,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in numbers})
 
 
-def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray]) -> None:
+def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray], levels: dict[str, np.ndarray]) -> None:
     """float16 with a scale of its own for each explainer: gradients are too small for float16 as they are."""
     arrays: dict[str, np.ndarray] = {}
     for name, maps in heatmaps.items():
         scale = np.float32(maps.max() or 1)
         arrays[name] = (maps / scale).astype(np.float16)
         arrays[f"{name}.scale"] = scale
+        arrays[f"{name}.levels"] = levels[name]
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

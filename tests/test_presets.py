@@ -1,4 +1,4 @@
-"""The table of recipes: that it is whole, and the paper's values (ANCHORS A5) once more by hand."""
+"""The table of recipes: that it is whole, and the paper's values once more by hand."""
 
 import dataclasses
 import inspect
@@ -7,6 +7,7 @@ import pytest
 
 from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError, Recipe
 from fcdd_audit.detectors import NETWORKS
+from fcdd_audit.detectors.recipe import milestone_epochs
 from fcdd_audit.presets import DEFAULT, preset_names, preset_rows, preset_settings
 
 RECIPE = {field.name for field in dataclasses.fields(Recipe)}
@@ -19,8 +20,7 @@ COVERED = [
 ]
 
 # optimizer, lr, decay, milestones, epochs, batch, repeats, weight decay, sigma, eta, flip, jitter, noise
-# 400 and 500 of 600 epochs; the table writes five digits
-STEPS = pytest.approx((2 / 3, 5 / 6), abs=1e-5)
+STEPS = (2 / 3, 5 / 6)
 PAPER = {
     "fmnist-oe": ("sgd", 1e-2, 0.98, (), 400, 128, 1, 1e-6, 1.2, 0.85, 0.5, 0, 0),
     "cifar10-oe": ("adam", 1e-3, 0.1, STEPS, 600, 200, 1, 1e-6, 1.2, 0.85, 0.5, 0.01, 0.001),
@@ -124,3 +124,16 @@ def test_a_preset_that_says_nothing_is_refused(preset, dataset):
 
 def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
     assert preset_settings("quick", "mine") == {}
+
+
+@pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])
+def test_the_papers_rate_falls_after_400_and_500_of_600_epochs(dataset):
+    assert milestone_epochs(AuditConfig(dataset=dataset, preset="paper").recipe) == [400, 500]
+
+
+def test_the_papers_borders_and_supervision():
+    paper = {name: AuditConfig(dataset=name, preset="paper") for name in PAPER}
+    borders = {name: config.recipe.border for name, config in paper.items()}
+    assert {name for name, border in borders.items() if border == "black"} == {"cifar10-oe", "fmnist-oe"}
+    by_pixel = {name for name, config in paper.items() if config.options["fcdd"]["supervision"] == "pixel"}
+    assert by_pixel == {"mvtec"}

@@ -30,6 +30,7 @@ def result(scores: np.ndarray | None = None) -> CellResult:
         scores=pd.concat(frames, ignore_index=True),
         localization=localization,
         heatmaps={"native": np.full((2, 4, 4), 3e-9, np.float32), "zero": np.zeros((2, 4, 4), np.float32)},
+        levels={"native": np.array([0, 3e-9], np.float32), "zero": np.zeros(2, np.float32)},
         weights={"w": torch.ones(2)},
         losses=[1.0, 0.5],
         seconds={"training": 1.0, "measuring": 1.0},
@@ -65,6 +66,7 @@ def test_a_cell_comes_back_to_the_last_bit(run):
 
 def test_tiny_heat_survives_half_precision_and_a_map_of_zeros_stays_zero(run):
     run.write_cell("k", result())
+    np.testing.assert_array_equal(run.read_levels("k")["native"], np.array([0, 3e-9], np.float32))
     maps = run.read_heatmaps("k")
     np.testing.assert_allclose(maps["native"], 3e-9, rtol=1e-3)
     assert (maps["zero"] == 0).all()

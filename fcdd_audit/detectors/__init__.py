@@ -12,7 +12,7 @@ from fcdd_audit.detectors.base import (
     build,
     normalisation,
 )
-from fcdd_audit.detectors.networks import NETWORKS, Network, OwnNetwork
+from fcdd_audit.detectors.networks import NETWORKS, Frozen, Network, OwnNetwork
 from fcdd_audit.detectors.training import Recipe, fit
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "NORMALISATIONS",
     "SIDES",
     "Detector",
+    "Frozen",
     "Network",
     "Normalisation",
     "OwnNetwork",

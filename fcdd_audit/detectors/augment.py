@@ -158,7 +158,7 @@ class Augmentation:
     def __call__(
         self, images: Tensor, choices: Choices, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Images in [0, 1] before their noise, float (N, C, H, W), and the masks that belong to them.
+        """Images in [0, 1] before noise that isn't relative, float (N, C, H, W), and their masks.
 
         images: uint8 (N, C, H, W). choices: a step's. mask: bool (N, 1, H, W), displaced and flipped like
         the images; what comes in is False, or mirrored.
@@ -186,4 +186,5 @@ class Augmentation:
             noise.normal_(0, recipe.noise, generator=self._noise)
         if noisy is not None:
             noise *= noisy[:, None, None, None]
-        return x.add_(noise)
+        x.add_(noise)
+        return x.clamp_(0, 1) if recipe.relative_noise > 0 else x

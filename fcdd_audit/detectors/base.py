@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.networks import Network
-from fcdd_audit.detectors.receptive import ReceptiveField, receptive_field
+from fcdd_audit.detectors.receptive import ACTIVATIONS, ReceptiveField, leaves, receptive_field
 from fcdd_audit.errors import InputError
 from fcdd_audit.registry import Registry, check_options, suggest
 from fcdd_audit.seeding import derive_seed
@@ -47,6 +47,7 @@ class Detector(nn.Module, ABC):
     """
 
     learns_from: ClassVar[tuple[Side, ...]] = SIDES
+    uses_masks: bool = False  # whether `loss` does
     features: nn.Sequential
 
     def __init__(
@@ -76,24 +77,35 @@ class Detector(nn.Module, ABC):
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mean training loss of a batch; label: (N,), 0 nominal, 1 anomalous. Any mix of labels.
 
-        mask: (N, 1, H, W), bool or in [0, 1], where the anomaly is, of detectors that learn from it.
+        mask: (N, 1, H, W), bool or in [0, 1], where the anomaly is, of detectors that use masks.
         """
 
     def start(self, nominal: Tensor) -> None:
-        """Called once before training with nominal training images, (N, C, H, W) in [0, 1]."""
+        """Called once before training with up to 512 nominal training images, uint8 (N, C, H, W), on the
+        detector's device; images in [0, 1] are these divided by 255."""
 
     def end_epoch(self, epoch: int) -> None:
         """Called after each epoch, counted from 0."""
 
+    def _to_cam_layer(self) -> list[nn.Module]:
+        layers = leaves(self.features)
+        active = [place for place, layer in enumerate(layers, 1) if isinstance(layer, ACTIVATIONS)]
+        return layers[: active[-1]] if active else layers
+
     @property
     def cam_layer(self) -> nn.Module:
-        """The features' last layer, which Grad-CAM looks at: in `small` the last block after its batch norm
-        and activation. (A bare convolution before them isn't a property of the network's function.)"""
-        return self.features[-1]
+        """What Grad-CAM looks at: the features' last activation, or last layer if they have none. (A bare
+        convolution's output isn't a property of the network's function.)"""
+        return self._to_cam_layer()[-1]
 
     @property
     def cam_field(self) -> ReceptiveField:
         """Receptive field of that layer's cells."""
+        return receptive_field(nn.Sequential(*self._to_cam_layer()))
+
+    @property
+    def map_field(self) -> ReceptiveField:
+        """Receptive field of the features' cells."""
         return receptive_field(self.features)
 
 

@@ -70,15 +70,25 @@ class DeepSVDD(Detector):
         distance = self.distance(x)
         if self.objective == "one-class":
             return distance.mean()
-        self._seen.append(distance.detach())
+        self._note(distance.detach())
         beyond = (distance - self.squared_radius).clamp_min(0)
         return self.squared_radius + beyond.mean() / self.nu
 
+    # Were it compiled, every step would compile anew: for a list of another length.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _note(self, distance: Tensor) -> None:
+        self._seen.append(distance)
+
     def start(self, nominal: Tensor) -> None:
-        """Fix the centre: the mean vector of a first pass, coordinates within 0.1 of 0 moved to +-0.1."""
+        """Fix the centre: the mean vector of a first pass in evaluation mode, coordinates within 0.1 of 0
+        moved to +-0.1."""
+        self._seen.clear()
+        training = self.training
+        self.eval()
         with torch.no_grad():
-            vectors = [self.embed(self.features(self.normalise(x))).float() for x in nominal.split(64)]
+            vectors = [self.embed(self.features(self.normalise(x / 255))).float() for x in nominal.split(64)]
             centre = torch.cat(vectors).mean(dim=0)
+        self.train(training)
         floor = torch.where(centre < 0, -CENTRE_FLOOR, CENTRE_FLOOR)
         self.centre.copy_(torch.where(centre.abs() < CENTRE_FLOOR, floor, centre))
 

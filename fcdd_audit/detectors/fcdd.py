@@ -6,8 +6,15 @@ from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber
-from fcdd_audit.detectors.networks import Network, network_for, output_channels
-from fcdd_audit.detectors.receptive import SIGMA_PER_STRIDE, receptive_field, reference_gain, upsample
+from fcdd_audit.detectors.networks import Network, network_for, output_channels, output_shape
+from fcdd_audit.detectors.receptive import (
+    SIGMA_PER_STRIDE,
+    receptive_field,
+    reference_gain,
+    spread,
+    upsample,
+    upsampling_matrix,
+)
 from fcdd_audit.errors import InputError
 from fcdd_audit.registry import suggest
 
@@ -38,13 +45,20 @@ class FCDD(Detector):
                 f"fcdd supervision is '{supervision}'{suggest(supervision, list(SUPERVISIONS))} "
                 f"(known: {', '.join(SUPERVISIONS)})"
             )
-        self.supervision = supervision
+        self.supervision, self.uses_masks = supervision, supervision == "pixel"
         self.features = network_for(network, shape).features()
         self.head = nn.Conv2d(output_channels(self.features), 1, 1)
         self.field = receptive_field(nn.Sequential(self.features, self.head))
         self.sigma = SIGMA_PER_STRIDE * self.field.stride if sigma is None else sigma
         if self.sigma <= 0:
             raise InputError(f"fcdd sigma is {sigma}; it must be over 0")
+        self.gain = reference_gain(self.field, self.sigma)
+        self.rows: Tensor  # of the upsampling of images of `shape`
+        self.columns: Tensor
+        grid = output_shape(self.features, shape)[1:]
+        for name, cells, pixels in zip(("rows", "columns"), grid, shape[1:], strict=True):
+            matrix = upsampling_matrix(self.field, cells, pixels, self.sigma)
+            self.register_buffer(name, matrix, persistent=False)
 
     def response(self, x: Tensor) -> Tensor:
         """The map A at the network's own resolution, (N, 1, u, v), >= 0 (eq. 3: pseudo-Huber)."""
@@ -54,7 +68,10 @@ class FCDD(Detector):
         return self.response(x).mean(dim=(1, 2, 3))
 
     def anomaly_map(self, x: Tensor) -> Tensor:
-        return upsample(self.response(x), self.field, (x.shape[-2], x.shape[-1]), self.sigma)
+        heat, size = self.response(x), (x.shape[-2], x.shape[-1])
+        if size == self.shape[1:]:
+            return spread(heat, self.rows, self.columns)
+        return upsample(heat, self.field, size, self.sigma)
 
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
         """By image: the hypersphere loss of the scores; `mask` isn't used.
@@ -66,4 +83,4 @@ class FCDD(Detector):
         """
         if self.supervision == "image":
             return hypersphere_loss(self.score(x), label)
-        return pixel_loss(self.anomaly_map(x) * reference_gain(self.field, self.sigma), label, mask)
+        return pixel_loss(self.anomaly_map(x) * self.gain, label, mask)

@@ -94,16 +94,17 @@ class Resident:
 
 
 class Streamed:
-    """Gathers on the host, one batch ahead in a thread of its own, and copies without waiting."""
+    """Gathers on the host, one batch ahead in a thread of its own; to CUDA, copies without waiting."""
 
     def __init__(
         self, nominal: Tensor, anomalous: Tensor, masks: Tensor | None, device: torch.device
     ) -> None:
         self.source, self.device = Direct(nominal, anomalous, masks), device
+        self.pinned = device.type == "cuda"  # else a copy not waited for could read reused memory
 
     def batch(self, ranking: Ranking, step: int) -> Batch:
         images, masks = self.source.batch(ranking, step)
-        if self.device.type != "cuda":  # others don't copy from pinned memory
+        if not self.pinned:
             return images, masks
         return images.pin_memory(), None if masks is None else masks.pin_memory()
 
@@ -116,19 +117,23 @@ class Streamed:
                 if step + 1 < len(chosen):
                     upcoming = ahead.submit(self.batch, ranking, step + 1)
                 yield (
-                    images.to(self.device, non_blocking=True),
-                    None if masks is None else masks.to(self.device, non_blocking=True),
+                    images.to(self.device, non_blocking=self.pinned),
+                    None if masks is None else masks.to(self.device, non_blocking=self.pinned),
                 )
 
 
 def choose_feeding(size: int, device: torch.device) -> Feeding:
     """How `size` bytes of images and masks are best served: copied to a GPU once if they take at most half
-    of its free memory."""
+    of its free memory (on MPS: of the memory recommended), as far as torch can tell."""
     if device.type == "cpu":
         return "direct"
-    if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
-        return "streamed"
-    return "resident"
+    room = 0
+    if device.type == "cuda":  # what torch holds and doesn't use is free too
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        room = torch.cuda.mem_get_info(device)[0] + kept
+    elif device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):
+        room = torch.mps.recommended_max_memory()
+    return "resident" if size <= room // 2 else "streamed"
 
 
 def open_feed(

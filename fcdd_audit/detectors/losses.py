@@ -32,18 +32,14 @@ def pixel_loss(heat: Tensor, label: Tensor, mask: Tensor | None = None) -> Tenso
     """FCDD's semi-supervised loss: pull heat down off the anomalies, push it up on them; mean over the batch.
 
     heat: (N, 1, H, W), >= 0. label: (N,), 0 nominal, 1 anomalous. mask: (N, 1, H, W), bool, or numbers in
-    [0, 1]; where the anomaly is. None: empty masks.
+    [0, 1]; where the anomaly is. None: anomalous images are wholly anomalous.
 
-    With m = H * W and Y the mask, an image costs (1/m) sum (1 - Y) A', and an anomalous one
-    -log(1 - exp(-(1/m) sum Y A')) on top. An anomalous image without any mask pixel is taken as wholly
-    anomalous, Y = 1 (as the reference's `malformed_normal` does); a nominal image has no anomaly, Y = 0,
-    whatever its mask. Source: FCDD, section 3 (arXiv 2007.01760), and the reference's `__gt_loss`.
+    With m = H * W and Y the mask, an image costs (1/m) sum (1 - Y) A', and one with any mask pixel
+    -log(1 - exp(-(1/m) sum Y A')) on top. A nominal image has no anomaly, Y = 0, whatever its mask.
+    Source: FCDD, section 3 (arXiv 2007.01760), and the reference's `__gt_loss`.
     """
-    anomalous = label.bool()
-    wanted = torch.zeros_like(heat) if mask is None else mask.to(heat)
-    given = wanted.flatten(1).any(dim=1)
-    wanted = wanted.masked_fill((anomalous & ~given)[:, None, None, None], 1)
-    wanted = wanted.masked_fill(~anomalous[:, None, None, None], 0)
+    wanted = torch.ones_like(heat) if mask is None else mask.to(heat)
+    wanted = wanted.masked_fill(~label.bool()[:, None, None, None], 0)
     pull = ((1 - wanted) * heat).mean(dim=(1, 2, 3))
     push = _push((wanted * heat).mean(dim=(1, 2, 3)))
-    return (pull + torch.where(anomalous, push, 0)).mean()
+    return (pull + torch.where(wanted.flatten(1).any(dim=1), push, 0)).mean()

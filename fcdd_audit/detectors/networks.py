@@ -199,7 +199,6 @@ class Stacked(Network):
     hidden: width of a linear layer, with batch norm and activation, between features and vector.
     """
 
-    name: ClassVar[str]
     trunk: ClassVar[Plan]
     tail: ClassVar[Plan] = ()
     hidden: ClassVar[int | None] = None
@@ -214,8 +213,8 @@ class Stacked(Network):
         height, width = (side >> halvings for side in self.shape[1:])
         if min(height, width) < 1:
             raise InputError(
-                f"images of {self.shape[2]}x{self.shape[1]} px are too small for the network {self.name}; "
-                f"at least {2**halvings} px are needed (--image-size)"
+                f"images of {self.shape[2]}x{self.shape[1]} px are too small for the network "
+                f"{type(self).__name__}; at least {2**halvings} px are needed (--image-size)"
             )
         return next(step.width for step in reversed(plan) if isinstance(step, Conv)), height, width
 
@@ -289,7 +288,6 @@ class Stacked(Network):
 class CNN28(Stacked):
     """The paper's for Fashion-MNIST at 28 px: two 5x5 convolutions of 128 channels; field 16, stride 4."""
 
-    name = "cnn28"
     trunk = (Conv(128, 5), Pool(), Conv(128, 5, bare=True), Pool())
     dimensions = bottleneck = 48
 
@@ -298,7 +296,6 @@ class CNN28(Stacked):
 class CNN32(Stacked):
     """The paper's for CIFAR-10 at 32 px: four 3x3 convolutions of up to 256 channels; field 22, stride 4."""
 
-    name = "cnn32"
     trunk = (Conv(128), Pool(), Conv(256), Conv(256), Pool(), Conv(128, bare=True))
     hidden = 512
 
@@ -307,7 +304,6 @@ class CNN32(Stacked):
 class CNN32S(Stacked):
     """The reference code's small one for 32 px: 3x3 convolutions of 32, 64 and 128; field 18, stride 4."""
 
-    name = "cnn32-s"
     trunk = (Conv(32), Pool(), Conv(64), Pool(), Conv(128, bare=True))
     hidden = 512
 
@@ -317,11 +313,11 @@ class VGG11(Stacked):
     """The paper's for ImageNet and VOC at 224 px: VGG-11 with batch norm to its fourth block; field 62,
     stride 8.
 
-    Initial weights at random, as torchvision draws them. The embedding is VGG's last block and a linear
-    layer. Source: Simonyan & Zisserman, arXiv 1409.1556.
+    Initial weights at random by PyTorch's default, as in the reference's FCDD without ImageNet weights.
+    (Only its HSC twin draws them as torchvision does.) The embedding is VGG's last block and a linear layer.
+    Source: Simonyan & Zisserman, arXiv 1409.1556.
     """
 
-    name = "vgg11"
     trunk = (
         *(Conv(64), Pool(), Conv(128), Pool()),
         *(Conv(256), Conv(256), Pool()),
@@ -333,15 +329,6 @@ class VGG11(Stacked):
 
     def activation(self) -> nn.Module:
         return nn.ReLU()
-
-    def _stack(self, channels: int, plan: Plan, bias: bool) -> list[nn.Module]:
-        layers = super()._stack(channels, plan, bias)
-        for layer in layers:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        return layers
 
 
 class Frozen(nn.Sequential):
@@ -380,18 +367,17 @@ class VGG11ImageNet(VGG11):
     """The paper's for MVTec-AD at 224 px: vgg11 with torchvision's ImageNet weights, its first 15 layers
     frozen.
 
-    Colour images only; meant for `imagenet` normalisation. Unlike in the reference, the frozen layers'
-    batch-norm statistics are frozen too. The weights (507 MB) are downloaded once, by torch.hub.
+    Colour images only. Unlike in the reference, the frozen layers' batch-norm statistics are frozen too.
+    The weights (507 MB) are downloaded once, by torch.hub.
     """
 
-    name = "vgg11-imagenet"
     frozen: ClassVar[int] = 15
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         if shape[0] != 3:
             raise InputError(
-                f"the network {self.name} needs images of 3 channels, and these have {shape[0]}; "
+                f"the network vgg11-imagenet needs images of 3 channels, and these have {shape[0]}; "
                 "load them in colour or choose vgg11"
             )
 
@@ -399,7 +385,7 @@ class VGG11ImageNet(VGG11):
         """Layers `first`, `first` + 1, ... of torchvision's VGG, with its weights."""
         if not bias:
             raise InputError(
-                f"Deep SVDD needs layers without bias, and those of {self.name} have one; choose vgg11 or "
+                "Deep SVDD needs layers without bias, and those of vgg11-imagenet have one; choose vgg11 or "
                 "another network"
             )
         weights = _imagenet_weights(str(Path(torch.hub.get_dir()) / "checkpoints"))
@@ -414,8 +400,8 @@ class VGG11ImageNet(VGG11):
         return nn.Sequential(Frozen(*layers[: self.frozen]), *layers[self.frozen :])
 
     def _tail(self, bias: bool) -> list[nn.Module]:
-        trunk = len(self._stack(self.shape[0], self.trunk, bias))
-        return list(self._pretrained(super()._tail(bias), trunk, bias))
+        first = sum(1 if isinstance(step, Pool) else 3 for step in self.trunk)  # layers of the trunk
+        return list(self._pretrained(super()._tail(bias), first, bias))
 
 
 def _moved(key: str, by: int) -> str:
@@ -450,7 +436,9 @@ class OwnNetwork(Network):
 
     trunk: an `nn.Sequential` of layers whose receptive field is known (see `receptive_field`), of which
     every detector gets a copy, weights and all; or a function that makes one, whose initial weights are
-    then the detector seed's. Images (N, C, H, W) become features (N, K, u, v).
+    then the detector seed's. Images (N, C, H, W) become features (N, K, u, v). Layers that training is to
+    leave alone go into a `Frozen`: `requires_grad_(False)` keeps the weights, but training still moves the
+    statistics of a batch norm.
 
     InputError if the trunk can't take such images, or its output isn't a map.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,23 +11,20 @@ from torch import Tensor, nn
 # Default sigma: as smooth as bilinear interpolation, yet a border cell's blob keeps its place.
 SIGMA_PER_STRIDE = 0.4
 
-POINTWISE = (
-    nn.BatchNorm2d,
+ACTIVATIONS = (
     nn.ReLU,
     nn.ReLU6,
     nn.LeakyReLU,
     nn.GELU,
     nn.SiLU,
     nn.ELU,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
     nn.Sigmoid,
     nn.Tanh,
     nn.Softplus,
     nn.PReLU,
     nn.Mish,
 )
+POINTWISE = (*ACTIVATIONS, nn.BatchNorm2d, nn.Identity, nn.Dropout, nn.Dropout2d)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def receptive_field(layers: nn.Module) -> ReceptiveField:
     Source: Araujo et al., "Computing receptive fields of convolutional neural networks", Distill 2019.
     """
     size, stride, start = 1, 1, 0.0
-    for layer in _flatten(layers):
+    for layer in leaves(layers):
         if isinstance(layer, POINTWISE):
             continue
         if isinstance(layer, nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d):
@@ -79,15 +77,14 @@ def receptive_field(layers: nn.Module) -> ReceptiveField:
     return ReceptiveField(size, stride, start)
 
 
-def _flatten(layers: nn.Module) -> list[nn.Module]:
+def leaves(layers: nn.Module) -> list[nn.Module]:
+    """The layers of an `nn.Sequential`, those of nested ones in their place."""
     if isinstance(layers, nn.Sequential):
-        return [leaf for layer in layers for leaf in _flatten(layer)]
+        return [leaf for layer in layers for leaf in leaves(layer)]
     return [layers]
 
 
-def upsampling_matrix(
-    field: ReceptiveField, cells: int, pixels: int, sigma: float, like: Tensor | None = None
-) -> Tensor:
+def upsampling_matrix(field: ReceptiveField, cells: int, pixels: int, sigma: float) -> Tensor:
     """1-D weights U, (pixels, cells): pixel p takes share U[p, i] of cell i; rows sum to 1.
 
     A Gaussian of `sigma` pixels around each cell's centre, cut at its receptive field, divided by the
@@ -97,8 +94,7 @@ def upsampling_matrix(
     offset = torch.arange(pixels)[:, None] - field.centres(cells)[None, :]
     inside = offset.abs() <= (field.size - 1) / 2
     inside |= ~inside.any(dim=1, keepdim=True)
-    weights = (-0.5 * (offset / sigma) ** 2).masked_fill(~inside, -torch.inf).softmax(dim=1)
-    return weights.to(like) if like is not None else weights.float()
+    return (-0.5 * (offset / sigma) ** 2).masked_fill(~inside, -torch.inf).softmax(dim=1).float()
 
 
 def upsample(maps: Tensor, field: ReceptiveField, shape: tuple[int, int], sigma: float) -> Tensor:
@@ -108,10 +104,17 @@ def upsample(maps: Tensor, field: ReceptiveField, shape: tuple[int, int], sigma:
     and normalised (see `upsampling_matrix`): a cell's heat lands where its field is, and doesn't fade at
     the borders.
     """
-    rows = upsampling_matrix(field, maps.shape[-2], shape[0], sigma, maps)
-    columns = upsampling_matrix(field, maps.shape[-1], shape[1], sigma, maps)
-    with torch.autocast(maps.device.type, enabled=False):  # bfloat16 would round the heat to three digits
-        return rows @ maps @ columns.T
+    rows = upsampling_matrix(field, maps.shape[-2], shape[0], sigma)
+    columns = upsampling_matrix(field, maps.shape[-1], shape[1], sigma)
+    return spread(maps, rows, columns)
+
+
+def spread(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Coarse maps, (N, 1, u, v), by two upsampling matrices, (H, u) and (W, v), to (N, 1, H, W)."""
+    kind = maps.device.type
+    apart = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    with apart:  # bfloat16 would round the heat to three digits
+        return rows.to(maps) @ maps @ columns.to(maps).T
 
 
 def reference_gain(field: ReceptiveField, sigma: float) -> float:

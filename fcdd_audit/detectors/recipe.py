@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal
 
@@ -13,10 +13,17 @@ Optimizer = Literal["adam", "sgd"]
 Border = Literal["mirror", "black"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # by what a field is annotated with
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "True or False"),
+    "str": ((str,), "a name"),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a detector is trained. InputError for a value out of its range.
+    """How a detector is trained. InputError for a value of another type or out of its range.
 
     epochs: passes over as many draws as there are nominal images, times `repeats`. batch_size: images a
     step. optimizer: adam, or sgd with Nesterov momentum 0.9. The learning rate is multiplied by `decay`
@@ -29,7 +36,8 @@ class Recipe:
     saturation are drawn from 1 ± jitter and the hue's turn from ± jitter of a full one (grey images:
     brightness and contrast), for a `jitter_share` of the images. noise: standard deviation of the noise
     added to pixels in [0, 1]; relative_noise: the same as a share of the image's own standard deviation
-    (of both together, the variances add up), for a `noise_share` of the images.
+    (of both together, the variances add up), and the sum is then cut off at 0 and 1, as in the reference;
+    for a `noise_share` of the images.
 
     precision: auto is bfloat16 autocast on devices that calculate in it, else float32. compile: by
     torch.compile, which needs a C++ compiler on the CPU and raises its own error without; numbers then
@@ -60,6 +68,10 @@ class Recipe:
     normalise: str = "nominal"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, (kinds, need) = getattr(self, field.name), KINDS.get(str(field.type), ((), ""))
+            if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+                raise InputError(f"{field.name.replace('_', ' ')} is {value!r}; it must be {need}")
         for name, valid, need in (
             ("epochs", 1 <= self.epochs <= 1_000_000, "at least 1, and at most 1,000,000"),
             ("batch_size", self.batch_size >= 2, "at least 2"),
@@ -79,7 +91,6 @@ class Recipe:
             ("relative_noise", 0 <= self.relative_noise < math.inf, "at least 0 and finite"),
             ("noise_share", 0 < self.noise_share <= 1, "in (0, 1]"),
             ("precision", self.precision in ("auto", "float32", "bfloat16"), "auto, float32 or bfloat16"),
-            ("compile", isinstance(self.compile, bool), "True or False"),
             ("network", bool(self.network), "the name of a network"),
             ("normalise", bool(self.normalise), "the name of a normalisation"),
         ):

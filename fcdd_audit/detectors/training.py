@@ -24,21 +24,22 @@ __all__ = ["Recipe", "deterministic", "fit", "training_steps", "uses_bfloat16"]
 
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
-    """Ask torch for reproducible algorithms, and give the caller's torch settings back afterwards."""
+    """Ask torch for reproducible algorithms and full float32, and give the caller's torch settings back
+    afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    benchmark, tf32 = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = False
     memory.fill_uninitialized_memory = False  # nothing reads it, and filling it takes 5 % of a step
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
-        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = benchmark, tf32
         memory.fill_uninitialized_memory = fill
 
 
@@ -100,14 +101,15 @@ def fit(
     """Train `detector` in place on `device`; returns the mean loss of each epoch.
 
     nominal, anomalous: uint8 (N, C, H, W) on the CPU; they may be memory-mapped and larger than memory.
-    masks: bool (M, 1, H, W), where the anomalous images are anomalous; the detector's loss gets them, and
-    only then. What is drawn depends on `seed`, the recipe and the numbers of images only, so twins draw the
-    same. feeding: how images reach the device, by default the fastest that fits (`choose_feeding`); the
-    batches are the same.
+    masks: bool (M, 1, H, W), where the anomalous images are anomalous; an empty one stands for all of it.
+    The loss of a detector that uses masks gets them, moved like their images. What is drawn depends on
+    `seed`, the recipe and the numbers of images only, so twins draw the same. feeding: how images reach the
+    device, by default the fastest that fits (`choose_feeding`); the batches are the same.
 
-    RunError when the loss or a weight isn't finite. InputError when the detector learns from anomalous
-    images and there are none, or when the masks aren't theirs.
+    RunError when the loss or a weight isn't finite. InputError for images or masks that it can't train on.
     """
+    if len(nominal) == 0:
+        raise InputError("there are no nominal training images; add train/nominal")
     mixes = "anomalous" in detector.learns_from
     if mixes and len(anomalous) == 0:
         raise InputError(
@@ -115,13 +117,26 @@ def fit(
             "train/anomalous, or outlier exposure with --oe, or choose a detector that learns from "
             "nominal images only (ae, dsvdd)"
         )
-    if masks is not None and masks.shape != (len(anomalous), 1, *nominal.shape[-2:]):
-        raise InputError(
-            f"the masks are of shape {tuple(masks.shape)}; give one (1, height, width) for each of the "
-            f"{len(anomalous)} anomalous images"
-        )
     if not mixes:
-        anomalous, masks = nominal[:0], None if masks is None else masks[:0]
+        anomalous, masks = nominal[:0], None
+    if not detector.uses_masks:
+        masks = None
+    if nominal.dtype != torch.uint8 or anomalous.dtype != torch.uint8:
+        raise InputError(f"the training images are {nominal.dtype} and {anomalous.dtype}; give uint8")
+    if anomalous.shape[1:] != nominal.shape[1:]:
+        raise InputError(
+            f"the anomalous training images are of shape {tuple(anomalous.shape[1:])}, and the nominal ones "
+            f"of {tuple(nominal.shape[1:])}; give them one (channels, height, width)"
+        )
+    if masks is not None:
+        if masks.dtype != torch.bool or masks.shape != (len(anomalous), 1, *nominal.shape[-2:]):
+            raise InputError(
+                f"the masks are {masks.dtype} of shape {tuple(masks.shape)}; give a bool (1, height, width) "
+                f"for each of the {len(anomalous)} anomalous images"
+            )
+        empty = ~masks.any(dim=(1, 2, 3))
+        if empty.any():
+            masks = masks | empty[:, None, None, None]
 
     detector.to(device).to(memory_format=torch.channels_last)
     draws = torch_generator(seed, "batches")
@@ -137,7 +152,7 @@ def fit(
         feed = open_feed(nominal, anomalous, masks, device, feeding)
         detector.train()
         first = torch.randperm(len(nominal), generator=draws)[:512]
-        detector.start(nominal.index_select(0, first).to(device).float() / 255)
+        detector.start(nominal.index_select(0, first).to(device))
         for epoch in range(recipe.epochs):
             # All of an epoch's choices go to the device at once: no transfer of them within a step.
             chosen, labels = _draw_images(len(nominal), len(anomalous), recipe, draws)

@@ -3,56 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
-
-DEFAULT_QUANTILE = 0.97
 
 
 def normalise(maps: np.ndarray, quantile: float, reference: np.ndarray | None = None) -> np.ndarray:
     """Heat for display, I(A)_j = min((A_j - min) / q(A - min), 1), with q the `quantile`.
 
     maps: (N, H, W), finite, usually >= 0. reference: None for the local normalisation, where minimum and
-    quantile are each map's own; or (M, H, W) for the global one, where they are those of all its values
-    together: choose it with `balanced`. Heat below the reference's minimum is 0.
+    quantile are each map's own; or heat of any shape for the global one, where they are those of all its
+    values together. Heat below the reference's minimum is 0.
     Returns float64 (N, H, W) in [0, 1].
 
     A constant map is all 0. Where the quantile is 0 but there is some heat, the maximum takes its place.
     Above a constant reference all heat is 1. ValueError for other shapes, an empty reference, values that
     aren't finite, and a quantile outside [0, 1].
     """
-    maps = _checked(maps)
+    maps = _finite(maps)
+    if maps.ndim != 3:
+        raise ValueError(f"heatmaps are (N, H, W), not {maps.shape}")
     if reference is None:
         ranges = [_range(one, quantile) for one in maps]
     else:
-        ranges = [_range(_checked(reference), quantile)] * len(maps)
+        ranges = [_range(_finite(reference), quantile)] * len(maps)
     low, top = np.array(ranges, np.float64).reshape(-1, 2).T[..., None, None]
     heat = np.clip(maps - low, 0, top)
     return np.where(top > 0, heat / np.where(top > 0, top, 1), maps > low)
 
 
-def limits(maps: np.ndarray, quantile: float) -> tuple[float, float]:
-    """The heat that is shown as 0, and the least that is shown as 1, for maps (N, H, W) that share a scale.
+def limits(reference: np.ndarray, quantile: float) -> tuple[float, float]:
+    """The heat that is shown as 0, and the least that is shown as 1, on the scale of `reference`.
 
-    Equal if all heat is. ValueError as in `normalise`, and for no map.
+    reference: heat of any shape. Equal if all heat is. ValueError as in `normalise`.
     """
-    low, top = _range(_checked(maps), quantile)
+    low, top = _range(_finite(reference), quantile)
     return low, low + top
-
-
-def balanced(labels: ArrayLike, count: int | None = None) -> np.ndarray:
-    """Positions, in order, of the first nominal and as many of the first anomalous images.
-
-    labels: N values, true for anomalous. count: at most so many of each side; None: all that both sides
-    have. Nothing is drawn at random. Empty if a side is. ValueError for a negative count.
-    """
-    anomalous = np.asarray(labels).astype(bool)
-    sides = [np.flatnonzero(~anomalous), np.flatnonzero(anomalous)]
-    if count is None:
-        count = len(anomalous)
-    if count < 0:
-        raise ValueError(f"the count is at least 0, not {count}")
-    count = min(count, *map(len, sides))
-    return np.sort(np.concatenate([side[:count] for side in sides]))
 
 
 def _range(heat: np.ndarray, quantile: float) -> tuple[float, float]:
@@ -65,10 +48,8 @@ def _range(heat: np.ndarray, quantile: float) -> tuple[float, float]:
     return float(heat.min()), float(np.quantile(above, quantile)) or float(above.max())
 
 
-def _checked(maps: np.ndarray) -> np.ndarray:
-    maps = np.asarray(maps, np.float64)
-    if maps.ndim != 3:
-        raise ValueError(f"heatmaps are (N, H, W), not {maps.shape}")
-    if not np.isfinite(maps).all():
+def _finite(heat: np.ndarray) -> np.ndarray:
+    heat = np.asarray(heat, np.float64)
+    if not np.isfinite(heat).all():
         raise ValueError("heatmaps have to be finite")
-    return maps
+    return heat

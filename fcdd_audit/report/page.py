@@ -16,7 +16,7 @@ from markupsafe import Markup
 from fcdd_audit.config import MEAN
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
-from fcdd_audit.report.display import DEFAULT_QUANTILE, balanced, limits, normalise
+from fcdd_audit.report.display import limits, normalise
 from fcdd_audit.report.figures import roc_curves, score_distributions
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.runs import RunFolder, read_scores
@@ -117,19 +117,13 @@ def render_report(path: Path) -> Path:
         many=len(config["data"]) > 1,
         words=WORDS,
         thresholds=config["config"]["thresholds"],
-        quantile=_display_quantile(config),
+        quantile=config["config"]["quantile"],
         quadrants=_quadrants(found["findings"]),
         seeds=_by_seed(results),
         css=Markup((template_folder() / "report.css").read_text(encoding="utf-8")),
         findings_json=_script_json(found),
     )
     return run.write_text("report.html", page)
-
-
-def _display_quantile(config: dict[str, Any]) -> float:
-    """The quantile of heat that is shown brightest; runs of older versions don't name one."""
-    quantile = config["config"].get("quantile")
-    return DEFAULT_QUANTILE if quantile is None else float(quantile)
 
 
 def _script_json(value: Any) -> Markup:
@@ -204,7 +198,9 @@ def _section(
     conflict = {side: "stamped" if side == marked else "clean" for side in ("nominal", "anomalous")}
     maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
     examples = run.read_arrays(question["examples"])
-    strips, explainers = _strips(examples, maps, _display_quantile(config))
+    levels = [run.read_levels(question[twin][0]) for twin in twins]
+    reference = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
+    strips, explainers = _strips(examples, maps, reference, config["config"]["quantile"])
     return Section(
         finding,
         strips,
@@ -215,22 +211,24 @@ def _section(
 
 
 def _strips(
-    examples: dict[str, np.ndarray], maps: dict[str, dict[str, np.ndarray]], quantile: float
+    examples: dict[str, np.ndarray],
+    maps: dict[str, dict[str, np.ndarray]],
+    reference: dict[str, np.ndarray],
+    quantile: float,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of pictures, and each explainer with the range of heat that its twins' maps share.
 
-    maps: by twin and explainer, (images, H, W), one for each example.
+    maps: by twin and explainer, (images, H, W), one for each example. reference: by explainer, the heat that
+    sets that range.
     """
-    chosen = balanced(examples["side"] == "anomalous")
     tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
     explainers = []
     for name in maps["planted"]:
-        reference = np.concatenate([maps[twin][name][chosen] for twin in maps])
-        low, high = limits(reference, quantile)
+        low, high = limits(reference[name], quantile)
         # "2e-05 to 4.6" says no more than "0 to 4.6".
         explainers.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
         tiles[name] = {
-            twin: _tiles(maps[twin][name], examples["mask"][:, 0], quantile, reference) for twin in maps
+            twin: _tiles(maps[twin][name], examples["mask"][:, 0], quantile, reference[name]) for twin in maps
         }
     strips = [
         {

@@ -7,7 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.detectors.augment import Augmentation, colour_maps, deviation, displaced, origins, recoloured
+from fcdd_audit.detectors.augment import (
+    GREY,
+    IN_PHASE,
+    QUADRATURE,
+    Augmentation,
+    colour_maps,
+    deviation,
+    displaced,
+    origins,
+    recoloured,
+)
 from fcdd_audit.detectors.recipe import Recipe
 from fcdd_audit.seeding import torch_generator
 
@@ -198,6 +208,29 @@ def test_jitter_is_as_large_as_asked_for():
     assert gain.mean().item() == pytest.approx(1, abs=0.003)
 
 
+def factors_of(choices):
+    """Brightness, contrast, saturation and turn of each image, (4, N), read off its colour map."""
+    yiq = torch.tensor([GREY, IN_PHASE, QUADRATURE], dtype=torch.float64)
+    matrices, offsets = choices.colours.double(), choices.offsets.double()
+    gain = (yiq[0] @ matrices).sum(dim=1)  # of grey: brightness times contrast
+    brightness = gain + offsets.sum(dim=1)
+    chroma = (yiq @ matrices @ torch.linalg.inv(yiq))[:, 1:, 1:] / gain[:, None, None]
+    cosine, sine = chroma[:, 0].unbind(dim=1)
+    turn = torch.atan2(sine, cosine) / (2 * torch.pi)
+    return torch.stack([brightness, gain / brightness, torch.hypot(cosine, sine), turn])
+
+
+def test_brightness_contrast_saturation_and_hue_are_drawn_apart_each_as_far_as_asked_for():
+    _, _, choices = augmented(Recipe(**OFF, jitter=0.1), pictures(5000, height=2, width=2))
+    factors = factors_of(choices)
+    for found, middle in zip(factors, (1, 1, 1, 0), strict=True):
+        assert middle - 0.1 - 1e-4 <= found.min() < middle - 0.099
+        assert middle + 0.099 < found.max() <= middle + 0.1 + 1e-4
+        assert found.mean().item() == pytest.approx(middle, abs=0.004)
+        assert found.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.05)
+    assert (factors.corrcoef() - torch.eye(4)).abs().max() < 0.06
+
+
 # Noise
 
 
@@ -213,10 +246,19 @@ def test_noise_has_its_standard_deviation_and_isnt_cut_off():
     assert noise.min() < -0.1
 
 
-def test_relative_noise_is_a_share_of_each_images_own_deviation():
+def test_relative_noise_is_cut_off_with_its_image():
     images = pictures(4, 3, 64, 64)
-    images[1] //= 4
-    images[2] = 90
+    for noise in (0.0, 0.05):
+        recipe = Recipe(shift=0.0, noise=noise, relative_noise=0.5)
+        x, _, _ = augmented(recipe, images)
+        assert (x.min(), x.max()) == (0, 1)
+        assert not torch.equal(x, images / 255)
+
+
+def test_relative_noise_is_a_share_of_each_images_own_deviation():
+    images = pictures(4, 3, 64, 64) // 3 + 85  # far enough from black and white for nothing to be cut off
+    images[1] = images[1] // 2 + 64
+    images[2] = 128
     own = (images.double() / 255).flatten(1).std(dim=1, correction=0)
     torch.testing.assert_close(deviation(images.double() / 255).flatten(), own)
     got = noise_of(Recipe(shift=0.0, noise=0.0, relative_noise=0.1), images).flatten(1).std(dim=1)

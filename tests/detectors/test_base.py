@@ -15,6 +15,7 @@ from fcdd_audit.detectors import (
 )
 from fcdd_audit.detectors.base import local_contrast
 from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import EXPLAINERS
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
 
@@ -91,14 +92,6 @@ def test_training_images_without_any_contrast_still_give_finite_scores(name, noi
 
 
 @each_detector
-def test_grad_cam_looks_at_the_output_of_the_last_block_which_is_a_matter_of_the_function(name, noise):
-    detector = build(name, noise, 0).eval()
-    assert detector.cam_layer is detector.features[-1]
-    assert isinstance(detector.cam_layer, nn.LeakyReLU)
-    assert detector.cam_field.stride == 4
-
-
-@each_detector
 def test_a_detector_learns_from_nominal_images_at_least(name):
     assert "nominal" in DETECTORS[name].learns_from
     assert set(DETECTORS[name].learns_from) <= set(SIDES)
@@ -139,13 +132,85 @@ def test_a_detector_without_a_score_or_a_loss_cannot_be_made():
 HERE = [network for network in NETWORKS if network != "vgg11-imagenet"]  # its weights are a download
 
 
+def seen(detector, x):
+    """Scores and Grad-CAM's heat."""
+    return detector.score(x).detach(), EXPLAINERS["grad-cam"]().explain(detector, x, torch.Generator())
+
+
+@pytest.mark.parametrize("network", HERE)
+def test_grad_cam_is_a_matter_of_the_function(network):
+    """What is added to a convolution and taken away by the next layer changes nothing."""
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    detector = build("fcdd", images, 0, network=network).eval()
+    layers = list(detector.features)
+    last = max(place for place, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
+    before = seen(detector, images / 255)
+    shift = torch.linspace(2, 4, layers[last].out_channels)
+    with torch.no_grad():
+        bias = layers[last].bias
+        layers[last].bias = nn.Parameter(shift if bias is None else bias + shift)
+        norm = layers[last + 1] if last + 1 < len(layers) else None
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean += shift
+        else:
+            detector.head.bias -= detector.head.weight.flatten(1) @ shift
+    after = seen(detector, images / 255)
+    assert before[1].abs().sum() > 0
+    for old, new in zip(before, after, strict=True):
+        torch.testing.assert_close(new, old, rtol=1e-3, atol=1e-5)
+
+
+@each_detector
+@pytest.mark.parametrize(
+    ("network", "cam", "whole"),
+    [
+        ("small", (18, 4), (18, 4)),
+        ("cnn28", (5, 1), (16, 4)),
+        ("cnn32", (12, 2), (22, 4)),
+        ("cnn32-s", (8, 2), (18, 4)),
+        ("vgg11", (62, 8), (62, 8)),
+    ],
+)
+def test_grad_cam_looks_at_the_last_activation_and_the_map_at_all_features(name, network, cam, whole):
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    options = {} if name == "fcdd" else {"dimensions": 8}
+    detector = build(name, images, 0, options, network)
+    assert isinstance(detector.cam_layer, nn.LeakyReLU | nn.ReLU)
+    assert (detector.cam_field.size, detector.cam_field.stride) == cam
+    assert (detector.map_field.size, detector.map_field.stride) == whole
+
+
+def test_grad_cam_looks_into_nested_layers_and_at_the_last_one_without_activations(noise):
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ELU(), nn.MaxPool2d(2))
+    network = OwnNetwork((3, 16, 16), nn.Sequential(inner, nn.Conv2d(4, 4, 1)))
+    detector = build("fcdd", noise, 0, network=network)
+    assert detector.cam_layer is detector.features[0][1]
+    assert detector.cam_field.size == 3
+    linear = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2))
+    detector = build("fcdd", noise, 0, network=OwnNetwork((3, 16, 16), linear))
+    assert detector.cam_layer is detector.features[-1]
+    assert detector.cam_field == detector.map_field
+
+
+@each_detector
+def test_scores_and_losses_are_in_full_precision_under_autocast(name, noise):
+    every = {"fcdd": [{}, {"supervision": "pixel"}], "dsvdd": [{}, {"objective": "soft-boundary"}]}
+    for options in every.get(name, [{}]):
+        detector = build(name, noise, 0, options)
+        with torch.autocast("cpu", torch.bfloat16):
+            score = detector.score(noise / 255)
+            loss = detector.loss(noise / 255, torch.arange(12) % 2)
+        assert (score.dtype, loss.dtype) == (torch.float32, torch.float32)
+        assert not torch.equal(score, score.bfloat16().float())
+
+
 @each_detector
 @pytest.mark.parametrize("network", HERE)
 def test_every_detector_is_trained_and_scores_with_every_network(name, network):
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     options = {} if name == "fcdd" else {"dimensions": 8}
     detector = build(name, images, 0, options, network)
-    detector.start(images / 255)
+    detector.start(images)
     loss = detector.loss(images / 255, torch.tensor([0.0, 1, 0, 1]), torch.zeros(4, 1, 32, 32))
     loss.backward()
     assert all(weight.grad.isfinite().all() for weight in detector.parameters())
@@ -171,7 +236,7 @@ def test_a_network_of_your_own_serves_every_detector(name, noise):
     assert detector.score(noise / 255).shape == (12,)
     assert torch.equal(detector.features[0].weight, trunk[0].weight)
     assert detector.features[0] is not trunk[0]
-    assert (detector.cam_field.size, detector.cam_field.stride) == (3 + 2, 4)
+    assert (detector.map_field.size, detector.map_field.stride) == (3 + 2, 4)
 
 
 def test_a_network_for_other_images_is_refused(noise):
@@ -210,6 +275,20 @@ def test_contrast_normalisation_brings_the_nominal_images_to_the_unit_interval_p
     z = build("fcdd", noise, 0, normalise="contrast").normalise(noise / 255)
     torch.testing.assert_close(z.amin(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(z.amax(dim=(0, 2, 3)), torch.ones(3))
+
+
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_flat_images_become_zero_under_contrast_normalisation(level, noise):
+    flat = torch.full((4, 3, 16, 16), level, dtype=torch.uint8)
+    found = normalisation("contrast", flat)
+    assert found.mean.abs().max() < 1e-5
+    torch.testing.assert_close(found.std, torch.full((3,), base.MIN_STD))
+    among_others = build("fcdd", torch.cat([noise, flat]), 0, normalise="contrast").eval()
+    torch.testing.assert_close(
+        among_others.normalise(flat / 255), (-among_others.mean / among_others.std).expand(4, 3, 16, 16)
+    )
+    alone = build("fcdd", flat, 0, normalise="contrast").eval()
+    assert alone.score(torch.cat([noise, flat]) / 255).isfinite().all()
 
 
 def test_imagenet_normalisation_does_not_look_at_the_images(noise):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import build
+from fcdd_audit.detectors import Recipe, build, fit
 from fcdd_audit.errors import InputError
 
 ZEROS = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
@@ -43,11 +43,30 @@ def test_the_score_is_the_squared_distance_from_the_centre():
 
 def test_the_centre_is_the_mean_vector_kept_off_zero():
     detector = transparent()
-    x = torch.zeros(2, 1, 8, 8)
-    x[:, 0, 0, :6] = torch.tensor([[0.5, -0.6, 0.05, -0.05, 0.4, 0.0], [0.7, -0.2, 0.09, -0.01, -0.4, 0.0]])
-    detector.start(x)
-    assert detector.centre[:6].tolist() == pytest.approx([0.6, -0.4, 0.1, -0.1, 0.1, 0.1])
+    detector.mean[:] = 0.4
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    images[:, 0, 0, :4] = torch.tensor([[255, 0, 112, 100], [153, 0, 114, 90]])
+    detector.start(images)
+    # minus 0.4: 0.6 and 0.2; -0.4; 0.039 and 0.047; -0.008 and -0.047
+    assert detector.centre[:4].tolist() == pytest.approx([0.4, -0.4, 0.1, -0.1])
     assert (detector.centre.abs() >= 0.1 - 1e-6).all()
+    detector.mean[:] = 0
+    detector.start(images)
+    assert detector.centre[1] == pytest.approx(0.1)  # of exactly 0
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_centre_is_that_of_evaluation_whatever_the_number_of_images_and_nothing_else_changes(training):
+    images = torch.randint(0, 256, (65, 3, 32, 32), dtype=torch.uint8)  # one more than a chunk
+    detector = build("dsvdd", images, 0, network="cnn32").train(training)
+    before = {name: value.clone() for name, value in detector.state_dict().items() if name != "centre"}
+    detector.start(images)
+    assert all(torch.equal(detector.state_dict()[name], value) for name, value in before.items())
+    assert all(module.training == training for module in detector.modules())
+    with torch.no_grad():
+        mean = detector.eval().embed(detector.features(detector.normalise(images / 255))).mean(dim=0)
+    expected = torch.where(mean.abs() < 0.1, torch.where(mean < 0, -0.1, 0.1), mean)
+    torch.testing.assert_close(detector.centre, expected)
 
 
 def test_the_soft_boundary_is_the_quantile_of_the_epochs_distances_once_warmed_up():
@@ -59,6 +78,30 @@ def test_the_soft_boundary_is_the_quantile_of_the_epochs_distances_once_warmed_u
         # 75 % of 1, 2, 3, 4, 5 is 4; of this epoch alone
         assert detector.squared_radius.item() == pytest.approx([0, 40, 400][epoch])
     assert detector.score(pictures(400.0, 500.0, 100.0)).tolist() == pytest.approx([0, 100, -300])
+
+
+def test_distances_from_before_training_dont_count():
+    detector = transparent(objective="soft-boundary", warm_up=0)
+    detector.loss(pictures(1e6), torch.zeros(1))
+    detector.start(ZEROS)
+    detector.end_epoch(0)
+    assert detector.squared_radius == 0
+
+
+def test_compiled_the_soft_boundary_is_the_same_and_compiled_once(noise, monkeypatch):
+    graphs, compiler = [], torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda loss: compiler(loss, backend=lambda graph, _: graphs.append(1) or graph)
+    )
+    states = []
+    for compiled in (False, True):
+        detector = build("dsvdd", noise, 0, {"objective": "soft-boundary", "warm_up": 1})
+        recipe = Recipe(epochs=3, batch_size=3, precision="float32", compile=compiled)
+        fit(detector, noise, noise[:0], recipe, 0, torch.device("cpu"))
+        assert detector.squared_radius > 0
+        states.append(detector.state_dict())
+    assert 0 < len(graphs) <= 2  # before and after keeping the distances
+    assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
 
 
 def test_the_soft_boundary_loss_is_the_radius_and_the_excess_over_nu():

@@ -3,8 +3,8 @@ from math import exp, log, sqrt
 import pytest
 import torch
 
-from fcdd_audit.detectors import build
-from fcdd_audit.detectors.receptive import reference_gain
+from fcdd_audit.detectors import build, fcdd, receptive
+from fcdd_audit.detectors.receptive import reference_gain, upsample
 from fcdd_audit.errors import InputError
 
 
@@ -75,11 +75,46 @@ def test_pixel_supervision_pushes_on_the_mask_in_the_reference_codes_scale(noise
     heat = (sqrt(10) - 1) * reference_gain(detector.field, 1.2)
     x, label, mask = noise / 255, torch.zeros(12), torch.zeros(12, 1, 16, 16, dtype=torch.bool)
     label[:3] = 1
-    mask[:2, :, :4] = True  # a quarter; the third anomalous image has no mask
-    push = [-log(1 - exp(-share * heat)) for share in (0.25, 0.25, 1)]
-    expected = (9 * heat + 2 * 0.75 * heat + sum(push)) / 12
+    mask[:2, :, :4] = True  # a quarter; the third anomalous image's is out of view
+    expected = (10 * heat + 2 * (0.75 * heat - log(1 - exp(-0.25 * heat)))) / 12
     assert detector.loss(x, label, mask).item() == pytest.approx(expected, rel=1e-4)
     assert detector.loss(x, label, mask.float()).item() == pytest.approx(expected, rel=1e-4)
+    wholly = (9 * heat - 3 * log(1 - exp(-heat))) / 12
+    assert detector.loss(x, label).item() == pytest.approx(wholly, rel=1e-4)
+
+
+def test_upsampling_matrices_and_gain_are_made_once_and_stay_out_of_the_weights(noise, monkeypatch):
+    detector = build("fcdd", noise, 0, {"supervision": "pixel"}).eval()
+    assert not {"rows", "columns"} & set(detector.state_dict())
+    x, larger = noise / 255, torch.rand(2, 3, 20, 28)
+    expected, of_larger = detector.anomaly_map(x), detector.anomaly_map(larger)
+    made = upsample(detector.response(x), detector.field, (16, 16), detector.sigma)
+    assert torch.equal(expected, made)
+    assert of_larger.shape == (2, 1, 20, 28)
+
+    def again(*arguments):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(receptive, "upsampling_matrix", again)
+    monkeypatch.setattr(fcdd, "upsampling_matrix", again)
+    monkeypatch.setattr(fcdd, "reference_gain", again)
+    assert torch.equal(detector.anomaly_map(x), expected)
+    assert detector.loss(x, torch.ones(12)).isfinite()
+    monkeypatch.setattr(torch.Tensor, "item", again)
+    detector.loss(x, torch.ones(12), torch.ones(12, 1, 16, 16))
+
+
+def test_an_oblong_image_is_upsampled_by_its_own_matrices():
+    images = torch.randint(0, 256, (2, 1, 16, 40), dtype=torch.uint8)
+    detector = build("fcdd", images, 0).eval()
+    heat = detector.response(images / 255)
+    expected = upsample(heat, detector.field, (16, 40), detector.sigma)
+    assert torch.equal(detector.anomaly_map(images / 255), expected)
+
+
+def test_only_pixel_supervision_uses_masks(noise):
+    assert not build("fcdd", noise, 0).uses_masks
+    assert build("fcdd", noise, 0, {"supervision": "pixel"}).uses_masks
 
 
 def test_image_supervision_ignores_masks(noise):

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.detectors.feed import Ranking, choose_feeding, open_feed
+from fcdd_audit.detectors.feed import Ranking, Streamed, choose_feeding, open_feed
 
 CPU = torch.device("cpu")
 NOMINAL = torch.randint(0, 256, (7, 3, 4, 5), dtype=torch.uint8)
@@ -61,7 +61,26 @@ def test_a_failure_of_the_thread_reaches_the_caller():
 
 @pytest.mark.parametrize(("size", "way"), [(50, "resident"), (51, "streamed")])
 def test_gpus_keep_what_fits_into_half_of_their_free_memory(size, way, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 90)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 50)  # 40 more are torch's, and free
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 100, raising=False)
     assert choose_feeding(size, torch.device("cuda", 0)) == way
+    assert choose_feeding(size, torch.device("mps")) == way
     assert choose_feeding(size, CPU) == "direct"
-    assert choose_feeding(size, torch.device("mps")) == "resident"
+
+
+def test_images_are_streamed_where_the_memory_isnt_known(monkeypatch):
+    monkeypatch.delattr(torch.mps, "recommended_max_memory", raising=False)
+    assert choose_feeding(1, torch.device("mps")) == "streamed"
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("cuda", False), ("mps", True)])
+def test_only_copies_from_pinned_memory_are_not_waited_for(kind, waits, monkeypatch):
+    feed, copies = Streamed(NOMINAL, ANOMALOUS, MASKS, torch.device(kind)), []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda tensor, device, non_blocking=False: copies.append((device, non_blocking))
+    )
+    assert list(feed.epoch(torch.tensor([[0, 8]]))) == [(None, None)]
+    assert copies == [(feed.device, not waits)] * 2

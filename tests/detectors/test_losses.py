@@ -83,8 +83,8 @@ def test_the_pixel_loss_is_the_one_computed_by_hand(kind):
     heat, mask = HEAT.expand(3, 1, 2, 2), CORNER.expand(3, 1, 2, 2).to(kind) * torch.ones(3, 1, 1, 1).to(kind)
     mask[2] = 0
     anomalous = (1 + 2 + 3) / 4 + closeness(6 / 4)
-    wholly = closeness(12 / 4)
-    terms = {0: 12 / 4, 1: anomalous, 2: wholly}
+    unmarked = 12 / 4  # displaced out of view, say: nothing to push
+    terms = {0: 12 / 4, 1: anomalous, 2: unmarked}
     for at, label in ((0, 0), (1, 1), (2, 1)):
         got = pixel_loss(heat[at : at + 1], torch.tensor([label]), mask[at : at + 1]).item()
         assert got == pytest.approx(terms[at], rel=1e-5)  # the nominal image's mask doesn't count
@@ -92,11 +92,11 @@ def test_the_pixel_loss_is_the_one_computed_by_hand(kind):
     assert got == pytest.approx(sum(terms.values()) / 3, rel=1e-5)
 
 
-def test_without_masks_the_pixel_loss_is_that_of_empty_ones_and_of_the_mean_heat():
+def test_without_masks_the_pixel_loss_is_that_of_full_ones_and_of_the_mean_heat():
     heat, label = HEAT.expand(2, 1, 2, 2), torch.tensor([0.0, 1.0])
     expected = hypersphere_loss(heat.mean(dim=(1, 2, 3)), label)
     torch.testing.assert_close(pixel_loss(heat, label), expected)
-    torch.testing.assert_close(pixel_loss(heat, label, torch.zeros(2, 1, 2, 2)), expected)
+    torch.testing.assert_close(pixel_loss(heat, label, torch.ones(2, 1, 2, 2)), expected)
 
 
 @pytest.mark.parametrize("mask", [CORNER, torch.zeros_like(CORNER)], ids=["corner", "empty"])
@@ -108,7 +108,6 @@ def test_the_pixel_loss_and_its_gradient_are_finite_and_point_the_right_way(valu
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(heat.grad).all()
-    on = (mask.bool() if mask.any() else torch.ones_like(mask).bool()) if label else torch.zeros(1).bool()
-    on = on.expand_as(heat)
+    on = mask.bool() if label else torch.zeros_like(mask).bool()
     assert (heat.grad[on] <= 0).all()
     assert (heat.grad[~on] == 0.25).all()

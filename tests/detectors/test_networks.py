@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import build, networks
+from fcdd_audit.detectors import Frozen, Recipe, build, fit, networks
 from fcdd_audit.detectors.networks import (
     NETWORKS,
-    Frozen,
     OwnNetwork,
     convolutions,
     embedding,
@@ -105,7 +104,10 @@ def test_the_papers_networks_are_laid_as_it_says():
     block = [conv, norm, leaky]
     assert kinds(cnn32.features()) == [*block, pool, *block, *block, pool, conv]
     assert [la.out_channels for la in cnn32.features() if isinstance(la, nn.Conv2d)] == [128, 256, 256, 128]
-    assert kinds(cnn32.embedding()) == ["Flatten", "Linear", "BatchNorm1d", leaky, "Linear"]
+    embedding = cnn32.embedding()
+    assert kinds(embedding) == ["Flatten", "Linear", "BatchNorm1d", leaky, "Linear"]
+    assert [la.out_features for la in embedding if isinstance(la, nn.Linear)] == [512, 64]
+    assert (embedding[2].num_features, embedding[2].eps) == (512, 1e-4)
     assert all(la.eps == 1e-4 for la in cnn32.features() if isinstance(la, nn.BatchNorm2d))
 
 
@@ -116,6 +118,16 @@ def test_vgg_is_torchvisions_to_its_fourth_block():
     ours.load_state_dict(theirs[:21].state_dict())
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(ours.eval()(x), theirs[:21].eval()(x))
+
+
+def test_vgg_starts_with_pytorchs_default_weights():
+    torch.manual_seed(0)
+    network = NETWORKS["vgg11"]((3, 32, 32))
+    for layer in (*network.features(), *network.embedding(4)):
+        if isinstance(layer, nn.Conv2d):
+            bound = layer.weight[0].numel() ** -0.5
+            for values in (layer.weight, layer.bias):
+                assert 0.9 * bound < values.abs().max() <= bound
 
 
 @pytest.fixture
@@ -160,8 +172,13 @@ def test_pretrained_layers_are_torchvisions_and_the_first_15_stay_as_they_are(ch
     assert (field.size, field.stride, field.start) == (62, 8, 3.5)
 
 
-def test_the_pretrained_embedding_goes_on_where_the_trunk_ends(checkpoint):
+def test_the_pretrained_embedding_goes_on_where_the_trunk_ends(checkpoint, monkeypatch):
+    stack, stacked = networks.Stacked._stack, []
+    monkeypatch.setattr(
+        networks.Stacked, "_stack", lambda self, *plan: stacked.append(plan) or stack(self, *plan)
+    )
     embed = NETWORKS["vgg11-imagenet"]((3, 32, 32)).embedding(4)
+    assert [plan for _, plan, _ in stacked] == [networks.VGG11.tail]  # not the trunk, 9 million weights
     features = torch.rand(2, 512, 4, 4)
     assert torch.equal(embed.eval()[:8](features), checkpoint[21:].eval()(features))
 
@@ -213,6 +230,16 @@ def test_a_trunk_of_your_own_gets_a_field_an_embedding_and_a_decoder(shape):
     vector = network.embedding(3)(features)
     assert network.expansion(3)(vector).shape == features.shape
     assert network.decoder()(features).shape == x.shape
+
+
+def test_the_frozen_layers_of_a_trunk_of_your_own_keep_their_statistics(noise):
+    frozen = Frozen(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+    trunk = nn.Sequential(frozen, nn.ReLU(), nn.Conv2d(4, 4, 3))
+    detector = build("fcdd", noise, 0, network=OwnNetwork((3, 16, 16), trunk))
+    fit(detector, noise, noise, Recipe(epochs=1), 0, torch.device("cpu"))
+    for name, value in frozen.state_dict().items():
+        assert torch.equal(detector.features[0].state_dict()[name], value)
+    assert not torch.equal(detector.features[2].weight, trunk[2].weight)
 
 
 def test_a_function_that_makes_a_trunk_has_its_weights_from_the_detectors_seed(noise):

@@ -235,3 +235,12 @@ def test_upsampling_keeps_single_precision_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         heat = upsample(maps, ReceptiveField(22, 4, 1.5), (32, 32), 1.6)
     assert torch.equal(heat, upsample(maps, ReceptiveField(22, 4, 1.5), (32, 32), 1.6))
+
+
+def test_upsampling_asks_for_no_autocast_on_devices_without(monkeypatch):
+    def unsupported(*arguments, **options):
+        raise RuntimeError("unsupported autocast device_type 'mps'")
+
+    monkeypatch.setattr(torch, "autocast", unsupported)
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: False)
+    assert upsample(torch.ones(1, 1, 2, 2), ReceptiveField(4, 4, 1.5), (8, 8), 1.6).shape == (1, 1, 8, 8)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from fcdd_audit.detectors import Recipe
@@ -71,10 +72,27 @@ def test_milestones_are_shares_of_the_epochs_rounded_up():
         ("noise_share", math.nan),
         ("precision", "float16"),
         ("compile", "yes"),
+        ("compile", 1),
+        ("epochs", 2.5),
+        ("epochs", "3"),
+        ("epochs", True),
+        ("batch_size", 3.5),
+        ("repeats", 1.5),
+        ("lr", "a"),
+        ("lr", True),
+        ("shift", None),
+        ("optimizer", ["adam"]),
+        ("network", 5),
+        ("normalise", True),
         ("network", ""),
         ("normalise", ""),
     ],
 )
 def test_an_impossible_recipe_is_refused_by_name(setting, value):
-    with pytest.raises(InputError, match=setting.replace("_", " ")):
+    with pytest.raises(InputError, match=f"^{setting.replace('_', ' ')} is .*; it must be [^\n]+$"):
         Recipe(**{setting: value})
+
+
+def test_whole_numbers_and_numpys_serve_as_numbers():
+    assert Recipe(lr=1, flip=1, noise=0).flip == 1
+    assert Recipe(lr=np.float64(0.01)).lr == 0.01

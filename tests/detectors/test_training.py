@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import DETECTORS, Detector, Recipe, build, fit
+from fcdd_audit.detectors import DETECTORS, Detector, Recipe, build, fit, training
 from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.probes import PROBES, plant
@@ -52,6 +52,8 @@ class NominalSpy(Spy):
 class MaskSpy(Spy):
     """Keeps the masks too."""
 
+    uses_masks = True
+
     def __init__(self):
         super().__init__()
         self.seen = []
@@ -89,7 +91,15 @@ def test_without_anomalies_an_epoch_draws_every_image_and_tops_up_the_last_batch
     assert not labels.any()
     assert len({tuple(epoch.tolist()) for epoch in levels.reshape(3, 15)}) == 3
     assert spy.started.shape == (12, 1, 8, 8)
-    assert spy.started.max() == pytest.approx(11 / 255)
+    assert spy.started.dtype == torch.uint8
+    assert sorted(spy.started[:, 0, 0, 0].tolist()) == list(range(12))
+
+
+def test_a_start_is_made_with_512_images_at_most():
+    images = torch.zeros(600, 1, 8, 8, dtype=torch.uint8)
+    spy = NominalSpy()
+    fit(spy, images, images, Recipe(1, 64), 0, CPU)
+    assert spy.started.shape == (512, 1, 8, 8)
 
 
 @pytest.mark.parametrize("probability", [0.25, 0.5, 0.9])
@@ -121,22 +131,88 @@ def test_masks_are_those_of_the_anomalous_images_and_empty_for_nominal_ones():
             assert torch.equal(where, expected)
 
 
-def test_a_detector_of_nominal_images_gets_empty_masks_and_none_get_none_without():
-    class Both(MaskSpy):
-        learns_from = ("nominal",)
+def test_masks_reach_only_detectors_that_use_them(monkeypatch):
+    class Unasked(MaskSpy):
+        uses_masks = False
 
-    spy, without = Both(), MaskSpy()
-    masks = torch.ones(9, 1, 8, 8, dtype=torch.bool)
-    fit(spy, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
-    assert not any(mask.any() for _, _, mask in spy.seen)
-    fit(without, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU)
-    assert all(mask is None for _, _, mask in without.seen)
+    fed = spied_feeds(monkeypatch)
+    for kind, masks in ((Unasked, torch.ones(9, 1, 8, 8).bool()), (Unasked, "no masks"), (MaskSpy, None)):
+        spy = kind()
+        fit(spy, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
+        assert all(mask is None for _, _, mask in spy.seen)
+        assert fed.pop()[2] is None
+
+
+def spied_feeds(monkeypatch):
+    """What feeds were opened with."""
+    fed, opened = [], training.open_feed
+    monkeypatch.setattr(training, "open_feed", lambda *given: fed.append(given) or opened(*given))
+    return fed
+
+
+@pytest.mark.parametrize("feeding", ["direct", "resident", "streamed", None])
+def test_images_are_fed_as_asked_for(feeding, monkeypatch):
+    fed = spied_feeds(monkeypatch)
+    fit(Spy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, feeding=feeding)
+    ((*_, way),) = fed
+    assert way == feeding
+
+
+def test_an_anomalous_image_with_an_empty_mask_is_wholly_anomalous_and_one_out_of_view_is_not():
+    """Of five images one is wholly anomalous; the others' mask, a corner pixel, may be moved out of view."""
+    masks = torch.zeros(5, 1, 8, 8, dtype=torch.bool)
+    masks[1:, :, 0, 0] = True
+    given, spy = masks.clone(), MaskSpy()
+    recipe = Recipe(20, 5, shift=0.26, border="black", noise=0.0)
+    images = torch.arange(1, 6, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8) * 50
+    fit(spy, numbered(0, 1).expand(12, 1, 8, 8), images, recipe, 0, CPU, masks=masks)
+    assert torch.equal(masks, given)
+    marked = {"whole": [], "corner": []}
+    for x, label, mask in spy.seen:
+        for image, where in zip(x[label.bool()], mask[label.bool()], strict=True):
+            whole = image.max() < 75 / 255
+            marked["whole" if whole else "corner"].append(where.sum().item())
+            if whole:
+                assert torch.equal(where, image > 0)
+    assert min(marked["whole"]) >= 36
+    assert set(marked["corner"]) == {0, 1}
+
+
+def test_masks_are_not_copied_unless_one_is_empty(monkeypatch):
+    fed, masks = spied_feeds(monkeypatch), torch.ones(9, 1, 8, 8, dtype=torch.bool)
+    fit(MaskSpy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
+    assert fed[0][2] is masks
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 8, 8), (9, 8, 8), (9, 1, 8, 7)])
 def test_masks_that_arent_the_images_are_refused(shape):
     with pytest.raises(InputError, match="9 anomalous images"):
-        fit(Spy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=torch.zeros(shape).bool())
+        fit(MaskSpy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=torch.zeros(shape).bool())
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_masks_that_arent_bool_are_refused(kind):
+    masks = torch.ones(9, 1, 8, 8, dtype=kind)
+    with pytest.raises(InputError, match="bool"):
+        fit(MaskSpy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
+
+
+@pytest.mark.parametrize(
+    ("nominal", "anomalous", "why"),
+    [
+        (numbered(0, 0), numbered(0, 3), "no nominal"),
+        (numbered(0, 12), numbered(0, 3)[..., :7], r"\(1, 8, 7\).*\(1, 8, 8\)"),
+        (numbered(0, 12), numbered(0, 3).expand(3, 3, 8, 8), r"\(3, 8, 8\).*\(1, 8, 8\)"),
+        (numbered(0, 12), numbered(0, 3)[0], r"\(8, 8\)"),
+        (numbered(0, 12).float(), numbered(0, 3), "float32.*uint8"),
+        (numbered(0, 12), numbered(0, 3).double(), "float64.*uint8"),
+        (numbered(0, 12).bool(), numbered(0, 3).bool(), "bool.*uint8"),
+    ],
+)
+def test_images_that_cannot_be_trained_on_are_refused_in_one_line(nominal, anomalous, why):
+    with pytest.raises(InputError, match=why) as caught:
+        fit(Spy(), nominal, anomalous, SHORT, 0, CPU)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_batch_is_never_larger_than_the_nominal_images():
@@ -277,7 +353,7 @@ def plainly_trained(detector, nominal, anomalous, recipe, seed):
     size = recipe.batch_size
     steps = -(-len(nominal) // size)
     detector.to(memory_format=torch.channels_last).train()
-    detector.start(nominal[torch.randperm(len(nominal), generator=draws)[:512]].float() / 255)
+    detector.start(nominal[torch.randperm(len(nominal), generator=draws)[:512]])
     for epoch in range(recipe.epochs):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * 0.1 ** sum(epoch >= recipe.epochs * share // 6 for share in (4, 5))
@@ -474,6 +550,7 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
             assert not torch.utils.deterministic.fill_uninitialized_memory
             assert torch.are_deterministic_algorithms_enabled()
             assert not torch.backends.cudnn.benchmark
+            assert not torch.backends.cudnn.allow_tf32
         spy = NominalSpy(lambda weight: weight.sum() * (torch.nan if fails else 1))
         try:
             fit(spy, numbered(0, 5), numbered(0, 1), SHORT, 0, CPU)
@@ -482,6 +559,7 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
         assert torch.are_deterministic_algorithms_enabled() == before[0]
         assert torch.is_deterministic_algorithms_warn_only_enabled() == before[1]
         assert torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.allow_tf32
         assert torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fcdd_audit.report.display import balanced, limits, normalise
+from fcdd_audit.report.display import limits, normalise
 
 # Whole numbers, so that shifts and scales by powers of two are exact.
 MAPS = arrays(np.int64, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 1000))
@@ -71,14 +71,6 @@ def test_one_map_is_its_own_reference(maps, quantile):
     np.testing.assert_array_equal(normalise(maps[:1], quantile), normalise(maps[:1], quantile, maps[:1]))
 
 
-@given(st.lists(st.booleans()), st.none() | st.integers(0, 9))
-def test_the_reference_set_is_balanced(labels, count):
-    chosen = balanced(labels, count)
-    sides = [[i for i, label in enumerate(labels) if label == side] for side in (False, True)]
-    each = min(*map(len, sides), len(labels) if count is None else count)
-    assert chosen.tolist() == sorted(sides[0][:each] + sides[1][:each])
-
-
 def test_tiny_and_huge_heat_stays_between_0_and_1():
     maps = np.array([[[0.0, 5e-324, 1e-300]], [[0.0, 1e300, 1.7e308]]])
     for shown in (normalise(maps, 0.5), normalise(maps, 0.5, maps)):
@@ -102,6 +94,7 @@ def test_what_has_no_scale_is_refused(maps, quantile, reference, words):
         normalise(maps, quantile, reference)
 
 
-def test_a_negative_count_is_refused():
-    with pytest.raises(ValueError, match="at least 0"):
-        balanced([True, False], -1)
+@given(MAPS, QUANTILES)
+def test_the_reference_may_have_any_shape(maps, quantile):
+    np.testing.assert_array_equal(normalise(maps, quantile, maps.ravel()), normalise(maps, quantile, maps))
+    assert limits(maps.ravel(), quantile) == limits(maps, quantile)
