@@ -526,4 +526,4 @@ def test_the_data_set_is_asked_for_one_class_and_all_that_belongs_to_it():
     request = config.data_request("wood", progress=True)
     assert (request.nominal_class, request.oe_limit, request.masks_per_defect) == ("wood", 5, 2)
     assert (request.cache, request.download, request.progress) == (Path("there"), True, True)
-    assert (request.confetti_mask, request.image_size) == ("blob", 128)
+    assert (request.confetti_mask, request.image_size) == ("blob", 64)

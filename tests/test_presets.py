@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from fractions import Fraction
 
 import pytest
 
@@ -57,8 +58,11 @@ def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
             value = config.options[target][option]
         else:
             value = getattr(config.recipe if setting in RECIPE else config, setting)
-        shown = ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else value
-        assert text == shown if isinstance(shown, str) else float(text) == shown
+        if isinstance(value, tuple):
+            shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
+            assert shares == value
+        else:
+            assert text == value if isinstance(value, str) else float(text) == value
 
 
 def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():

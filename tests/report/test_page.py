@@ -95,18 +95,15 @@ def test_both_scales_are_there_and_say_their_quantile(page):
     assert "each map on its own scale, to its 97 % quantile" in words
 
 
-def test_the_quantile_of_the_run_is_used_and_older_runs_have_a_default(textures_run, tmp_path):
+def test_the_quantile_of_the_run_is_used(textures_run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(textures_run.folder, copy)
     config = json.loads((copy / "config.json").read_text())
     pages = {}
-    for quantile in (None, 0.97, 0.5):
-        config["config"].pop("quantile", None)
-        if quantile is not None:
-            config["config"]["quantile"] = quantile
+    for quantile in (0.97, 0.5):
+        config["config"]["quantile"] = quantile
         (copy / "config.json").write_text(json.dumps(config))
         pages[quantile] = render_report(copy).read_text(encoding="utf-8")
-    assert pages[None] == pages[0.97]
     assert "50 % quantile" in pages[0.5]
     heat = {
         quantile: re.findall(r'class="(?:shared|own)" src="([^"]+)', text) for quantile, text in pages.items()
@@ -114,7 +111,7 @@ def test_the_quantile_of_the_run_is_used_and_older_runs_have_a_default(textures_
     assert sum(a != b for a, b in zip(heat[0.97], heat[0.5], strict=True)) > len(heat[0.5]) / 2
 
 
-def test_twins_share_a_scale_and_own_scales_brighten_faint_maps():
+def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_maps():
     rng = np.random.default_rng(0)
     planted = rng.random((4, 32, 32)).astype(np.float32)
     examples = {
@@ -125,8 +122,8 @@ def test_twins_share_a_scale_and_own_scales_brighten_faint_maps():
         "stamped": np.zeros((4, 1, 32, 32), np.uint8),
     }
     maps = {"planted": {"native": planted}, "control": {"native": planted / 8}}
-    rows, (explainer,) = _strips(examples, maps, 1.0)
-    assert explainer == {"name": "native", "low": 0.0, "high": pytest.approx(planted.max())}
+    rows, (explainer,) = _strips(examples, maps, {"native": np.array([0.5, 0.25, 2.0])}, 1.0)
+    assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
     for row in rows:
         shown = row["maps"]["native"]
         assert shown["planted"]["own"] == shown["control"]["own"]
