@@ -160,7 +160,7 @@ def check_parts(data: AuditData) -> AuditData:
     for part, least in needed.items():
         if len(data.parts()[part]) < least:
             raise InputError(
-                f"data set '{data.name}' has {len(data.parts()[part])} images in "
+                f"data set '{data.name}' ({data.nominal_class}) has {len(data.parts()[part])} images in "
                 f"{part.replace('_', ' ')}; an audit needs at least {least}"
             )
     digests = {part: [_digest(image) for image in images.images] for part, images in data.parts().items()}

@@ -80,11 +80,15 @@ class Textures(DataSet):
         if request.data_root is not None:
             raise InputError("data set 'textures' is embedded and takes no --data-root; drop it")
         refuse_masks("textures", request)
-        if request.oe not in (None, "photos"):
-            raise InputError(
-                f"data set 'textures' has its own outlier exposure, '--oe {request.oe}' can't be used "
-                "with it; drop --oe"
-            )
+        for flag, value in (
+            ("oe", None if request.oe == "photos" else request.oe),
+            ("oe-limit", request.oe_limit),
+        ):
+            if value is not None:
+                raise InputError(
+                    f"data set 'textures' has its own outlier exposure, '--{flag} {value}' can't be used "
+                    f"with it; drop --{flag}"
+                )
         size = request.image_size or 64
         if not SIZES[0] <= size <= SIZES[1]:
             raise InputError(

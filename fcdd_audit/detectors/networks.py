@@ -310,8 +310,7 @@ class CNN32S(Stacked):
 
 @NETWORKS.register("vgg11")
 class VGG11(Stacked):
-    """The paper's for ImageNet and VOC at 224 px: VGG-11 with batch norm to its fourth block; field 62,
-    stride 8.
+    """The paper's for ImageNet and VOC at 224 px: VGG-11-BN to its fourth block; field 62, stride 8.
 
     Initial weights at random by PyTorch's default, as in the reference's FCDD without ImageNet weights.
     (Only its HSC twin draws them as torchvision does.) The embedding is VGG's last block and a linear layer.
@@ -364,11 +363,10 @@ def _imagenet_weights(folder: str) -> dict[str, Tensor]:
 
 @NETWORKS.register("vgg11-imagenet")
 class VGG11ImageNet(VGG11):
-    """The paper's for MVTec-AD at 224 px: vgg11 with torchvision's ImageNet weights, its first 15 layers
-    frozen.
+    """The paper's for MVTec AD at 224 px: vgg11 with ImageNet weights, its first 15 layers frozen.
 
     Colour images only. Unlike in the reference, the frozen layers' batch-norm statistics are frozen too.
-    The weights (507 MB) are downloaded once, by torch.hub.
+    The weights are torchvision's (507 MB), downloaded once, by torch.hub.
     """
 
     frozen: ClassVar[int] = 15

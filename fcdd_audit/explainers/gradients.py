@@ -13,7 +13,7 @@ from fcdd_audit.explainers.base import EXPLAINERS
 
 @EXPLAINERS.register("grad-cam")
 class GradCam:
-    """Grad-CAM at the last convolution block, positive part: what raises the anomaly score.
+    """Grad-CAM at the features' last activation, positive part: what raises the anomaly score.
 
     Brought to image size by receptive-field upsampling. For FCDD that is before its 1x1
     head; for the autoencoder the encoder's last. Source: Selvaraju et al. 2017 (arXiv 1610.02391).
@@ -23,7 +23,7 @@ class GradCam:
 
     def unavailable(self, detector: Scorer) -> str | None:
         if getattr(detector, "cam_layer", None) is None or getattr(detector, "cam_field", None) is None:
-            return "the detector names no convolution and its field to look at (cam_layer, cam_field)"
+            return "the detector names no layer and its field to look at (cam_layer, cam_field)"
         return None
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:

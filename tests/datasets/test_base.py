@@ -101,5 +101,8 @@ def test_a_test_image_that_is_also_learnt_from_is_noted(data, part):
 def test_a_part_with_too_few_images_is_named(data, part, least):
     with pytest.raises(InputError) as error:
         check_parts(replace(data, **{part: image_set(least - 1)}))
-    expected = f"'set' has {least - 1} images in {part.replace('_', ' ')}; an audit needs at least {least}"
+    where = part.replace("_", " ")
+    expected = (
+        f"'set' ({data.nominal_class}) has {least - 1} images in {where}; an audit needs at least {least}"
+    )
     assert expected in str(error.value)

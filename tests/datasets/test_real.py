@@ -166,7 +166,7 @@ def test_the_mvtec_sample_is_too_small_and_says_so(real_images, tmp_path, refuse
         DATASETS["mvtec"]().load(DataRequest(data_root=sample, cache=tmp_path / "cache"))
     (tmp_path / "leather").symlink_to(sample.resolve(), target_is_directory=True)
     assert DATASETS["mvtec"]().classes(tmp_path) == ("leather",)
-    with refused("'mvtec' has 3 images in train nominal; an audit needs at least 8"):
+    with refused("'mvtec' (leather) has 3 images in train nominal; an audit needs at least 8"):
         DATASETS["mvtec"]().load(
             DataRequest(data_root=tmp_path, image_size=64, oe_limit=4, cache=tmp_path / "cache")
         )

@@ -109,3 +109,8 @@ def test_a_data_root_is_refused(tmp_path):
 def test_other_outlier_exposure_is_refused(oe):
     with pytest.raises(InputError, match=f"'--oe {oe}' can't be used"):
         load(oe=oe)
+
+
+def test_a_limit_on_outlier_exposure_is_refused_and_not_ignored():
+    with pytest.raises(InputError, match="'--oe-limit 5' can't be used"):
+        load(oe_limit=5)
