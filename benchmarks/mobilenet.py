@@ -1,8 +1,8 @@
 """MobileNet v1's first layers with ImageNet weights as a trunk of one's own, for `quality.py --mobilenet`.
 
 Read from a .npz with the names and layouts of Keras (float32; no bias; batch norm with eps 0.001; ReLU6;
-stride-2 layers padded at the right and the bottom). The layers to the second stride of 8 are frozen, the two
-after them train.
+stride-2 layers padded at the right and the bottom). The layers to the one that brings the stride
+to 8 are frozen, the two after them train.
 """
 
 from __future__ import annotations

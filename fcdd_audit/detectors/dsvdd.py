@@ -81,7 +81,8 @@ class DeepSVDD(Detector):
 
     def start(self, nominal: Tensor) -> None:
         """Fix the centre: the mean vector of a first pass in evaluation mode, coordinates within 0.1 of 0
-        moved to +-0.1."""
+        moved to +-0.1. With the networks here most are, of a deep one all: the centre is little more than
+        their signs."""
         self._seen.clear()
         training = self.training
         self.eval()

@@ -146,10 +146,14 @@ def open_feed(
     """Serves the images on `device`, by default as `choose_feeding` says. All ways give the same batches.
 
     nominal, anomalous: uint8 (N, C, H, W) on the CPU. masks: bool (M, 1, H, W), of the anomalous ones.
+    ValueError for another way, and for direct batches on another device than the CPU.
     """
     kept = [images for images in (nominal, anomalous, masks) if images is not None]
     way = feeding or choose_feeding(sum(images.numel() for images in kept), device)
-    if way == "direct":
+    if way == "direct" and device.type == "cpu":
         return Direct(nominal, anomalous, masks)
-    kind = Resident if way == "resident" else Streamed
-    return kind(nominal, anomalous, masks, device)
+    if way == "resident":
+        return Resident(nominal, anomalous, masks, device)
+    if way == "streamed":
+        return Streamed(nominal, anomalous, masks, device)
+    raise ValueError(f"feeding is {way!r} on {device}; it is direct (on the CPU), resident or streamed")

@@ -99,9 +99,10 @@ class Network(ABC):
     """The parts of a detector for images of one shape. Every method makes new modules.
 
     shape: (C, H, W). dimensions: of the vector of the hypersphere detectors, bottleneck: of the
-    autoencoder's, where none are asked for.
+    autoencoder's, where none are asked for. channels: that images must have; None: any number.
     """
 
+    channels: ClassVar[int | None] = None
     dimensions: ClassVar[int] = 64
     bottleneck: ClassVar[int] = 64
 
@@ -369,6 +370,7 @@ class VGG11ImageNet(VGG11):
     The weights are torchvision's (507 MB), downloaded once, by torch.hub.
     """
 
+    channels: ClassVar[int | None] = 3
     frozen: ClassVar[int] = 15
 
     def __init__(self, shape: Shape) -> None:
@@ -376,7 +378,7 @@ class VGG11ImageNet(VGG11):
         if shape[0] != 3:
             raise InputError(
                 f"the network vgg11-imagenet needs images of 3 channels, and these have {shape[0]}; "
-                "load them in colour or choose vgg11"
+                "choose vgg11 or another network"
             )
 
     def _pretrained(self, layers: list[nn.Module], first: int, bias: bool) -> nn.Sequential:

@@ -29,17 +29,20 @@ def deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark, tf32 = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    precision = torch.get_float32_matmul_precision()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
     memory.fill_uninitialized_memory = False  # nothing reads it, and filling it takes 5 % of a step
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = benchmark, tf32
+        torch.set_float32_matmul_precision(precision)
         memory.fill_uninitialized_memory = fill
 
 
@@ -123,6 +126,10 @@ def fit(
         masks = None
     if nominal.dtype != torch.uint8 or anomalous.dtype != torch.uint8:
         raise InputError(f"the training images are {nominal.dtype} and {anomalous.dtype}; give uint8")
+    if nominal.ndim != 4:
+        raise InputError(
+            f"the training images are of shape {tuple(nominal.shape)}; give (N, channels, height, width)"
+        )
     if anomalous.shape[1:] != nominal.shape[1:]:
         raise InputError(
             f"the anomalous training images are of shape {tuple(anomalous.shape[1:])}, and the nominal ones "

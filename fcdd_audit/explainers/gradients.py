@@ -15,8 +15,11 @@ from fcdd_audit.explainers.base import EXPLAINERS
 class GradCam:
     """Grad-CAM at the features' last activation, positive part: what raises the anomaly score.
 
-    Brought to image size by receptive-field upsampling. For FCDD that is before its 1x1
-    head; for the autoencoder the encoder's last. Source: Selvaraju et al. 2017 (arXiv 1610.02391).
+    Brought to image size by receptive-field upsampling. FCDD's features, an autoencoder's encoder: what
+    follows the last activation, such as a pooling or the bare last convolution of the paper's networks, is
+    not looked through, so that there the map is finer than the native one (cnn32: field 12 and stride 2,
+    not 22 and 4; cnn28, whose first convolution bears its only activation: 5 and 1).
+    Source: Selvaraju et al. 2017 (arXiv 1610.02391).
     """
 
     reference = False

@@ -84,3 +84,9 @@ def test_only_copies_from_pinned_memory_are_not_waited_for(kind, waits, monkeypa
     )
     assert list(feed.epoch(torch.tensor([[0, 8]]))) == [(None, None)]
     assert copies == [(feed.device, not waits)] * 2
+
+
+@pytest.mark.parametrize(("way", "device"), [("resdient", "cpu"), ("direct", "meta")])
+def test_a_way_that_is_unknown_or_cannot_work_is_refused(way, device):
+    with pytest.raises(ValueError, match=f"feeding is '{way}' on {device}"):
+        open_feed(NOMINAL, ANOMALOUS, None, torch.device(device), way)

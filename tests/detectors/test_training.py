@@ -190,6 +190,18 @@ def test_masks_that_arent_the_images_are_refused(shape):
         fit(MaskSpy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=torch.zeros(shape).bool())
 
 
+def test_images_without_channels_are_refused():
+    with pytest.raises(InputError, match="N, channels, height, width"):
+        fit(
+            MaskSpy(),
+            torch.zeros(9, 8, 8, dtype=torch.uint8),
+            torch.zeros(9, 8, 8, dtype=torch.uint8),
+            SHORT,
+            0,
+            CPU,
+        )
+
+
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_masks_that_arent_bool_are_refused(kind):
     masks = torch.ones(9, 1, 8, 8, dtype=kind)
@@ -545,12 +557,15 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
     try:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
         assert torch.utils.deterministic.fill_uninitialized_memory
         with deterministic():
             assert not torch.utils.deterministic.fill_uninitialized_memory
             assert torch.are_deterministic_algorithms_enabled()
             assert not torch.backends.cudnn.benchmark
             assert not torch.backends.cudnn.allow_tf32
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "high"
         spy = NominalSpy(lambda weight: weight.sum() * (torch.nan if fails else 1))
         try:
             fit(spy, numbered(0, 5), numbered(0, 1), SHORT, 0, CPU)
@@ -562,5 +577,6 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
         assert torch.backends.cudnn.allow_tf32
         assert torch.utils.deterministic.fill_uninitialized_memory
     finally:
+        torch.set_float32_matmul_precision("highest")
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = False
