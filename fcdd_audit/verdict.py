@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from fcdd_audit.measures import reliance as rely
-from fcdd_audit.measures.detection import auroc
+from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.statistics import (
+    Estimate,
     Interval,
     agreement,
-    bootstrap_mean,
+    draw,
     holm,
-    image_weights,
     interval,
     tail_share,
 )
@@ -24,7 +25,18 @@ Verdict = Literal["relies", "does-not-rely", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
+Key = TypeVar("Key")
+
 HEADLINE = "pixel_auroc"  # the measure that decides whether an explanation shows the artifact
+
+RANGES = {
+    "clean_auroc": (0.0, 1.0),
+    "aligned_auroc": (0.0, 1.0),
+    "conflict_auroc": (0.0, 1.0),
+    "drop": (-1.0, 1.0),
+    "flip_rate": (0.0, 1.0),
+    "score_shift": (float("-inf"), float("inf")),
+}
 
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
     ("relies", "yes"): "exposed",
@@ -49,6 +61,7 @@ class Thresholds:
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
         said that an explanation doesn't show the artifact.
     score_quantile: of the nominal validation scores, the frozen decision threshold.
+    power: chance at which the minimum detectable reliance would be found.
     draws: of the bootstrap, at least.
     """
 
@@ -60,6 +73,7 @@ class Thresholds:
     room: float = 0.2
     reveal_room: float = 0.1
     score_quantile: float = 0.95
+    power: float = 0.8
     draws: int = 2000
 
 
@@ -100,6 +114,16 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """One measure of the score: mean over seeds. `difference`: planted minus control."""
+
+    measure: str
+    planted: Interval
+    control: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
 class ExplainerFinding:
     """Does this explanation show the artifact, beyond the control's? `excess_pixel_auroc`: in [-1, 1].
 
@@ -121,7 +145,13 @@ class ExplainerFinding:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer for one detector, side and prevalence. `reason` says why, where there is no clear answer."""
+    """The answer for one detector, side and prevalence. `reason` says why, where there is no clear answer.
+
+    seeds_relying: how many pairs of twins have a reliance above the threshold. minimum_detectable: the least
+    true reliance that so many seeds and images would have found, with the chance `Thresholds.power`.
+    seeds_needed: how many seeds would settle the verdict, if the estimate and its spread stayed as they
+    are; None where that can't be said, or not even 1,000 would.
+    """
 
     dataset: str
     nominal_class: str
@@ -137,6 +167,10 @@ class Finding:
     seeds: int
     images: int
     explainers: tuple[ExplainerFinding, ...]
+    effects: tuple[Effect, ...] = ()
+    seeds_relying: int | None = None
+    minimum_detectable: float | None = None
+    seeds_needed: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""
@@ -153,52 +187,97 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def answer(interval: Interval, limit: float) -> Answer:
-    """yes if the whole interval is above the limit, no if below, else inconclusive."""
-    if interval.low > limit:
-        return "yes"
-    return "no" if interval.high < limit else "inconclusive"
+@dataclass(frozen=True)
+class _Drawn:
+    """An estimate and what it could also have been; None with too few seeds to say."""
 
+    estimate: Estimate
+    draws: np.ndarray | None
 
-def _no_interval(value: float) -> Interval:
-    return Interval(value, float("nan"), float("nan"))
+    def shown(self, limits: Thresholds, low: float, high: float) -> Interval:
+        """With its interval, cut off at the least and the largest possible value."""
+        value = self.estimate.value
+        if self.draws is None or np.isnan(value):
+            return Interval(value, float("nan"), float("nan"))
+        return interval(value, self.draws, limits.confidence, (low, high))
+
+    def p(self, limit: float, above: bool) -> float:
+        """One-sided p-value that it isn't above (below) the limit."""
+        return 1.0 if self.draws is None else tail_share(self.draws, limit, above)
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """Reliance of one piece of evidence, before the correction for several."""
+class _Paired:
+    """A number of both twins. `difference`: planted minus control."""
 
-    interval: Interval
-    p_above: float
-    p_own_drop: float
-    p_below: float
-
-
-def _try_reliance(evidence: Evidence, limits: Thresholds, draws_needed: int) -> _Trial:
-    draws = rely.reliance_draws(
-        evidence.planted,
-        evidence.control,
-        evidence.plant_on,
-        draws_needed,
-        numpy_generator(0, "bootstrap of reliance"),
-    )
-    value = rely.reliance(evidence.planted, evidence.control, evidence.plant_on).mean()
-    return _Trial(
-        interval(value, draws.reliance, limits.confidence),
-        p_above=tail_share(draws.reliance, limits.reliance, above=True),
-        p_own_drop=tail_share(draws.planted_drop, limits.reliance, above=True),
-        p_below=tail_share(draws.reliance, limits.reliance, above=False),
-    )
+    planted: _Drawn
+    control: _Drawn
+    difference: _Drawn
 
 
-def _obstacle(evidence: Evidence, limits: Thresholds) -> str | None:
+def _paired(
+    pairs: Mapping[Key, tuple[Estimate, Estimate]], draws: int | None, purpose: str
+) -> dict[Key, _Paired]:
+    """All from the same resamples of seeds and images. draws: None for no draws."""
+    estimates = [one for planted, control in pairs.values() for one in (planted, control, planted - control)]
+    drawn = [None] * len(estimates)
+    if draws is not None and estimates:
+        drawn = list(draw(estimates, draws, numpy_generator(0, purpose)))
+    each = iter(map(_Drawn, estimates, drawn))
+    return {key: _Paired(next(each), next(each), next(each)) for key in pairs}
+
+
+def _score_pairs(item: Evidence, limits: Thresholds) -> dict[str, tuple[Estimate, Estimate]]:
+    """What the scores do, by measure: planted and control."""
+    side = item.plant_on
+
+    def of(twins: list[rely.Scores]) -> dict[str, Estimate]:
+        frozen = [threshold(scores.validation, limits.score_quantile) for scores in twins]
+        return {
+            "clean_auroc": rely.auroc_estimate(twins, "clean", side),
+            "aligned_auroc": rely.auroc_estimate(twins, "aligned", side),
+            "conflict_auroc": rely.auroc_estimate(twins, "conflict", side),
+            "drop": rely.drop_estimate(twins, side),
+            "flip_rate": rely.flip_estimate(twins, side, frozen),
+            "score_shift": rely.shift_estimate(twins, side),
+        }
+
+    planted, control = of(item.planted), of(item.control)
+    return {measure: (planted[measure], control[measure]) for measure in planted}
+
+
+def _overlap_pairs(item: Evidence) -> dict[tuple[str, str], tuple[Estimate, Estimate]]:
+    """How far heatmaps and mask coincide, by explainer and measure: planted and control. An image that is
+    NaN for one of the twins counts for neither."""
+    pairs = {}
+    for explainer, measures in item.overlaps.items():
+        for measure, (planted, control) in measures.items():
+            missing = np.isnan(planted) | np.isnan(control)
+            planted, control = (np.where(missing, np.nan, values) for values in (planted, control))
+            pairs[explainer, measure] = Estimate.of_mean(planted), Estimate.of_mean(control)
+    return pairs
+
+
+def _answers(tests: Mapping[Key, Sequence[_Drawn]], limit: float, confidence: float) -> dict[Key, Answer]:
+    """yes if all that belongs to a key are surely above the limit, no if the first is surely below, with
+    Holm's correction for all keys together."""
+    above = holm([max(one.p(limit, above=True) for one in drawn) for drawn in tests.values()])
+    below = holm([drawn[0].p(limit, above=False) for drawn in tests.values()])
+    alpha = (1 - confidence) / 2
+    return {
+        key: "yes" if yes < alpha else "no" if no < alpha else "inconclusive"
+        for key, yes, no in zip(tests, above, below, strict=True)
+    }
+
+
+def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     """Why no verdict can be given, whatever the reliance; None if one can."""
-    if evidence.identical:
-        return evidence.identical
-    seeds = len(evidence.planted)
+    if item.identical:
+        return item.identical
+    seeds = len(item.planted)
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
-    usable = _clean_auroc(evidence.control)
+    usable = rely.auroc_estimate(item.control, "clean", item.plant_on).value
     if usable < limits.usable_auroc:
         return (
             f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
@@ -207,63 +286,51 @@ def _obstacle(evidence: Evidence, limits: Thresholds) -> str | None:
     return None
 
 
-def _clean_auroc(twins: list[rely.Scores]) -> float:
-    return float(np.mean([auroc(*scores.split("clean", "anomalous")) for scores in twins]))
-
-
-def _room(evidence: Evidence) -> float:
-    """The largest reliance that could have been seen."""
-    drops = [rely.drop(scores, evidence.plant_on) for scores in evidence.control]
-    return _clean_auroc(evidence.planted) - float(np.mean(drops))
-
-
 def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     """One finding for each piece of evidence, in order.
 
-    The verdict on reliance is corrected for the number of verdicts given together (Holm); the intervals
-    shown aren't.
+    The verdicts on reliance are corrected for their number, and so is what explanations show (Holm); the
+    intervals shown aren't.
     """
     obstacles = [_obstacle(item, limits) for item in evidence]
-    tested = [index for index, obstacle in enumerate(obstacles) if obstacle is None]
-    # The smallest p-value, 1 / (draws + 1), must survive the correction.
-    draws = max(limits.draws, int(4 * len(tested) / (1 - limits.confidence)))
-    trials = {index: _try_reliance(evidence[index], limits, draws) for index in tested}
+    enough = [len(item.planted) >= limits.min_seeds for item in evidence]
+    revealing = [
+        (index, explainer)
+        for index, item in enumerate(evidence)
+        for explainer in item.overlaps
+        if enough[index] and _can_show(item, explainer)
+    ]
+
+    def draws(tests: int, possible: bool) -> int | None:
+        # The smallest p-value, 1 / (draws + 1), must survive the correction.
+        return max(limits.draws, int(4 * tests / (1 - limits.confidence))) if possible else None
+
+    scores = [
+        _paired(_score_pairs(item, limits), draws(obstacles.count(None), able), "bootstrap of reliance")
+        if item.planted
+        else {}
+        for item, able in zip(evidence, enough, strict=True)
+    ]
+    overlaps = [
+        _paired(_overlap_pairs(item), draws(len(revealing), able), "bootstrap of overlap")
+        for item, able in zip(evidence, enough, strict=True)
+    ]
     # A stamp that merely helps the control is no reliance of the planted twin: its own drop counts too.
-    above = [max(trials[index].p_above, trials[index].p_own_drop) for index in tested]
-    relies = dict(zip(tested, holm(above), strict=True))
-    does_not = dict(zip(tested, holm([trials[index].p_below for index in tested]), strict=True))
-    alpha = (1 - limits.confidence) / 2
-
-    def decide(index: int) -> tuple[Verdict, str | None]:
-        if obstacles[index] is not None:
-            return "inconclusive", obstacles[index]
-        if relies[index] < alpha:
-            return "relies", None
-        if does_not[index] < alpha:
-            room = _room(evidence[index])
-            if room < limits.room:
-                return "inconclusive", (
-                    f"saturated: the planted twin's clean AUROC less its control's drop leaves {room:.2f} "
-                    f"to lose, under {limits.room}, so that a reliance could not show"
-                )
-            return "does-not-rely", None
-        if trials[index].p_above < alpha <= trials[index].p_own_drop:
-            return "inconclusive", (
-                "the twins differ because the stamp helps the control; the planted twin's own drop isn't "
-                f"surely above {limits.reliance}"
-            )
-        return (
-            "inconclusive",
-            f"the reliance isn't surely above or below {limits.reliance} with "
-            f"{len(evidence[index].planted)} seeds and {len(tested)} verdict(s) given together; "
-            "more seeds narrow it",
-        )
-
+    drops = {
+        index: (scores[index]["drop"].difference, scores[index]["drop"].planted)
+        for index, obstacle in enumerate(obstacles)
+        if obstacle is None
+    }
+    relies = _answers(drops, limits.reliance, limits.confidence)
+    shows = _answers(
+        {key: [overlaps[key[0]][key[1], HEADLINE].difference] for key in revealing},
+        limits.reveal,
+        limits.confidence,
+    )
     correlations = _agreements(evidence)
     findings = []
     for index, item in enumerate(evidence):
-        verdict, reason = decide(index)
-        weights = image_weights(item.images, limits.draws, numpy_generator(0, "bootstrap of overlap"))
+        verdict, reason = _decide(relies.get(index), obstacles[index], scores[index], len(drops), limits)
         findings.append(
             Finding(
                 item.dataset,
@@ -274,76 +341,132 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                 item.prevalence,
                 verdict,
                 reason,
-                _shown_reliance(item, trials.get(index)),
-                _clean_auroc(item.control) if item.control else None,
-                _clean_auroc(item.planted) if item.planted else None,
-                len(item.planted),
-                item.images,
-                tuple(
-                    _judge_explainer(item, explainer, verdict, weights, limits, correlations)
+                seeds=len(item.planted),
+                images=item.images,
+                explainers=tuple(
+                    _judge_explainer(
+                        item,
+                        explainer,
+                        verdict,
+                        shows.get((index, explainer), "inconclusive"),
+                        overlaps[index],
+                        limits,
+                        correlations[item.detector, explainer],
+                    )
                     for explainer in item.overlaps
                 ),
+                **_about_scores(scores[index], index in drops, limits),
             )
         )
     return findings
 
 
-def _shown_reliance(item: Evidence, trial: _Trial | None) -> Interval | None:
-    if trial is not None:
-        return trial.interval
-    if item.identical:
-        return None
-    return _no_interval(float(rely.reliance(item.planted, item.control, item.plant_on).mean()))
+def _decide(
+    relies: Answer | None,
+    obstacle: str | None,
+    scores: dict[str, _Paired],
+    together: int,
+    limits: Thresholds,
+) -> tuple[Verdict, str | None]:
+    """The verdict, and why there is no clear one."""
+    if relies is None:
+        return "inconclusive", obstacle
+    if relies == "yes":
+        return "relies", None
+    drop, clean = scores["drop"], scores["clean_auroc"]
+    if relies == "no":
+        room = clean.planted.estimate.value - drop.control.estimate.value
+        if room >= limits.room:
+            return "does-not-rely", None
+        return "inconclusive", (
+            f"saturated: the planted twin's clean AUROC less its control's drop leaves {room:.2f} "
+            f"to lose, under {limits.room}, so that a reliance could not show"
+        )
+    alpha = (1 - limits.confidence) / 2
+    if drop.difference.p(limits.reliance, above=True) < alpha <= drop.planted.p(limits.reliance, above=True):
+        return "inconclusive", (
+            "the twins differ because the stamp helps the control; the planted twin's own drop isn't "
+            f"surely above {limits.reliance}"
+        )
+    seeds = len(drop.difference.estimate.per_seed)
+    needed = _seeds_needed(drop.difference, limits)
+    more = f"about {needed} would do, if what was seen holds" if needed else "more alone won't settle it"
+    return "inconclusive", (
+        f"the reliance isn't surely above or below {limits.reliance} with {seeds} seeds and {together} "
+        f"verdict(s) given together; of seeds, {more}"
+    )
+
+
+def _seeds_needed(reliance: _Drawn, limits: Thresholds) -> int | None:
+    estimate = reliance.estimate
+    return estimate.spread.seeds_needed(estimate.value - limits.reliance, limits.confidence)
+
+
+def _about_scores(scores: dict[str, _Paired], judged: bool, limits: Thresholds) -> dict[str, Any]:
+    """The fields of a finding that describe the scores."""
+    if not scores:
+        return {"reliance": None, "control_auroc": None, "planted_auroc": None}
+    reliance, clean = scores["drop"].difference, scores["clean_auroc"]
+    found: dict[str, Any] = {
+        "reliance": reliance.shown(limits, -2, 2),
+        "control_auroc": clean.control.estimate.value,
+        "planted_auroc": clean.planted.estimate.value,
+        "effects": tuple(
+            Effect(
+                measure,
+                paired.planted.shown(limits, low, high),
+                paired.control.shown(limits, low, high),
+                paired.difference.shown(limits, low - high, high - low),
+            )
+            for measure, paired in scores.items()
+            for low, high in [RANGES[measure]]
+        ),
+        "seeds_relying": int((reliance.estimate.per_seed > limits.reliance).sum()),
+    }
+    if judged:
+        detectable = reliance.estimate.spread.detectable(limits.confidence, limits.power)
+        found["minimum_detectable"] = limits.reliance + detectable
+        found["seeds_needed"] = _seeds_needed(reliance, limits)
+    return found
+
+
+def _can_show(item: Evidence, explainer: str) -> bool:
+    """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score, which
+    a map of what raises it can't show."""
+    return explainer not in item.references and item.plant_on != "nominal"
 
 
 def _judge_explainer(
     item: Evidence,
     explainer: str,
     verdict: Verdict,
-    weights: np.ndarray,
+    reveals: Answer,
+    pairs: dict[tuple[str, str], _Paired],
     limits: Thresholds,
-    correlations: dict[tuple[str, str], float | None],
+    correlation: float | None,
 ) -> ExplainerFinding:
     overlaps = tuple(
         Overlap(
             measure,
             item.chance[measure],
-            _mean(planted, weights, limits),
-            _mean(control, weights, limits),
-            _mean(planted - control, weights, limits),
+            pairs[explainer, measure].planted.shown(limits, 0, 1),
+            pairs[explainer, measure].control.shown(limits, 0, 1),
+            pairs[explainer, measure].difference.shown(limits, -1, 1),
         )
-        for measure, (planted, control) in item.overlaps[explainer].items()
+        for measure in item.overlaps[explainer]
     )
-    excess = next(overlap.excess for overlap in overlaps if overlap.measure == HEADLINE)
-    reveals = answer(excess, limits.reveal)
-    control = next(overlap.control.value for overlap in overlaps if overlap.measure == HEADLINE)
-    if reveals == "no" and 1 - control < limits.reveal_room:
+    headline = pairs[explainer, HEADLINE]
+    if reveals == "no" and 1 - headline.control.estimate.value < limits.reveal_room:
         reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
-    reference = explainer in item.references
-    if item.plant_on == "nominal" and not reference:
-        reveals = "inconclusive"  # the artifact lowers the score; the map shows what raises it
     return ExplainerFinding(
         explainer,
-        reference,
+        explainer in item.references,
         reveals,
-        excess,
-        "undecided" if reference else QUADRANTS.get((verdict, reveals), "undecided"),
-        correlations[item.detector, explainer],
+        headline.difference.shown(limits, -1, 1),
+        QUADRANTS.get((verdict, reveals), "undecided"),
+        correlation,
         overlaps,
     )
-
-
-def _mean(values: np.ndarray, weights: np.ndarray, limits: Thresholds) -> Interval:
-    """Mean of (seeds, images) with its interval, over the images that have a value in every seed."""
-    defined = ~np.isnan(values).any(axis=0)
-    values = values[:, defined]
-    if values.size == 0:
-        return _no_interval(float("nan"))
-    if len(values) < limits.min_seeds:
-        return _no_interval(float(values.mean()))
-    kept = weights if defined.all() else weights[:, defined]
-    draws = bootstrap_mean(values, kept, numpy_generator(0, "bootstrap of seeds"))
-    return interval(float(values.mean()), draws, limits.confidence)
 
 
 def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]:
@@ -356,7 +479,7 @@ def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]
         for explainer, measures in item.overlaps.items():
             planted, control = measures[HEADLINE]
             overlap, reliance = points.setdefault((item.detector, explainer), ([], []))
-            overlap.extend(np.nanmean(planted - control, axis=1))
+            overlap.extend(Estimate.of_mean(planted - control).per_seed)
             reliance.extend(per_seed)
     return {
         key: agreement(np.array(overlap), np.array(reliance)) for key, (overlap, reliance) in points.items()

@@ -29,6 +29,23 @@ def weighted_auroc(
     return won / (nominal_weights.sum(axis=1) * anomalous_weights.sum(axis=1))
 
 
+def placements(nominal: np.ndarray, anomalous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Placement values of each nominal, (n,), and anomalous image, (m,), all in [0, 1]: the share of images
+    of the other side that it is in the right order with; ties count half. The mean of either is the AUROC.
+
+    Source: DeLong, DeLong & Clarke-Pearson 1988. ValueError for a NaN score.
+    """
+    if np.isnan(nominal).any() or np.isnan(anomalous).any():
+        raise ValueError("scores must not be NaN")
+
+    def share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+        ordered = np.sort(others)
+        twice = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+        return twice / (2 * len(others))
+
+    return 1 - share_below(nominal, anomalous), share_below(anomalous, nominal)
+
+
 def auroc(nominal: np.ndarray, anomalous: np.ndarray) -> float:
     """Chance that a random anomalous image scores higher than a nominal one, in [0, 1]; ties half."""
     ones = np.ones((1, len(nominal))), np.ones((1, len(anomalous)))

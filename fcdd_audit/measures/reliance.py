@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcdd_audit.measures.detection import auroc, weighted_auroc
-from fcdd_audit.measures.statistics import image_weights, mean_over
+from fcdd_audit.measures.detection import auroc, placements
+from fcdd_audit.measures.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -57,37 +57,38 @@ def reliance(planted: list[Scores], control: list[Scores], plant_on: str) -> np.
     return np.array([drop(p, plant_on) - drop(c, plant_on) for p, c in zip(planted, control, strict=True)])
 
 
-@dataclass(frozen=True)
-class RelianceDraws:
-    """Bootstrap draws, each (draws,), of means over seeds and images, all from the same resamples."""
+def auroc_estimate(twins: list[Scores], split: str, plant_on: str) -> Estimate:
+    """AUROC of each seed on a test set (see `Scores.split`); influence of the nominal and of the anomalous
+    images."""
+    sets = [scores.split(split, plant_on) for scores in twins]
+    places = [placements(nominal, anomalous) for nominal, anomalous in sets]
+    per_seed = np.array([of_anomalous.mean() for _, of_anomalous in places])
+    by_side = (np.mean([place[side] for place in places], axis=0) for side in range(2))
+    return Estimate(per_seed, tuple(values - values.mean() for values in by_side))
 
-    reliance: np.ndarray
-    planted_drop: np.ndarray
+
+def drop_estimate(twins: list[Scores], plant_on: str) -> Estimate:
+    """`drop` of each seed, and the influence of the images."""
+    return auroc_estimate(twins, "clean", plant_on) - auroc_estimate(twins, "conflict", plant_on)
 
 
-def reliance_draws(
-    planted: list[Scores],
-    control: list[Scores],
-    plant_on: str,
-    draws: int,
-    rng: np.random.Generator,
-) -> RelianceDraws:
-    """Bootstrap mean reliance and the planted twin's own drop over seeds and images (see `statistics`)."""
-    nominal_weights = image_weights(len(planted[0].nominal_clean), draws, rng)
-    anomalous_weights = image_weights(len(planted[0].anomalous_clean), draws, rng)
+def flip_estimate(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
+    """`flip_rate` of each seed at its own threshold, and the influence of the images; those of the side that
+    the conflict set leaves clean have none."""
+    flips = np.stack(
+        [_flips(*s.conflict_pair(plant_on), limit) for s, limit in zip(twins, limits, strict=True)]
+    ).astype(float)
+    other = np.zeros(len(twins[0].nominal_clean if plant_on == "nominal" else twins[0].anomalous_clean))
+    found = Estimate.of_mean(flips)
+    marked = found.influence
+    return Estimate(found.per_seed, (other, *marked) if plant_on == "nominal" else (*marked, other))
 
-    def drops(twins: list[Scores]) -> np.ndarray:  # (seeds, draws)
-        return np.stack(
-            [
-                weighted_auroc(*scores.split("clean", plant_on), nominal_weights, anomalous_weights)
-                - weighted_auroc(*scores.split("conflict", plant_on), nominal_weights, anomalous_weights)
-                for scores in twins
-            ]
-        )
 
-    planted_drops, control_drops = drops(planted), drops(control)
-    chosen = rng.integers(len(planted), size=planted_drops.shape)
-    return RelianceDraws(mean_over(planted_drops - control_drops, chosen), mean_over(planted_drops, chosen))
+def shift_estimate(twins: list[Scores], plant_on: str) -> Estimate:
+    """`score_shift` of each seed. The images' influence is left out: a median has none of first order, so
+    that intervals speak of these images only."""
+    none = tuple(np.zeros(len(side)) for side in twins[0].split("clean", plant_on))
+    return Estimate(np.array([score_shift(scores, plant_on) for scores in twins]), none)
 
 
 def score_shift(scores: Scores, plant_on: str) -> float:
@@ -100,5 +101,8 @@ def score_shift(scores: Scores, plant_on: str) -> float:
 
 def flip_rate(scores: Scores, plant_on: str, limit: float) -> float:
     """Share of the conflict side's images that the stamp moves across the frozen threshold, in [0, 1]."""
-    clean, stamped = scores.conflict_pair(plant_on)
-    return float(((clean > limit) != (stamped > limit)).mean())
+    return float(_flips(*scores.conflict_pair(plant_on), limit).mean())
+
+
+def _flips(clean: np.ndarray, stamped: np.ndarray, limit: float) -> np.ndarray:
+    return (clean > limit) != (stamped > limit)

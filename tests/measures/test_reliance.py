@@ -2,9 +2,22 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fcdd_audit.measures.detection import auroc
-from fcdd_audit.measures.reliance import Scores, drop, flip_rate, reliance, reliance_draws, score_shift
+from fcdd_audit.measures.detection import auroc, weighted_auroc
+from fcdd_audit.measures.reliance import (
+    Scores,
+    auroc_estimate,
+    drop,
+    drop_estimate,
+    flip_estimate,
+    flip_rate,
+    reliance,
+    score_shift,
+    shift_estimate,
+)
+from fcdd_audit.measures.statistics import draw
 
 SIDES = ["anomalous", "nominal"]
 
@@ -75,68 +88,62 @@ def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(pl
     assert flip_rate(HAND, plant_on, limit) == by_hand
 
 
-@pytest.mark.parametrize("plant_on", SIDES)
-def test_draws_scatter_around_the_point_estimate(plant_on):
-    planted, control = [noisy(s, shift=1.5) for s in range(4)], [noisy(s, shift=0.2) for s in range(4)]
-    draws = reliance_draws(planted, control, plant_on, 2000, np.random.default_rng(0)).reliance
-    assert draws.shape == (2000,)
-    assert draws.std() > 0.005
-    estimate = reliance(planted, control, plant_on).mean()
-    assert draws.mean() == pytest.approx(estimate, abs=5 * draws.std() / np.sqrt(2000))
+@given(st.data(), st.sampled_from(SIDES))
+def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
+    scores = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
+    twins = [Scores(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
+    assert drop_estimate(twins, plant_on).per_seed == pytest.approx([drop(s, plant_on) for s in twins])
+    for split in ("clean", "stamped", "aligned", "conflict"):
+        expected = [auroc(*s.split(split, plant_on)) for s in twins]
+        assert auroc_estimate(twins, split, plant_on).per_seed == pytest.approx(expected)
+    flips = flip_estimate(twins, plant_on, [0.5, -1.5])
+    assert flips.per_seed == pytest.approx(
+        [flip_rate(s, plant_on, limit) for s, limit in zip(twins, [0.5, -1.5], strict=True)]
+    )
+    shifts = shift_estimate(twins, plant_on).per_seed
+    assert shifts == pytest.approx([score_shift(s, plant_on) for s in twins], nan_ok=True)
 
 
 @pytest.mark.parametrize("plant_on", SIDES)
-def test_identical_twins_give_draws_of_exactly_zero(plant_on):
+@pytest.mark.parametrize("side", [0, 1])
+def test_influence_is_what_a_heavier_image_does(plant_on, side):
+    twins, little = [noisy(seed) for seed in range(2)], 1e-6
+    influence = drop_estimate(twins, plant_on).influence[side]
+    assert influence.sum() == pytest.approx(0, abs=1e-12)
+    counts = len(twins[0].nominal_clean), len(twins[0].anomalous_clean)
+    for image in (0, 7):
+        weights = [np.full((1, count), 1 / count) for count in counts]
+        weights[side] = weights[side] * (1 - little)
+        weights[side][0, image] += little
+
+        def weighted_drop(scores, weights=weights):
+            clean, conflict = (scores.split(name, plant_on) for name in ("clean", "conflict"))
+            return (weighted_auroc(*clean, *weights) - weighted_auroc(*conflict, *weights)).item()
+
+        change = np.mean([weighted_drop(s) - drop(s, plant_on) for s in twins]) / little
+        assert influence[image] == pytest.approx(change, abs=1e-6)
+
+
+def test_draws_of_the_images_are_those_of_an_exact_bootstrap():
+    twins = [noisy(3, images=80, shift=0.8)]
+    estimate = drop_estimate(twins * 2, "anomalous")  # two seeds that agree
+    (drawn,) = draw([estimate], 4000, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    weights = [rng.multinomial(n, np.full(n, 1 / n), 4000).astype(float) for n in (80, 90)]
+    clean, conflict = (twins[0].split(name, "anomalous") for name in ("clean", "conflict"))
+    exact = weighted_auroc(*clean, *weights) - weighted_auroc(*conflict, *weights)
+    assert drawn.std() == pytest.approx(exact.std(), rel=0.05)
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(np.quantile(exact, [0.025, 0.975]), abs=0.01)
+
+
+@pytest.mark.parametrize("plant_on", SIDES)
+def test_identical_twins_have_a_reliance_of_exactly_zero(plant_on):
     twins = [noisy(seed) for seed in range(3)]
-    assert not reliance_draws(twins, twins, plant_on, 200, np.random.default_rng(0)).reliance.any()
+    difference = drop_estimate(twins, plant_on) - drop_estimate(twins, plant_on)
+    assert not draw([difference], 200, np.random.default_rng(0)).any()
 
 
-def test_all_seeds_share_the_resampled_images_so_copies_of_a_seed_add_no_certainty():
-    one = [noisy(0, shift=2)], [noisy(0, shift=0)]
-    spread = [
-        reliance_draws(
-            one[0] * seeds, one[1] * seeds, "anomalous", 4000, np.random.default_rng(1)
-        ).reliance.std()
-        for seeds in (1, 5)
-    ]
-    assert spread[1] == pytest.approx(spread[0], rel=1e-9)
-
-
-def test_one_draw_of_one_seed_is_the_reliance_of_the_images_drawn():
-    planted, control = noisy(0, images=5), noisy(1, images=5)
-    draws = reliance_draws([planted], [control], "anomalous", 50, np.random.default_rng(3)).reliance
-    rng = np.random.default_rng(3)
-    nominal = rng.multinomial(5, [1 / 5] * 5, size=50)
-    anomalous = rng.multinomial(15, [1 / 15] * 15, size=50)
-
-    def resampled_drop(scores, n, a):
-        marked, anomalies = np.repeat(scores.nominal_stamped, n), np.repeat(scores.anomalous_clean, a)
-        return auroc(np.repeat(scores.nominal_clean, n), anomalies) - auroc(marked, anomalies)
-
-    expected = [
-        resampled_drop(planted, n, a) - resampled_drop(control, n, a)
-        for n, a in zip(nominal, anomalous, strict=True)
-    ]
-    assert draws == pytest.approx(expected)
-
-
-def test_draws_depend_on_the_generator_only():
-    arguments = [noisy(0), noisy(1)], [noisy(2), noisy(3)], "nominal", 100
-    first, again, other = (
-        reliance_draws(*arguments, np.random.default_rng(seed)).reliance.tolist() for seed in (0, 0, 1)
-    )
-    assert first == again != other
-
-
-def test_the_planted_twins_own_drop_comes_from_the_same_resamples():
-    rng = np.random.default_rng(0)
-    planted, control = (
-        [Scores(*(rng.normal(size=20) for _ in range(5))) for _ in range(3)] for _ in range(2)
-    )
-    harmless = [
-        Scores(s.validation, s.nominal_clean, s.nominal_clean, s.anomalous_clean, s.anomalous_clean)
-        for s in control
-    ]
-    draws = reliance_draws(planted, harmless, "anomalous", 50, np.random.default_rng(1))
-    assert draws.reliance == pytest.approx(draws.planted_drop)  # the control drops by nothing
-    assert draws.planted_drop.std() > 0
+def test_copies_of_a_seed_add_no_certainty_about_the_images():
+    spreads = [drop_estimate([noisy(0, shift=2)] * seeds, "anomalous").spread for seeds in (2, 8)]
+    assert spreads[0].seeds == spreads[1].seeds == 0
+    assert spreads[0].images == pytest.approx(spreads[1].images)
