@@ -1,7 +1,8 @@
-"""Probes: artifacts with a known mask."""
+"""Probes: artifacts, with a mask where they have a place."""
 
-from fcdd_audit.probes import stamps  # noqa: F401  (registers them)
+from fcdd_audit.probes import stamps, overlays, tones  # noqa: F401, I001  (registers them, in this order)
 from fcdd_audit.probes.base import PROBES, Probe
+from fcdd_audit.probes.chain import Chain, make_probe, probe_names
 from fcdd_audit.probes.planting import plant, planted_count, stamp
 
-__all__ = ["PROBES", "Probe", "plant", "planted_count", "stamp"]
+__all__ = ["PROBES", "Chain", "Probe", "make_probe", "plant", "planted_count", "probe_names", "stamp"]

@@ -12,17 +12,20 @@ from fcdd_audit.probes.base import Probe
 BATCH = 256  # images held as floats at a time
 
 
-def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
     """Stamp every image as if it had been stored so.
 
-    images: uint8 (N, C, H, W). Returns stamped images, uint8 like `images`, and masks, bool (N, 1, H, W).
+    images: uint8 (N, C, H, W). Returns stamped images, uint8 like `images`, and masks, bool (N, 1, H, W), or
+    None for an artifact without a place.
     """
-    stamped, masks = [], []
+    stamped: list[Tensor] = []
+    masks: list[Tensor] = []
     for batch in images.split(BATCH):
         pixels, mask = probe.apply(batch.float() / 255, generator)
         stamped.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
-        masks.append(mask)
-    return torch.cat(stamped), torch.cat(masks)
+        if mask is not None:
+            masks.append(mask)
+    return torch.cat(stamped), torch.cat(masks) if masks else None
 
 
 def planted_count(images: int, prevalence: float) -> int:

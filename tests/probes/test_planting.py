@@ -14,6 +14,8 @@ def generator(seed=0):
 class Dot:
     """One white pixel in the first row, in a random column."""
 
+    placed = True
+
     def apply(self, x, generator):
         columns = torch.randint(0, x.shape[3], (len(x),), generator=generator)
         mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
@@ -95,12 +97,26 @@ def test_stored_images_change_inside_the_mask_only(name, channels):
     stamped, mask = stamp(images, PROBES[name](), generator())
     changed = (stamped != images).any(dim=1, keepdim=True)
     assert (stamped.dtype, stamped.shape) == (torch.uint8, images.shape)
-    assert not (changed & ~mask).any()
     assert changed.flatten(1).any(dim=1).all()
+    assert (mask is not None) == PROBES[name]().placed
+    assert mask is None or not (changed & ~mask).any()
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_what_has_no_place_is_planted_without_a_mask(count):
+    images = torch.full((count, 1, 4, 4), 100, dtype=torch.uint8)
+    probe = PROBES["brightness"](factor=1.5)
+    stamped, mask = stamp(images, probe, generator())
+    assert mask is None
+    assert (stamped == 150).all()
+    planted = plant(images, probe, 1 if count else 0, generator())
+    assert torch.equal(planted, stamped)
 
 
 def test_stored_values_are_rounded_to_the_nearest():
     class Darker:
+        placed = True
+
         def apply(self, x, generator):
             return x * 0.7, torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool)
 

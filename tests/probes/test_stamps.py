@@ -7,7 +7,8 @@ from PIL import Image
 
 from fcdd_audit.errors import InputError
 from fcdd_audit.probes import stamps
-from fcdd_audit.probes.stamps import CORNERS, Watermark
+from fcdd_audit.probes.placing import CORNERS
+from fcdd_audit.probes.stamps import Date, Logo, Patch, Watermark
 
 
 def generator(seed=0):
@@ -148,7 +149,7 @@ def test_another_text_looks_different():
     assert not torch.equal(*stamped)
 
 
-# Options
+# Options of the watermark
 
 
 def test_an_unknown_corner_gets_the_nearest_and_all_known_ones():
@@ -196,6 +197,7 @@ def test_text_that_the_font_has_no_letters_for_is_refused(text):
     ("height", "width", "options"),
     [
         (16, 16, {}),  # letters of 2 rows
+        (20, 20, {}),  # of 3
         (64, 64, {"text": "a very long text that nobody could read"}),
         (64, 64, {"size": 1}),  # a margin beside it doesn't fit
         (32, 256, {}),  # higher than the image
@@ -206,3 +208,188 @@ def test_a_watermark_that_does_not_fit_is_refused_with_its_size(height, width, o
     with pytest.raises(InputError, match=rf"would be \d+x\d+ px.* on images of {width}x{height} px") as error:
         Watermark(**options).apply(torch.zeros(1, 1, height, width), generator())
     assert "--image-size" in str(error.value)
+
+
+# Date
+
+
+def test_a_date_is_orange_in_a_black_outline_and_bright_on_grey_images():
+    for channels, expected in (
+        (3, [1.0, 168 / 255, 60 / 255]),
+        (1, [0.299 + 0.587 * 168 / 255 + 0.114 * 60 / 255]),
+    ):
+        x = torch.full((1, channels, 200, 200), 0.5)
+        stamped, mask = Date().apply(x, generator())
+        top, bottom, left, right = box(mask[0, 0])
+        inside = stamped[0, :, top:bottom, left:right].flatten(1)
+        brightest = inside[:, inside.sum(dim=0).argmax()]
+        torch.testing.assert_close(brightest, torch.tensor(expected))
+        assert inside.min() == 0
+    assert expected[0] > 0.7, "bright"
+
+
+def test_a_date_stands_in_the_lower_right_in_one_place():
+    _, mask = Date().apply(torch.zeros(8, 1, 100, 100), generator())
+    assert len(mask.flatten(1).unique(dim=0)) == 1
+    top, bottom, left, right = box(mask[0, 0])
+    assert (bottom, right, right - left) == (95, 95, 60)
+    assert top > 75
+
+
+def test_a_date_is_any_text_in_any_colour():
+    x = torch.full((1, 3, 96, 96), 0.5)
+    shown = [
+        Date(**options).apply(x, generator())[0]
+        for options in ({}, {"text": "25.11.2026"}, {"colour": "lime"})
+    ]
+    assert not torch.equal(shown[0], shown[1])
+    assert not torch.equal(shown[0], shown[2])
+    with pytest.raises(InputError, match="date text must be one line with at least one visible character"):
+        Date(text=" ")
+
+
+# Logo
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """2 x 2 px within a transparent border: red, half-transparent green; blue, nothing."""
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[1, 1], pixels[1, 2], pixels[2, 1] = (255, 0, 0, 255), (0, 255, 0, 51), (0, 0, 255, 255)
+    Image.fromarray(pixels).save(tmp_path / "logo.png")
+    return str(tmp_path / "logo.png")
+
+
+def test_a_logo_is_laid_over_the_image_by_its_own_opacity(picture):
+    probe = Logo(file=picture, size=0.2, corner="upper-left", margin=0.1, jitter=0)
+    stamped, mask = probe.apply(torch.full((2, 3, 10, 10), 0.5), generator())
+    assert mask[0, 0].nonzero().tolist() == [[1, 1], [1, 2], [2, 1]], "exactly what isn't transparent"
+    assert stamped[0, :, 1, 1].tolist() == [1, 0, 0]
+    np.testing.assert_allclose(stamped[0, :, 1, 2], [0.4, 0.6, 0.4], atol=1e-6)
+    assert stamped[0, :, 2, 1].tolist() == [0, 0, 1]
+    grey, _ = probe.apply(torch.full((1, 1, 10, 10), 0.5), generator())
+    np.testing.assert_allclose(
+        grey[0, 0, [1, 1, 2], [1, 2, 1]], [0.299, 0.5 * 0.8 + 0.587 * 0.2, 0.114], atol=1e-6
+    )
+
+
+def test_opacity_multiplies_that_of_the_logo(picture):
+    probe = Logo(file=picture, size=0.2, opacity=0.5, corner="upper-left", margin=0, jitter=0)
+    stamped, _ = probe.apply(torch.zeros(1, 3, 10, 10), generator())
+    np.testing.assert_allclose(stamped[0, :, 0, :2], [[0.5, 0], [0, 0.1], [0, 0]], atol=1e-6)
+
+
+def test_a_logo_keeps_its_proportions(tmp_path):
+    Image.new("RGBA", (60, 20), "red").save(tmp_path / "wide.png")
+    _, mask = Logo(file=str(tmp_path / "wide.png"), size=0.3).apply(torch.zeros(1, 3, 100, 100), generator())
+    top, bottom, left, right = box(mask[0, 0])
+    assert (bottom - top, right - left) == (10, 30)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "CMYK", "1"])
+def test_a_logo_may_be_of_any_mode_and_format(tmp_path, mode):
+    picture = Image.new("RGBA", (8, 8), "white").convert(mode)
+    path = tmp_path / ("logo.tif" if mode == "CMYK" else "logo.png")
+    picture.save(path)
+    stamped, mask = Logo(file=str(path), jitter=0).apply(torch.zeros(1, 3, 32, 32), generator())
+    assert mask.sum() == 64
+    assert (stamped[mask.expand_as(stamped)] == 1).all()
+
+
+def test_the_built_in_logo_is_red_white_and_black():
+    stamped, mask = Logo(size=0.5).apply(torch.full((1, 3, 128, 128), 0.5), generator())
+    seen = (stamped[0][:, mask[0, 0]] * 255).round().T.unique(dim=0).tolist()
+    for colour in ([220, 20, 60], [255, 255, 255], [0, 0, 0]):
+        assert colour in seen
+    assert 0.7 < mask.sum() / 64**2 < 0.85, "a disc"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"no picture", "UnidentifiedImageError"),
+        (b"", "UnidentifiedImageError"),
+        ("folder", "Is a directory"),
+        ("truncated", "OSError"),
+    ],
+)
+def test_a_logo_that_cannot_be_read_is_named_with_the_reason(tmp_path, picture, content, reason):
+    path = tmp_path / "mine.png"
+    if content == "folder":
+        path.mkdir()
+    elif content == "truncated":
+        with open(picture, "rb") as file:
+            path.write_bytes(file.read()[:50])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        Logo(file=str(path))
+    message = str(error.value)
+    assert message.startswith(f"can't read logo file '{path}' (")
+    assert message.endswith("); give a picture, best a PNG with transparency")
+    assert content == "truncated" or reason in message
+    assert "\n" not in message
+
+
+def test_a_logo_that_shows_nothing_is_refused(tmp_path):
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    with pytest.raises(InputError, match=r"clear.png' is fully transparent, so that nothing would show"):
+        Logo(file=str(tmp_path / "clear.png"))
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[0, 0] = pixels[-1, -1] = 1
+    Image.fromarray(pixels).save(tmp_path / "faint.png")
+    with pytest.raises(InputError, match="the logo shows nothing at 8x8 px"):
+        Logo(file=str(tmp_path / "faint.png")).apply(torch.zeros(1, 3, 32, 32), generator())
+
+
+def test_a_logo_that_does_not_fit_is_refused_with_its_size(tmp_path):
+    Image.new("RGB", (10, 100)).save(tmp_path / "high.png")
+    with pytest.raises(InputError, match=r"the logo would be 8x80 px, 1 px from the edge, .* 32x32 px"):
+        Logo(file=str(tmp_path / "high.png")).apply(torch.zeros(1, 3, 32, 32), generator())
+
+
+# Patch
+
+
+def patch(height=10, width=10, **options):
+    """One image of 0.25 with a patch, and its mask, both (H, W)."""
+    x = torch.full((1, 1, height, width), 0.25)
+    stamped, mask = Patch(**{"jitter": 0, **options}).apply(x, generator())
+    assert (stamped[~mask] == 0.25).all()
+    return stamped[0, 0], mask[0, 0]
+
+
+def test_a_checkerboard_has_4_by_4_squares():
+    stamped, mask = patch(size=0.8, margin=0.1)
+    assert box(mask) == (1, 9, 1, 9)
+    squares = torch.tensor([[0.0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
+    expected = squares.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
+    assert torch.equal(stamped[1:9, 1:9], expected)
+
+
+def test_a_plain_patch_is_a_rectangle_of_one_colour():
+    stamped, mask = patch(pattern="plain", colour="black", size=0.2, aspect=3, corner="lower-right", margin=0)
+    assert box(mask) == (4, 10, 8, 10)
+    assert (stamped[mask] == 0).all()
+    x = torch.full((1, 3, 10, 10), 0.5)
+    red, mask = Patch(pattern="plain", colour="red", jitter=0).apply(x, generator())
+    assert red[0][:, mask[0, 0]].T.unique(dim=0).tolist() == [[1, 0, 0]]
+
+
+def test_noise_is_grey_and_new_for_every_image():
+    x = torch.zeros(3, 3, 40, 40)
+    stamped, mask = Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())
+    inside = stamped[:, :, 2:22, 2:22]
+    assert mask[:, :, 2:22, 2:22].all()
+    assert torch.equal(inside[:, 0], inside[:, 1])
+    assert not torch.equal(inside[0], inside[1])
+    assert 0.45 < inside.mean() < 0.55
+    assert torch.equal(stamped, Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())[0])
+
+
+def test_a_patch_has_at_least_one_pixel_and_must_fit():
+    assert patch(size=0.01, aspect=0.01)[1].sum() == 1
+    assert patch(size=1, margin=0)[1].all()
+    with pytest.raises(InputError, match=r"the patch would be 2x20 px, 0 px from the edge"):
+        patch(size=0.2, aspect=10)

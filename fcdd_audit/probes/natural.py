@@ -1,0 +1,124 @@
+"""Artifacts that the images came with: nothing is planted, only found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fcdd_audit.datasets.cache import CENTRE, Fit
+from fcdd_audit.errors import InputError
+from fcdd_audit.probes.annotations import KINDS, read_annotations
+from fcdd_audit.probes.checks import check_interval
+
+ROUNDING = 1e-9  # of sums of shares
+
+
+def _means(values: np.ndarray, start: float, end: float, cells: int) -> np.ndarray:
+    """Means over so many equal cells between start and end (px) of the first axis: (N, ...) to (cells, ...).
+
+    By running sums: a product of matrices takes longer, and far longer when its threads share busy cores.
+    """
+    edges = np.linspace(start, end, cells + 1)
+    whole = np.minimum(edges.astype(int), len(values) - 1)
+    sums = np.cumsum(values, axis=0, dtype=np.float64)
+    # Up to each edge: all pixels before the one that it is in, and its share of that one.
+    up_to = sums[whole] - values[whole] * (whole + 1 - edges)[:, None]
+    return np.diff(up_to, axis=0) * cells / (end - start)
+
+
+def _shares(start: float, length: float, pixels: int) -> np.ndarray:
+    """How much of each pixel lies in an interval, given in shares of the axis; (pixels,), in [0, 1]."""
+    pixel, first, last = np.arange(pixels), start * pixels, (start + length) * pixels
+    return np.clip(np.minimum(last, pixel + 1) - np.maximum(first, pixel), 0, None)
+
+
+def _covered(coverage: np.ndarray) -> Tensor:
+    """The pixels of which at least half is covered (see `fitted`). coverage: in [0, 1]."""
+    best = coverage.max()
+    least = 0.5 if best >= 0.5 * (1 - ROUNDING) else best / 2
+    return torch.from_numpy((coverage > ROUNDING) & (coverage >= least * (1 - ROUNDING)))
+
+
+def fitted(mask: np.ndarray, shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+    """A mask brought to the images' size as they were: bool (H, W) of any size to bool `shape`.
+
+    fit: as in `datasets.cache.decoded`: the whole mask is squashed, or its `centre` cut out. A pixel is
+    artifact if at least half of its area is. Thin artifacts must not vanish: if no pixel of the whole image
+    reaches half, those count of which at least half as much is covered as of the best one. (A thin part
+    beside a thick one does vanish.) Empty if no part of the mask is in the cut.
+    """
+    height, width = mask.shape
+    side = min(height, width) * CENTRE
+    tall, wide = (side, side) if fit == "centre" else (height, width)
+    top, left = (height - tall) / 2, (width - wide) / 2
+    rows = _means(mask, top, top + tall, shape[0])
+    return _covered(_means(rows.T, left, left + wide, shape[1]).T)
+
+
+@dataclass(frozen=True)
+class Region:
+    """An artifact in the same box of every image, such as a camera's date.
+
+    left, top: the box's upper left corner as shares of the image's width and height, in [0, 1).
+    width, height: its sides as such shares, in (0, 1]; it must lie inside the image and can't be all of it.
+
+    Shares of the image as the detector sees it: where a data set cuts out the centre, of what is cut out.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_interval("region", "[0, 1)", left=self.left, top=self.top)
+        check_interval("region", "(0, 1]", width=self.width, height=self.height)
+        for name, side in (("left", "width"), ("top", "height")):
+            start, length = getattr(self, name), getattr(self, side)
+            if start + length > 1 + ROUNDING:
+                raise InputError(
+                    f"region {name} {start:g} and {side} {length:g} reach outside the image; they may add up "
+                    "to 1 at most"
+                )
+        if self.width == 1 and self.height == 1:
+            raise InputError("the region is the whole image; an artifact must be a part of it")
+
+    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+        """The same mask for every name, bool (N, 1, H, W) of shape (H, W); half-covered pixels count."""
+        rows = _shares(self.top, self.height, shape[0])
+        columns = _shares(self.left, self.width, shape[1])
+        return _covered(np.outer(rows, columns)).repeat(len(names), 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Artifacts that are marked for each image: in mask files, COCO JSON or Pascal VOC XML.
+
+    masks: a folder of masks, a folder of XML files, or a JSON file; see `annotations.read_annotations`.
+    only: names of the categories that are artifacts, separated by commas; empty: all.
+    """
+
+    masks: str = ""
+    only: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.masks.strip():
+            raise InputError(f"mask masks is empty; {KINDS}, with --set mask.masks=PATH")
+
+    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+        """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
+
+        names: of all images that the annotations are for, at once, so that none is given another's mask.
+        fit: how the images were made square. InputError for annotations that can't be used.
+        """
+        chosen = [name.strip() for name in self.only.split(",") if name.strip()]
+        found = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
+        masks = read_annotations(self.masks, chosen).masks(names)
+        for target, mask in zip(found, masks, strict=True):
+            if mask is not None:
+                target[0] = fitted(mask, shape, fit)
+        return found

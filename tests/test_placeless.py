@@ -1,0 +1,150 @@
+"""Audits of an artifact without a place: reliance is judged, and no explanation is."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
+from fcdd_audit.cells import EXAMPLES, LEVELS, LOCALIZED, cell_key, run_cell
+from fcdd_audit.planning import estimate, plan, prepare
+from fcdd_audit.results import evidence, results_table
+from fcdd_audit.runs import RunFolder
+from fcdd_audit.verdict import Thresholds, judge
+
+NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
+SMALL = AuditConfig(
+    probe="jpeg",
+    image_size=32,
+    seeds=1,
+    recipe=Recipe(epochs=1),
+    detectors=("fcdd",),
+    explainers=("native", "edges"),
+    workers=1,
+)
+
+
+@pytest.fixture(scope="module")
+def defects(tmp_path_factory) -> AuditConfig:
+    """Images of noise with a bright square as the defect, and masks of it."""
+    root = tmp_path_factory.mktemp("defects")
+    rng = np.random.default_rng(0)
+    for part, count in (("train/nominal", 16), ("test/nominal", 4), ("test/anomalous", 4), ("masks", 4)):
+        (root / part).mkdir(parents=True)
+        for i in range(count):
+            pixels = (
+                rng.integers(90, 130, (32, 32), dtype=np.uint8) if part != "masks" else np.zeros((32, 32))
+            )
+            if part in ("test/anomalous", "masks"):
+                pixels[8:16, 16:24] = 255
+            Image.fromarray(pixels.astype(np.uint8)).save(root / part / f"{i}.png")
+    return replace(
+        SMALL, dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe(epochs=1, batch_size=8)
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The two cells of the small audit, read back, with their question and setup."""
+    setup = prepare(SMALL)
+    (question,) = plan(SMALL, setup)
+    run = RunFolder(tmp_path_factory.mktemp("run"))
+    with run.opened():
+        for cell in (*question.planted, *question.control):
+            run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
+    records = {cell: run.read_cell(cell_key(cell, setup)) for cell in (*question.planted, *question.control)}
+    return setup, question, records, run
+
+
+def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
+    setup, _, records, run = measured
+    assert setup.nominal_mask is None
+    assert setup.anomalous_mask is None
+    for cell, record in records.items():
+        assert list(record.localization) == list(LOCALIZED)
+        assert record.localization.empty
+        key = cell_key(cell, setup)
+        assert {name: maps.shape for name, maps in run.read_heatmaps(key).items()} == {
+            "native": (2 * EXAMPLES, 32, 32),
+            "edges": (2 * EXAMPLES, 32, 32),
+        }
+        assert {levels.shape for levels in run.read_levels(key).values()} == {(LEVELS,)}
+
+
+def test_the_table_holds_detection_and_reliance_only(measured):
+    _, question, records, _ = measured
+    table = results_table([question], records, 0.95)
+    assert set(table["explainer"]) == {""}
+    assert set(table["split"]) == {"validation", "clean", "stamped", "aligned", "conflict"}
+    assert (table["metric"] == "reliance").sum() == 1
+    assert table["value"].notna().all()
+
+
+def test_findings_have_no_explainers(measured):
+    setup, question, records, _ = measured
+    judged = evidence(question, records, setup.data)
+    assert (judged.overlaps, judged.chance, judged.references) == ({}, {}, ())
+    (finding,) = judge([judged], Thresholds())
+    assert finding.explainers == ()
+    assert np.isfinite(finding.reliance.value)
+
+
+def test_another_quality_is_another_cell():
+    setup = prepare(SMALL)
+    other = prepare(replace(SMALL, options={"jpeg": {"quality": 80}}))
+    cell = plan(SMALL, setup)[0].control[0]
+    assert setup.fingerprint != other.fingerprint
+    assert cell_key(cell, setup) != cell_key(cell, other)
+
+
+def test_the_estimate_counts_no_overlaps(tmp_path):
+    small, large = (
+        estimate(replace(SMALL, probe=probe, out=tmp_path)).megabytes for probe in ("jpeg", "frame")
+    )
+    assert 0 < small < large
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    return run_audit(replace(SMALL, out=tmp_path_factory.mktemp("reports")))
+
+
+def test_the_report_says_that_no_explanation_is_judged(audited):
+    assert audited.folder.name == "textures-jpeg"
+    assert [finding.explainers for finding in audited.findings] == [()]
+    source = audited.report.read_text(encoding="utf-8")
+    assert source.count(NO_PLACE) == 1
+    assert '<table class="quadrants">' not in source
+    assert "of its heat in the mask" not in source
+    assert "the artifact's mask; the number under a map" not in source
+    assert len(re.findall(r"<img class=\"shared\"[^>]* alt=\"native map of the planted twin\">", source)) == 4
+    assert json.loads((audited.folder / "config.json").read_text())["probe"] == "Jpeg(quality=25)"
+    render_report(audited.folder)
+    assert audited.report.read_text(encoding="utf-8") == source
+
+
+def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp_path):
+    result = run_audit(replace(SMALL, probe="frame+jpeg", out=tmp_path))
+    (finding,) = result.findings
+    assert [explainer.explainer for explainer in finding.explainers] == ["native", "edges"]
+    assert result.folder.name == "textures-frame+jpeg"
+    source = result.report.read_text(encoding="utf-8")
+    assert NO_PLACE not in source
+    assert "and the frame+jpeg: no clear answer" in source
+
+
+def test_true_defects_are_still_localised(defects, tmp_path):
+    result = run_audit(replace(defects, out=tmp_path))
+    table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
+    explained = table[table["explainer"] != ""]
+    assert set(explained["split"]) == {"defect"}
+    assert set(explained["explainer"]) == {"native", "edges"}
+    assert [finding.explainers for finding in result.findings] == [()]
+    assert NO_PLACE in result.report.read_text(encoding="utf-8")
+    again = run_audit(replace(defects, out=tmp_path))
+    assert json.loads((again.folder / "config.json").read_text())["cells_reused"] == 2
