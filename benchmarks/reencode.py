@@ -28,7 +28,7 @@ def main() -> None:
     for path in tqdm(find_images(options.source), unit="image"):
         target = (options.target / path.relative_to(options.source)).with_suffix(".jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture = decode(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        picture = decode(path).picture.convert("RGB").resize(size, Image.Resampling.BILINEAR)
         picture.save(target, qtables=tables, subsampling=chroma)
 
 

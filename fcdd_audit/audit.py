@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import logging
 import os
 import platform
 import time
@@ -15,27 +15,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from fcdd_audit._version import __version__
-from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key, device_name, precision_of
+from fcdd_audit.cells import EXAMPLES, Setup, cell_key, device_name, precision_of
 from fcdd_audit.config import AuditConfig
-from fcdd_audit.detectors.training import training_steps
-from fcdd_audit.engines import default_workers, run_cells
-from fcdd_audit.planning import Question, plan, planned_cells, prepare
+from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.engines import finish_cells
+from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
+from fcdd_audit.provenance import check_provenance
 from fcdd_audit.report import render_report
 from fcdd_audit.results import class_means, evidence, results_table, with_class_means
 from fcdd_audit.runs import SCHEMA, RunFolder
 from fcdd_audit.verdict import Evidence, Finding, judge
 
+log = logging.getLogger("fcdd_audit")
+
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found, and where it is written."""
+    """What an audit found, and where it is written.
+
+    provenance: for each nominal class, whether its training images differ from the anomalous ones in how they
+    were made, as in findings.json.
+    """
 
     folder: Path
     report: Path
     findings: list[Finding]
+    provenance: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
         """The content of findings.json."""
@@ -44,6 +51,7 @@ class AuditResult:
             "run": self.folder.name,
             "findings": [finding.as_json() for finding in self.findings],
             "means": class_means(self.findings),
+            "provenance": self.provenance,
         }
 
 
@@ -68,7 +76,9 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
                 questions = plan(config, setup)
             audited.append(_audit_class(config, run, setup, questions, index, quiet))
         findings = judge([one for part in audited for one in part.evidence], config.thresholds)
-        result = AuditResult(run.path, run.path / "report.html", findings)
+        result = AuditResult(
+            run.path, run.path / "report.html", findings, [part.provenance for part in audited]
+        )
         table = with_class_means(pd.concat([part.table for part in audited], ignore_index=True))
         for part in audited:  # not earlier: an interrupted run must leave an older run's files together
             run.write_arrays(part.examples, part.pictures)
@@ -87,6 +97,7 @@ class _Audited:
     evidence: list[Evidence]
     table: pd.DataFrame
     data: dict[str, Any]
+    provenance: dict[str, Any]
     questions: list[dict[str, Any]]
     examples: str
     pictures: dict[str, np.ndarray]
@@ -98,16 +109,16 @@ def _audit_class(
     config: AuditConfig, run: RunFolder, setup: Setup, questions: list[Question], index: int, quiet: bool
 ) -> _Audited:
     """Run the cells of one nominal class, or use them again."""
+    provenance = _provenance(setup, config)
     cells = planned_cells(questions)
-    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-    if waiting:
-        _run_waiting(waiting, setup, run, config, quiet)
+    trained = finish_cells(cells, setup, run, config.workers, quiet)
     records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
     examples = f"examples-{index}.npz"
     return _Audited(
         evidence=[evidence(question, records, setup.data) for question in questions],
         table=results_table(questions, records, config.thresholds.score_quantile),
-        data=_describe_data(setup),
+        data=_describe_data(setup, training_notes(config, setup)),
+        provenance=provenance,
         questions=[
             {
                 "nominal_class": question.nominal_class,
@@ -123,27 +134,24 @@ def _audit_class(
         examples=examples,
         pictures=_examples(setup),
         device=setup.device,
-        reused=len(cells) - len(waiting),
+        reused=len(cells) - trained,
     )
 
 
-def _run_waiting(cells: list[Cell], setup: Setup, run: RunFolder, config: AuditConfig, quiet: bool) -> None:
-    steps, _ = training_steps(len(setup.data.train_nominal), setup.recipe)
-    with tqdm(
-        total=len(cells) * steps * setup.recipe.epochs,
-        desc=f"{len(cells)} cells ({setup.data.nominal_class})",
-        unit="step",
-        disable=quiet or None,
-    ) as bar:
-        finished = itertools.count(1)
-        run_cells(
-            cells,
-            setup,
-            run,
-            config.workers or default_workers(setup.device),
-            on_step=bar.update,
-            on_cell=lambda: bar.set_postfix_str(f"{next(finished)} finished"),
-        )
+def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
+    """Whether the training images of the two sides differ in how they were made; warns if that can be
+    learned."""
+    found = check_provenance(setup.data.train_nominal, setup.data.train_anomalous)
+    learners = [name for name in config.detectors if "anomalous" in DETECTORS[name].learns_from]
+    summary = found.summary(learners)
+    if found.status == "warning" and learners:
+        log.warning("%s: %s", setup.data.nominal_class, summary)
+    return {
+        "nominal_class": setup.data.nominal_class,
+        "learners": learners,
+        "summary": summary,
+        **found.as_json(),
+    }
 
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
@@ -157,6 +165,7 @@ def _examples(setup: Setup) -> dict[str, np.ndarray]:
     arrays = {
         name: torch.cat([nominal[:count], anomalous[:count]]).numpy()
         for name, (nominal, anomalous) in pairs.items()
+        if nominal is not None and anomalous is not None  # an artifact without a place has no mask
     }
     names = (*data.test_nominal.names[:count], *data.test_anomalous.names[:count])
     sides = ["nominal"] * len(data.test_nominal.names[:count])
@@ -164,7 +173,7 @@ def _examples(setup: Setup) -> dict[str, np.ndarray]:
     return {**arrays, "name": np.array(names), "side": np.array(sides)}
 
 
-def _describe_data(setup: Setup) -> dict[str, Any]:
+def _describe_data(setup: Setup, notes: list[str]) -> dict[str, Any]:
     data = setup.data
     return {
         "name": data.name,
@@ -172,13 +181,22 @@ def _describe_data(setup: Setup) -> dict[str, Any]:
         "fingerprint": setup.fingerprint,
         "shape": list(data.shape),
         "images": {part: len(images) for part, images in data.parts().items()},
-        "notes": list(data.notes),
+        "notes": [*data.notes, *notes],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this tool, Python, and what numbers depend on."""
+    packages = ("torch", "torchvision", "captum", "numpy", "scikit-image", "scikit-learn", "pandas")
+    return {
+        "fcdd-audit": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
     }
 
 
 def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> dict[str, Any]:
     """config.json: everything resolved, and where the cells are."""
-    packages = ("torch", "torchvision", "captum", "numpy", "scikit-image", "scikit-learn", "pandas")
     device = audited[0].device
     return {
         "schema": SCHEMA,
@@ -186,11 +204,7 @@ def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> d
         "config": config.as_json(),
         "probe": repr(config.make_probe()),
         "data": [part.data for part in audited],
-        "versions": {
-            "fcdd-audit": __version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in packages},
-        },
+        "versions": versions(),
         "device": {
             "name": device_name(device),
             "type": device,

@@ -31,12 +31,17 @@ EVALUATION_BATCH = 128
 EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
+LOCALIZED = ("explainer", "part", "mask", "image", "area", *LOCALIZATION)  # columns of the localization
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be trained and measured. A control has no side and prevalence 0: all audits share it."""
+    """What is to be trained and measured. A control has no side and prevalence 0: all audits share it.
+
+    plant_on: `nominal`, `anomalous`, or `both`. decoy: what is planted is the setup's decoy, and not the
+    artifact that is probed.
+    """
 
     dataset: str
     nominal_class: str
@@ -46,6 +51,7 @@ class Cell:
     seed: int
     plant_on: str | None = None
     prevalence: float = 0.0
+    decoy: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,20 +59,22 @@ class Setup:
     """What all cells of a run share.
 
     The stamped test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is. `explainers`: in the registry's order. `options`: by the name of a detector or probe.
+    artifact is, and are None for one without a place. `explainers`: in the registry's order. `options`: by
+    the name of a detector or probe. `decoy`: an artifact that may be planted and isn't probed.
     """
 
     data: AuditData
     fingerprint: str
     probe: Probe
     nominal_stamped: Tensor
-    nominal_mask: Tensor
+    nominal_mask: Tensor | None
     anomalous_stamped: Tensor
-    anomalous_mask: Tensor
+    anomalous_mask: Tensor | None
     recipe: Recipe
     explainers: tuple[str, ...]
     device: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    decoy: Probe | None = None
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,10 @@ class CellResult:
     """What a finished cell leaves behind.
 
     scores: part, image, variant, score. localization: one row an image, explainer and mask, one column
-    a measure. heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first. levels: by
-    explainer, evenly spaced quantiles, (LEVELS,), of the heat in the maps of the first SCALED_BY stamped test
-    images of each side, or of as many as the smaller side has.
+    a measure; no rows for an artifact without a place. heatmaps: of the examples, by explainer,
+    (2 * EXAMPLES, H, W), nominal ones first. levels: by explainer, evenly spaced quantiles, (LEVELS,), of the
+    heat in the maps of the first SCALED_BY stamped test images of each side, or of as many as the smaller
+    side has.
     """
 
     cell: Cell
@@ -96,6 +105,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "recipe": asdict(setup.recipe),
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
+        "decoy": repr(setup.decoy) if cell.decoy else None,
         "explainers": setup.explainers,
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
@@ -143,12 +153,14 @@ def train_cell(
     nominal, anomalous = setup.data.train_nominal.images, setup.data.train_anomalous.images
     recipe, options = setup.recipe, setup.options.get(cell.detector)
     detector = build(cell.detector, nominal, cell.seed, options, recipe.network, recipe.normalise)
-    if cell.plant_on is not None:
-        generator = torch_generator(cell.seed, "planting")
-        if cell.plant_on == "nominal":
-            nominal = plant(nominal, setup.probe, cell.prevalence, generator)
-        else:
-            anomalous = plant(anomalous, setup.probe, cell.prevalence, generator)
+    artifact = setup.decoy if cell.decoy else setup.probe
+    if artifact is None:
+        raise ValueError(f"{cell} plants a decoy and there is none")
+    generator = torch_generator(cell.seed, "planting")
+    if cell.plant_on in ("nominal", "both"):
+        nominal = plant(nominal, artifact, cell.prevalence, generator)
+    if cell.plant_on in ("anomalous", "both"):
+        anomalous = plant(anomalous, artifact, cell.prevalence, generator)
     masks = setup.data.train_anomalous.masks
     losses = fit(detector, nominal, anomalous, recipe, cell.seed, device, masks=masks, on_step=on_step)
     return detector, losses
@@ -183,13 +195,13 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
 def _explain_all(
     detector: Detector, setup: Setup, device: torch.device
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Overlap of every applicable explainer's heatmaps with the artifact's mask on stamped images; and
-    with the true anomaly's mask on clean anomalous images that have one. Examples of the heatmaps, and levels
-    of their heat (see CellResult)."""
+    """Overlap of every applicable explainer's heatmaps with the artifact's mask on stamped images, where it
+    has one; and with the true anomaly's mask on clean anomalous images that have one. Examples of the
+    heatmaps, and levels of their heat (see CellResult)."""
     data = setup.data
     grown = detector.map_field.stride // 2
     measured_on = "cpu" if device.type == "mps" else device  # which has no float64
-    parts = [
+    parts: list[tuple[str, tuple[str, ...], Tensor, Tensor | None]] = [
         ("nominal", data.test_nominal.names, setup.nominal_stamped, setup.nominal_mask),
         ("anomalous", data.test_anomalous.names, setup.anomalous_stamped, setup.anomalous_mask),
     ]
@@ -207,12 +219,13 @@ def _explain_all(
         shown = []
         generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
         for part, names, images, mask in parts:
-            masks = {"exact": mask}
-            if part != "defect":
+            masks = {} if mask is None else {"exact": mask}
+            if mask is not None and part != "defect":
                 masks["dilated"] = dilate(mask, grown)
+            explained = images if masks else images[:SCALED_BY]  # nothing to measure: only what is shown
             measured: dict[str, list[pd.DataFrame]] = {kind: [] for kind in masks}
             first = 0
-            for x in _batches(images, device):
+            for x in _batches(explained, device):
                 maps = explainer.explain(detector, x, generator).to(measured_on)
                 if not torch.isfinite(maps).all():
                     raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
@@ -237,4 +250,5 @@ def _explain_all(
         even = min(map(len, shown))
         heat = np.concatenate([maps[:even] for maps in shown])
         levels[name] = np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
-    return pd.concat(frames, ignore_index=True), kept, levels
+    localization = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=LOCALIZED)
+    return localization, kept, levels

@@ -19,11 +19,16 @@ from fcdd_audit.errors import AuditError, InputError
 
 if TYPE_CHECKING:
     from fcdd_audit.audit import AuditResult
+    from fcdd_audit.calibrate import CalibrationResult
     from fcdd_audit.config import AuditConfig
     from fcdd_audit.registry import Registry
 
 EXIT_FOUND, EXIT_INCONCLUSIVE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 3, 4, 130
 GATES = ("clever-hans",)
+NO_SETTINGS = (  # parameters of commands that don't say what an audit is
+    *("config", "option", "fail_on", "dry_run", "as_json", "quiet", "open_report", "debug"),
+    *("audits", "nulls", "decoy"),
+)
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer doesn't export it
 
@@ -59,6 +64,46 @@ app = typer.Typer(
 listing = typer.Typer(help="List what can be named on the command line.", no_args_is_help=True)
 app.add_typer(listing, name="list")
 
+Dataset = Annotated[str | None, typer.Option(help="Data set  [default: textures]")]
+ProbeName = Annotated[
+    str | None, typer.Option(help="Artifact to plant, or several: frame+jpeg  [default: watermark]")
+]
+Detectors = Annotated[str | None, typer.Option(help="Detectors, comma-separated  [default: fcdd,hsc,ae]")]
+NominalClass = Annotated[
+    str | None,
+    typer.Option(help="Names or indices of classes, comma-separated, or all  [default: the first]"),
+]
+PresetName = Annotated[
+    str | None, typer.Option(help="quick or paper: recipe and image size  [default: quick]")
+]
+ImageSize = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
+OutlierExposure = Annotated[
+    str | None,
+    typer.Option(help="Outlier exposure: a source, a folder of images, photos, confetti or none."),
+]
+OutlierLimit = Annotated[int | None, typer.Option(help="At most so many images of outlier exposure.")]
+Epochs = Annotated[int | None, typer.Option(help="Training epochs  [default: the preset's]")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step  [default: the preset's]")]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate  [default: the preset's]")]
+NetworkName = Annotated[
+    str | None, typer.Option(help="See 'fcdd-audit list networks'  [default: the preset's]")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Option of a detector or probe, or any setting of the recipe: watermark.text='(c) me', "
+        "recipe.flip=0. Repeatable.",
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
+Workers = Annotated[int | None, typer.Option(help="Processes for cells on the CPU  [default: one a core]")]
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")]
+Out = Annotated[Path | None, typer.Option(help="Parent of the run folder  [default: reports]")]
+Cache = Annotated[Path | None, typer.Option(help="Folder for decoded images  [default: the user's cache]")]
+Download = Annotated[bool, typer.Option("--download", help="Download missing data where that is possible.")]
+SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Where the data is.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -81,29 +126,19 @@ def root(
 
 
 @app.command(
-    epilog="Example: fcdd-audit run --dataset folder --data-root my-images --detector fcdd --seeds 5"
+    epilog="Example: fcdd-audit run --dataset folder --data-root my-images --detector fcdd --seeds 7"
 )
 def run(
-    dataset: Annotated[str | None, typer.Option(help="Data set  [default: textures]")] = None,
-    probe: Annotated[str | None, typer.Option(help="Artifact to plant  [default: watermark]")] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="Detectors, comma-separated  [default: fcdd,hsc,ae]")
-    ] = None,
+    dataset: Dataset = None,
+    probe: ProbeName = None,
+    detector: Detectors = None,
     explainer: Annotated[str | None, typer.Option(help="Explainers, comma-separated  [default: all]")] = None,
     data_root: DataRoot = None,
-    nominal_class: Annotated[
-        str | None,
-        typer.Option(help="Names or indices of classes, comma-separated, or all  [default: the first]"),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="quick or paper: recipe and image size  [default: quick]")
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the images, in pixels.")] = None,
-    oe: Annotated[
-        str | None,
-        typer.Option(help="Outlier exposure: a source, a folder of images, photos, confetti or none."),
-    ] = None,
-    oe_limit: Annotated[int | None, typer.Option(help="At most so many images of outlier exposure.")] = None,
+    nominal_class: NominalClass = None,
+    preset: PresetName = None,
+    image_size: ImageSize = None,
+    oe: OutlierExposure = None,
+    oe_limit: OutlierLimit = None,
     masks_per_defect: Annotated[
         int | None,
         typer.Option(help="Train on so many anomalies with masks of each kind  [default: 0]"),
@@ -116,44 +151,27 @@ def run(
         str | None,
         typer.Option(help="Shares of that side that bear the artifact, such as 0.2,1  [default: 1]"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 3]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs  [default: the preset's]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step  [default: the preset's]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate  [default: the preset's]")] = None,
-    network: Annotated[
-        str | None, typer.Option(help="See 'fcdd-audit list networks'  [default: the preset's]")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Option of a detector or probe, or any setting of the recipe: watermark.text='(c) me', "
-            "recipe.flip=0. Repeatable.",
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes for cells on the CPU  [default: one a core]")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Parent of the run folder  [default: reports]")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 5]")] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    network: NetworkName = None,
+    option: Options = None,
+    device: Device = None,
+    workers: Workers = None,
+    config: ConfigFile = None,
+    out: Out = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder  [default: DATASET-PROBE]")] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded images  [default: the user's cache]")
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Download missing data where that is possible.")
-    ] = False,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")
-    ] = False,
+    cache: Cache = None,
+    download: Download = False,
+    skip_corrupt: SkipCorrupt = False,
     fail_on: Annotated[
         str | None,
         typer.Option(help="clever-hans: exit 1 if a detector relies on it, 3 if that is unclear."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    quiet: Quiet = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -163,40 +181,13 @@ def run(
     goes on where it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is
     inconclusive, 4 failed.
     """
+    flags = _settings(locals())
     with _ErrorsAsLines(debug):
         from fcdd_audit.audit import run_audit
         from fcdd_audit.planning import estimate
 
         if fail_on is not None and fail_on not in GATES:
             raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")
-        flags = {
-            "dataset": dataset,
-            "probe": probe,
-            "detector": detector,
-            "explainer": explainer,
-            "data_root": data_root,
-            "nominal_class": nominal_class,
-            "preset": preset,
-            "image_size": image_size,
-            "oe": oe,
-            "oe_limit": oe_limit,
-            "masks_per_defect": masks_per_defect,
-            "confetti_mask": confetti_mask,
-            "plant_on": plant_on,
-            "prevalence": prevalence,
-            "seeds": seeds,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "lr": lr,
-            "network": network,
-            "device": device,
-            "workers": workers,
-            "out": out,
-            "name": name,
-            "cache": cache,
-            "download": download or None,
-            "skip_corrupt": skip_corrupt or None,
-        }
         audit = _config(flags, config, option or [])
         if dry_run:
             _print_estimate(estimate(audit, quiet=quiet or as_json), as_json)
@@ -212,6 +203,75 @@ def run(
         _gate(result)
 
 
+@app.command(epilog="Example: fcdd-audit calibrate --detector fcdd --audits 20 --nulls 14 --out calibrations")
+def calibrate(
+    dataset: Dataset = None,
+    probe: ProbeName = None,
+    detector: Detectors = None,
+    audits: Annotated[
+        int, typer.Option(help="Audits with the artifact planted, for each detector and prevalence.")
+    ] = 20,
+    nulls: Annotated[int, typer.Option(help="Audits of each kind of null, for each detector.")] = 14,
+    decoy: Annotated[
+        str, typer.Option(help="What is planted where the probe isn't: it should look otherwise.")
+    ] = "patch",
+    prevalence: Annotated[
+        str | None,
+        typer.Option(help="Shares of the anomalous side that bear the artifact  [default: 0.05,0.2,1]"),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Pairs of twins of an audit  [default: 5]")] = None,
+    data_root: DataRoot = None,
+    nominal_class: NominalClass = None,
+    preset: PresetName = None,
+    image_size: ImageSize = None,
+    oe: OutlierExposure = None,
+    oe_limit: OutlierLimit = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    network: NetworkName = None,
+    option: Options = None,
+    device: Device = None,
+    workers: Workers = None,
+    config: ConfigFile = None,
+    out: Out = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the folder  [default: calibration-DATASET-PROBE]")
+    ] = None,
+    cache: Cache = None,
+    download: Download = False,
+    skip_corrupt: SkipCorrupt = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how often verdicts are right: run audits whose truth is known.
+
+    Sensitivity: the artifact is planted, at rising prevalence. False alarms: the twins differ, but not by a
+    cue. Writes calibration.json, .csv and .svg. A calibration that was interrupted goes on where it was.
+    """
+    flags = _settings(locals())
+    with _ErrorsAsLines(debug):
+        from fcdd_audit.calibrate import PREVALENCE, Calibration
+        from fcdd_audit.calibrate import calibrate as run_calibration
+
+        audit = _config({**flags, "prevalence": prevalence or PREVALENCE}, config, option or [])
+        result = run_calibration(Calibration(audit, audits, nulls, decoy), quiet=quiet or as_json)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            _print_rates(result)
+
+
+def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A command's parameters that are settings of the audit; a switch that isn't there is None."""
+    return {
+        name: None if value is False else value
+        for name, value in parameters.items()
+        if name not in NO_SETTINGS
+    }
+
+
 def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) -> AuditConfig:
     from fcdd_audit.config import make_config, parse_option, read_config, read_environment
 
@@ -222,6 +282,29 @@ def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) ->
     recipe = options.pop("recipe", {})
     layers = [read_config(path)] if path else []
     return make_config(*layers, read_environment(os.environ), flags, {"options": options, "recipe": recipe})
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_rates(result: CalibrationResult) -> None:
+    from fcdd_audit.report.page import span
+
+    rows: list[tuple[str, ...]] = [
+        ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "other")
+    ]
+    for rate in result.as_json()["rates"]:
+        others = [f"{count} {word}" for word, count in rate["verdicts"].items() if word != "relies"]
+        prevalence = "" if rate["prevalence"] is None else f"{rate['prevalence']:g}"
+        shown = span(rate["says_relies"])
+        rows.append(
+            (rate["detector"], rate["truth"], prevalence, str(rate["audits"]), shown, ", ".join(others))
+        )
+    _print_table(rows)
+    print(result.folder / "calibration.json")
 
 
 def _print_findings(result: AuditResult) -> None:
@@ -250,9 +333,7 @@ def _print_findings(result: AuditResult) -> None:
         rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
     if not found["means"]:
         rows = [row[1:] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    _print_table(rows)
     for finding in result.findings:
         if finding.reason:
             about = f"{finding.nominal_class}, " if found["means"] else ""
@@ -338,10 +419,7 @@ def presets() -> None:
     from fcdd_audit.presets import preset_rows
 
     rows = preset_rows()
-    table = [list(rows[0]), *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    _print_table([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
 
 
 @listing.command()
@@ -361,11 +439,24 @@ def explainers() -> None:
 
 
 @listing.command()
-def probes() -> None:
+def probes(
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a picture of every probe: .png, .jpg or .webp."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
     """Probes for --probe."""
-    from fcdd_audit.probes import PROBES
+    with _ErrorsAsLines(debug):
+        from fcdd_audit.probes import PROBES
 
-    _list(PROBES)
+        if preview is not None:
+            from fcdd_audit.probes.sheet import write_sheet
+
+            write_sheet(preview)
+        _list(PROBES)
+        if preview is not None:
+            print(preview)
 
 
 class _ErrorsAsLines:

@@ -20,7 +20,7 @@ from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
 from fcdd_audit.presets import check_preset, preset_settings
-from fcdd_audit.probes import PROBES, Probe
+from fcdd_audit.probes import PROBES, Probe, make_probe, probe_names
 from fcdd_audit.registry import check_options, suggest
 from fcdd_audit.verdict import Thresholds
 
@@ -42,12 +42,13 @@ DISPLAY_QUANTILE = 0.97
 class AuditConfig:
     """One audit. Everything is checked here, before anything is loaded: InputError says what is wrong.
 
-    dataset, probe, detectors, explainers: registered names. preset: where the recipe and other settings that
-    aren't given come from (`fcdd-audit list presets`). nominal_class: names or indices of the data set's
-    classes, or all; empty: its first. data_root, image_size, oe, oe_limit, masks_per_defect, confetti_mask,
-    skip_corrupt, cache, download: passed to the data set (see DataRequest). quantile: of the heat that is
-    shown brightest in heatmaps (the paper's eta). plant_on: nominal, anomalous, or auto: the side each
-    detector learns a cue from. prevalence: shares of that side's training images that bear the artifact.
+    dataset, detectors, explainers: registered names. probe: one too, or several to apply in order: a+b.
+    preset: where the recipe and other settings that aren't given come from (`fcdd-audit list presets`).
+    nominal_class: names or indices of the data set's classes, or all; empty: its first. data_root,
+    image_size, oe, oe_limit, masks_per_defect, confetti_mask, skip_corrupt, cache, download: passed to the
+    data set (see DataRequest). quantile: of the heat that is shown brightest in heatmaps (the paper's eta).
+    plant_on: nominal, anomalous, or auto: the side each detector learns a cue from. prevalence: shares of
+    that side's training images that bear the artifact.
     seeds: twins are trained for seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers:
     processes for cells on the CPU. out, name: the run folder is out/name. recipe: training. options: by the
     name of a detector or probe. thresholds: what the verdict depends on. Lists may be comma-separated text,
@@ -74,7 +75,7 @@ class AuditConfig:
     quantile: float | None = None
     plant_on: str = "auto"
     prevalence: tuple[float, ...] = (1.0,)
-    seeds: int = 3
+    seeds: int = 5
     device: str = "auto"
     workers: int | None = None
     out: Path = Path("reports")
@@ -88,6 +89,7 @@ class AuditConfig:
             if value is not None:
                 object.__setattr__(self, name, _convert(name, value))
         _ = DATASETS[self.dataset]
+        _ = probe_names(self.probe)
         self._fill_in(_preset(self.preset, self.dataset))
         _check(
             self.confetti_mask in CONFETTI_MASKS,
@@ -201,15 +203,16 @@ class AuditConfig:
     def data_request(self, nominal_class: str | None = None, progress: bool = False) -> DataRequest:
         """What the data set is asked for, with one of its nominal classes."""
         shared = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(DataRequest) if hasattr(self, f.name)
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(DataRequest)
+            if hasattr(self, f.name) and f.name != "nominal_class"
         }
-        return DataRequest(**{**shared, "nominal_class": nominal_class, "progress": progress})
+        channels = getattr(NETWORKS[self.recipe.network], "channels", None)
+        return DataRequest(**shared, nominal_class=nominal_class, channels=channels, progress=progress)
 
     def make_probe(self) -> Probe:
-        """The probe with its options."""
-        kind, options = PROBES[self.probe], self.options.get(self.probe, {})
-        check_options(self.probe, kind, options)
-        return kind(**options)
+        """The probe, or the chain of several, with its options."""
+        return make_probe(self.probe, self.options)
 
     def resolve_device(self) -> torch.device:
         """The device that `device` names here; auto: CUDA, then MPS, then the CPU."""

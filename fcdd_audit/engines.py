@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -17,8 +18,10 @@ from multiprocessing.queues import SimpleQueue
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from fcdd_audit.cells import Cell, Setup, cell_key, run_cell
+from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.errors import RunError
 from fcdd_audit.mapped import dumps
 from fcdd_audit.runs import RunFolder
@@ -30,6 +33,31 @@ def default_workers(device: str) -> int:
         return 1
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def finish_cells(cells: list[Cell], setup: Setup, run: RunFolder, workers: int | None, quiet: bool) -> int:
+    """Run those of the cells that aren't in the run folder yet, with a progress bar on stderr unless
+    `quiet`; returns how many these were."""
+    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
+    if not waiting:
+        return 0
+    steps, _ = training_steps(len(setup.data.train_nominal), setup.recipe)
+    with tqdm(
+        total=len(waiting) * steps * setup.recipe.epochs,
+        desc=f"{len(waiting)} cells ({setup.data.nominal_class})",
+        unit="step",
+        disable=quiet or None,
+    ) as bar:
+        finished = itertools.count(1)
+        run_cells(
+            waiting,
+            setup,
+            run,
+            workers or default_workers(setup.device),
+            on_step=bar.update,
+            on_cell=lambda: bar.set_postfix_str(f"{next(finished)} finished"),
+        )
+    return len(waiting)
 
 
 def run_cells(

@@ -61,17 +61,18 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
     )
 
 
-def _fingerprint(data: AuditData, *stamped: Tensor) -> str:
-    """Hex digest of the data and of the stamped test images and their masks."""
+def _fingerprint(data: AuditData, *stamped: Tensor | None) -> str:
+    """Hex digest of the data and of the stamped test images and their masks, if they have any."""
     digest = hashlib.sha256(data.fingerprint().encode())
     for tensor in stamped:
-        digest.update(tensor.contiguous().numpy().tobytes())
+        if tensor is not None:
+            digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     """What is asked, detector by detector; InputError if a cell couldn't run."""
-    _check_trainable(config, setup)
+    check_trainable(config, setup)
     nominal = setup.data.nominal_class
     questions = []
     for detector in config.detectors:
@@ -107,7 +108,7 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     return questions
 
 
-def _check_trainable(config: AuditConfig, setup: Setup) -> None:
+def check_trainable(config: AuditConfig, setup: Setup) -> None:
     """Say now what would stop a cell later."""
     data = setup.data
     for detector in config.detectors:
@@ -118,11 +119,29 @@ def _check_trainable(config: AuditConfig, setup: Setup) -> None:
                 "train/anomalous or --oe, or leave out " + detector
             )
         model = _built(detector, data.train_nominal.images[:2], setup)
-        if all(EXPLAINERS[name]().unavailable(model) for name in config.explainers):
+        if setup.explainers and all(EXPLAINERS[name]().unavailable(model) for name in config.explainers):
             raise InputError(
                 f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
                 f"{EXPLAINERS[config.explainers[0]]().unavailable(model)}; add another with --explainer"
             )
+
+
+def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
+    """What a reader must know of detectors and masks of true anomalies in the training data."""
+    if setup.data.train_anomalous.masks is None:
+        return []
+    notes = []
+    for detector in config.detectors:
+        model = _built(detector, setup.data.train_nominal.images[:2], setup)
+        if model.uses_masks:
+            notes.append(
+                f"{detector} is trained with masks of the anomalies: it is told that what lies outside them, "
+                "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
+                "without masks."
+            )
+        elif config.masks_per_defect and hasattr(model, "supervision"):
+            notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
+    return notes
 
 
 def _built(name: str, nominal: Tensor, setup: Setup) -> Detector:
@@ -169,7 +188,8 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         seconds = sum(per_step[cell.detector] * steps * 1.2 + 2 for cell in waiting)  # measuring, writing
         height, width = setup.data.shape[1:]
         maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
-        rows = 2 * (len(setup.nominal_mask) + len(setup.anomalous_mask)) * len(setup.explainers)
+        masks = sum(len(part) for part in (setup.nominal_mask, setup.anomalous_mask) if part is not None)
+        rows = 2 * masks * len(setup.explainers)
         parts.append(
             Estimate(
                 cells=len(cells),

@@ -21,7 +21,7 @@ from fcdd_audit.cells import Cell, CellResult
 from fcdd_audit.errors import InputError, RunError
 from fcdd_audit.measures.reliance import Scores
 
-SCHEMA = 2  # of config.json and findings.json
+SCHEMA = 3  # of config.json and findings.json
 TEMPORARY = ".tmp-"
 TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask")
 CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")

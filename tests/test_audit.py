@@ -45,7 +45,7 @@ def column(table: pd.DataFrame, **wanted: object) -> pd.Series:
 
 def test_fcdd_controls_work_on_clean_textures(textures_table):
     controls = column(textures_table, twin="control", split="clean", metric="auroc")
-    assert len(controls) == 3
+    assert len(controls) == 5
     assert controls.min() >= 0.97
 
 
@@ -55,14 +55,15 @@ def test_fcdd_planted_on_every_oe_image_relies_on_the_watermark(textures_run):
     assert finding.verdict == "relies"
     assert finding.reliance.low > 0.05
     native = finding.explainers[0]
-    assert (native.explainer, native.quadrant) == ("native", "exposed")
+    assert native.explainer == "native"
+    assert native.excess_pixel_auroc.low > 0
 
 
 def test_reference_maps_have_no_excess(textures_run):
     random = next(e for e in textures_run.findings[0].explainers if e.explainer == "random")
     assert random.reference
     assert random.excess_pixel_auroc.value == 0
-    assert random.reveals == "no"
+    assert (random.reveals, random.quadrant) == ("inconclusive", "undecided")
     overlap = random.overlaps[0].planted
     assert overlap.value == pytest.approx(0.5, abs=0.06)  # smooth noise: chance, give or take few blobs
 
@@ -314,7 +315,7 @@ def read_table(folder):
 def test_each_nominal_class_is_audited_and_the_means_are_over_them(classes_run):
     found = json.loads((classes_run.folder / "findings.json").read_text())
     assert found == classes_run.as_json()
-    assert found["schema"] == 2
+    assert found["schema"] == 3
     asked = [(f["nominal_class"], f["detector"], f["prevalence"]) for f in found["findings"]]
     detectors = (("fcdd", 0.5), ("fcdd", 1.0), ("ae", 0.5), ("ae", 1.0))
     assert asked == [(name, *which) for name in ("airplane", "cat") for which in detectors]

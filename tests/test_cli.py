@@ -109,6 +109,28 @@ def test_list_prints_each_name_with_its_summary(family):
     assert lines == [[name, registry.summary(name)] for name in registry]
 
 
+def test_list_also_draws_the_probes(tmp_path):
+    result = invoke("list", "probes", "--preview", tmp_path / "probes.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{invoke('list', 'probes').stdout}{tmp_path / 'probes.png'}\n"
+    with Image.open(tmp_path / "probes.png") as picture:
+        assert picture.width > 500
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("probes.txt", ["probes.txt", "suffix", ".png"]),
+        ("absent/probes.png", ["absent/probes.png", "No such file"]),
+        ("folder.png", ["folder.png", "Is a directory"]),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_refused(tmp_path, file, expected):
+    (tmp_path / "folder.png").mkdir()
+    assert_refused(invoke("list", "probes", "--preview", tmp_path / file), *expected)
+    assert files(tmp_path) == ["folder.png"]
+
+
 def test_list_says_which_data_sets_are_ready(class_folders, tiny):
     def states(*flags):
         result = invoke("list", "datasets", *flags)
@@ -153,6 +175,12 @@ def test_the_version_does_not_wait_for_torch():
         (["--detector", "fcdd,hcs"], ["'hcs'", "did you mean 'hsc'?"]),
         (["--explainer", "gradcam"], ["'gradcam'", "did you mean 'grad-cam'?"]),
         (["--probe", "watermak"], ["'watermak'", "did you mean 'watermark'?"]),
+        (["--probe", "watermark+jpg"], ["'jpg'", "did you mean 'jpeg'?"]),
+        (["--probe", "watermark+"], ["'watermark+' has an empty name", "watermark+jpeg"]),
+        (["--probe", "jpeg+blur+jpeg"], ["'jpeg' is named twice", "name it once"]),
+        (["--probe", "logo", "--set", "logo.file=mine.png"], ["'mine.png'", "No such file", "PNG"]),
+        (["--probe", "jpeg", "--set", "jpeg.quality=best"], ["jpeg quality is 'best'"]),
+        (["--probe", "grid", "--set", "grid.period=0.01"], ["grid lines", "leave nothing between them"]),
         (["--plant-on", "nominl"], ["'nominl'", "did you mean 'nominal'?"]),
         (["--dataset", "folder"], ["--data-root"]),
         (["--dataset", "folder", "--data-root", "missing"], ["'missing' is no folder"]),

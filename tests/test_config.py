@@ -8,7 +8,9 @@ import torch
 from fcdd_audit.config import AuditConfig, make_config, parse_option, read_config, read_environment
 from fcdd_audit.detectors import Recipe
 from fcdd_audit.errors import InputError
+from fcdd_audit.probes import Chain
 from fcdd_audit.probes.stamps import Watermark
+from fcdd_audit.probes.tones import Jpeg
 
 
 def complaint(*layers, **settings):
@@ -203,6 +205,14 @@ def test_text_made_of_digits_is_text_where_text_is_needed():
     assert make_config({"options": {name: {option: value}}}).make_probe() == Watermark(text="2024")
 
 
+def test_several_probes_have_their_options_by_name():
+    config = make_config(
+        {"probe": "watermark+jpeg", "options": {"watermark": {"size": 0.5}, "jpeg": {"quality": 50}}}
+    )
+    assert config.make_probe() == Chain((Watermark(size=0.5), Jpeg(quality=50)))
+    assert make_config({"probe": "jpeg"}).make_probe() == Jpeg()
+
+
 @pytest.mark.parametrize("content", ["seeds = ", "a = [\n1,\n b", "[x\n", "seeds = 1\nseeds = 2", "\0"])
 def test_broken_toml_is_named_in_one_line(tmp_path, content):
     path = tmp_path / "audit.toml"
@@ -241,6 +251,8 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"detecter": "fcdd"}, "unknown setting 'detecter'; did you mean 'detector"),
         ({"recipe": {"learning": 1, "lr_": 1}}, "unknown recipe setting 'learning'"),
         ({"recipe": {"epoch": 1}}, "unknown recipe setting 'epoch'; did you mean 'epochs'?"),
+        ({"probe": "watermark+jpg"}, "unknown probe 'jpg'; did you mean 'jpeg'?"),
+        ({"options": {"jpg": {}}}, "unknown detector or probe 'jpg'; did you mean 'jpeg'?"),
         ({"preset": "papre"}, "unknown preset 'papre'; did you mean 'paper'? (known: paper, quick)"),
         ({"network": "cnn23"}, "unknown network 'cnn23'; did you mean 'cnn32'?"),
         ({"normalise": "nominl"}, "unknown normalisation 'nominl'; did you mean 'nominal'?"),
@@ -263,6 +275,19 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"detector": "ae,ae"}, "a detector is named twice: ae, ae"),
         ({"explainer": "edges,edges"}, "explainer is named twice: edges, edges"),
         ({"prevalence": ""}, "no prevalence given"),
+        (
+            {"probe": "watermark+"},
+            "probe 'watermark+' has an empty name; give one name, or several joined by +",
+        ),
+        ({"probe": ""}, "probe '' has an empty name"),
+        ({"probe": "jpeg+jpeg"}, "probe 'jpeg' is named twice in 'jpeg+jpeg'"),
+        (
+            {"probe": "date+jpeg", "options": {"jpeg": {"quality": 0}}},
+            "jpeg quality is 0; it must be in [1, 100]",
+        ),
+        ({"probe": "jpeg", "options": {"jpeg": {"quality": 2.5}}}, "jpeg quality is 2.5; a int is needed"),
+        ({"probe": "bars", "options": {"bars": {"count": True}}}, "bars count is True; a int is needed"),
+        ({"probe": "tint", "options": {"tint": {"colour": 7}}}, "tint colour is 7; a str is needed"),
         ({"prevalence": "1,1.0"}, "a prevalence is given twice"),
         ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it is a share and must be in [0, 1]"),
         ({"prevalence": -0.1}, "prevalence is -0.1; it is a share and must be in [0, 1]"),
@@ -310,6 +335,7 @@ def test_the_ends_of_the_domains_work(seeds_and_more):
 
 def test_the_run_is_named_after_data_set_and_probe_unless_told():
     assert make_config().run_name == "textures-watermark"
+    assert make_config({"probe": "watermark+jpeg"}).run_name == "textures-watermark+jpeg"
     assert make_config({"dataset": "folder", "name": "mine 2"}).run_name == "mine 2"
 
 
@@ -527,3 +553,8 @@ def test_the_data_set_is_asked_for_one_class_and_all_that_belongs_to_it():
     assert (request.nominal_class, request.oe_limit, request.masks_per_defect) == ("wood", 5, 2)
     assert (request.cache, request.download, request.progress) == (Path("there"), True, True)
     assert (request.confetti_mask, request.image_size) == ("blob", 64)
+
+
+@pytest.mark.parametrize(("network", "channels"), [("vgg11-imagenet", 3), ("vgg11", None)])
+def test_pictures_get_the_channels_that_the_network_needs(network, channels):
+    assert make_config({"network": network}).data_request().channels == channels

@@ -115,7 +115,7 @@ def test_text_is_replaced_whole(run):
     assert [path.name for path in run.path.glob(".tmp*")] == []
 
 
-@pytest.mark.parametrize("content", [None, "{", b"\xff", "{}", "[]", '{"schema": 1}'])
+@pytest.mark.parametrize("content", [None, "{", b"\xff", "{}", "[]", '{"schema": 2}'])
 def test_a_folder_without_a_finished_run_is_named(run, content):
     if content is not None:
         (run.path / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -124,8 +124,8 @@ def test_a_folder_without_a_finished_run_is_named(run, content):
 
 
 def test_json_is_read(run):
-    run.write_text("config.json", json.dumps({"schema": 2, "a": 2}))
-    assert run.read_json("config.json") == {"schema": 2, "a": 2}
+    run.write_text("config.json", json.dumps({"schema": 3, "a": 2}))
+    assert run.read_json("config.json") == {"schema": 3, "a": 2}
 
 
 @pytest.mark.parametrize("name", ["../examples-0.npz", "examples.npz", "cells/examples-0.npz", "a-0.npy", ""])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
 
+from fcdd_audit.datasets.images import Origin
 from fcdd_audit.errors import InputError
 from fcdd_audit.mapped import as_bytes
 from fcdd_audit.registry import Registry
@@ -22,15 +24,32 @@ class ImageSet:
     names: N names, for people; never used as paths.
     masks: bool, (N, 1, H, W), where the true anomaly is; all False where unknown. None: no masks.
     digest: SHA-256 of the pixels where it is known already, as it is of cached images.
+    origins: N, how each image's file was made; None where not every image has a file of its own. Not part of
+    the content: a detector never sees it. ValueError for another number of them.
     """
 
     images: Tensor
     names: tuple[str, ...]
     masks: Tensor | None = None
     digest: str | None = None
+    origins: tuple[Origin, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.origins is not None and len(self.origins) != len(self.images):
+            raise ValueError(f"{len(self.origins)} origins of {len(self.images)} images")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, indices: Sequence[int]) -> ImageSet:
+        """A copy of the images at these indices, in their order, with all that belongs to them."""
+        chosen = list(indices)
+        return ImageSet(
+            self.images[chosen],
+            tuple(self.names[i] for i in chosen),
+            None if self.masks is None else self.masks[chosen],
+            origins=None if self.origins is None else tuple(self.origins[i] for i in chosen),
+        )
 
     def content(self) -> str:
         """Hex digest of every pixel, mask and name, in order."""
@@ -102,6 +121,8 @@ class DataRequest:
     masks_per_defect: so many anomalous images with masks of each kind of defect are trained on instead.
     confetti_mask: what pixel supervision takes as anomalous in an image with confetti: all of it (`full`, as
     in the paper) or the changed pixels (`blob`).
+    channels: 1 or 3, whatever the pictures have; None: 1 if none has colour. Data sets that are grey or in
+    colour by definition don't ask.
     cache: folder for decoded images. download: fetch what is missing, where that is possible.
     progress: a bar on stderr.
     """
@@ -114,6 +135,7 @@ class DataRequest:
     masks_per_defect: int = 0
     confetti_mask: str = "full"
     skip_corrupt: bool = False
+    channels: int | None = None
     cache: Path | None = None
     download: bool = False
     progress: bool = False

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +23,13 @@ from tqdm import tqdm
 
 from fcdd_audit.datasets.base import DataRequest, ImageSet
 from fcdd_audit.datasets.gallery import Gallery
+from fcdd_audit.datasets.images import Decoded, Origin
 from fcdd_audit.errors import InputError
 from fcdd_audit.mapped import TEMPORARY, mapped
 
 Fit = Literal["squash", "centre"]
 CENTRE = 224 / 256  # of the short side: ImageNet's usual centre crop
-FORMAT = 2  # of the cache's files
+FORMAT = 3  # of the cache's files
 CHUNK = 1024  # pictures decoded ahead of the writer
 NAMED = 5  # corrupt files named in an error
 LEFT_OVER = 24 * 3600  # s after which a temporary file is nobody's
@@ -84,7 +86,7 @@ def decoded(
     if found["corrupt"]:
         count = len(found["corrupt"])
         notes.append(f"{count} corrupt {gallery.what} images skipped: {', '.join(found['corrupt'])}")
-    return ImageSet(images, names, digest=found["sha256"])
+    return ImageSet(images, names, digest=found["sha256"], origins=_read_origins(found["origins"]))
 
 
 def _checked(pixels: Path, header: Path, what: str) -> dict[str, Any] | None:
@@ -131,16 +133,19 @@ def _build(
 ) -> dict[str, Any]:
     kept: list[int] = []
     corrupt: list[str] = []
+    origins: list[Origin | None] = []
     coloured = False
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=pixels.parent) as folder:
         temporary = Path(folder, "pixels")
         with temporary.open("wb") as file:
-            for index, picture in _decode_all(gallery, size, fit, request.progress):
-                if isinstance(picture, str):
-                    corrupt.append(picture)
+            for index, found in _decode_all(gallery, size, fit, request.progress):
+                if isinstance(found, str):
+                    corrupt.append(found)
                     continue
+                picture, origin = found
                 coloured = coloured or (channels is None and _has_colour(picture))
                 kept.append(index)
+                origins.append(origin)
                 file.write(_rows(picture, channels or 3))
         if corrupt and not request.skip_corrupt:
             more = f" and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
@@ -152,29 +157,49 @@ def _build(
             channels = 3 if coloured else 1
             if not coloured:
                 _drop_colour(temporary, size)
-        found = {
+        described = {
             "what": gallery.what,
             "shape": [len(kept), channels, size, size],
             "sha256": _digest(temporary),
             "kept": kept,
             "corrupt": corrupt,
+            "origins": _stored_origins(origins),
         }
-        text = json.dumps(found)
+        text = json.dumps(described)
         half = Path(folder, "header")
         half.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
         os.replace(temporary, pixels)
         os.replace(half, header)
-        return found
+        return described
 
 
-def _decode_all(
-    gallery: Gallery, size: int, fit: Fit, progress: bool
-) -> Iterator[tuple[int, Image.Image | str]]:
-    """Index and picture, or the reason why it can't be decoded, in the gallery's order."""
+def _stored_origins(origins: list[Origin | None]) -> dict[str, Any] | None:
+    """Each distinct origin once, and which one each image has; None unless all have one.
 
-    def read(index: int) -> Image.Image | str:
+    The files of a data set are mostly alike, and there can be a million of them.
+    """
+    known = [origin for origin in origins if origin is not None]
+    if not known or len(known) < len(origins):
+        return None
+    places = {origin: place for place, origin in enumerate(dict.fromkeys(known))}
+    return {"distinct": [astuple(origin) for origin in places], "of": [places[origin] for origin in known]}
+
+
+def _read_origins(stored: dict[str, Any] | None) -> tuple[Origin, ...] | None:
+    """What `_stored_origins` was given."""
+    if stored is None:
+        return None
+    distinct = [Origin(*values) for values in stored["distinct"]]
+    return tuple(distinct[place] for place in stored["of"])
+
+
+def _decode_all(gallery: Gallery, size: int, fit: Fit, progress: bool) -> Iterator[tuple[int, Decoded | str]]:
+    """Index and fitted picture, or the reason why it can't be decoded, in the gallery's order."""
+
+    def read(index: int) -> Decoded | str:
         try:
-            return _fitted(gallery.read(index), size, fit)
+            picture, origin = gallery.read(index)
+            return Decoded(_fitted(picture, size, fit), origin)
         except UnidentifiedImageError:
             return f"{gallery.names[index]}: no picture"
         except Exception as error:  # whatever a decoder raises on a damaged file
@@ -193,9 +218,9 @@ def _decode_all(
     ):
         for first in range(0, len(gallery), CHUNK):
             indices = range(first, min(first + CHUNK, len(gallery)))
-            for index, picture in zip(indices, pool.map(read, indices), strict=True):
+            for index, found in zip(indices, pool.map(read, indices), strict=True):
                 bar.update()
-                yield index, picture
+                yield index, found
 
 
 def _fitted(picture: Image.Image, size: int, fit: Fit) -> Image.Image:

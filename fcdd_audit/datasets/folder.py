@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -122,8 +122,14 @@ def load_listing(
     """The data of a folder in one of the two layouts; size, oe: the data set's defaults.
 
     With `request.masks_per_defect`, so many test images with masks of each kind of defect (each folder below
-    test) go to the anomalous training images and aren't tested on.
+    test) go to the anomalous training images and aren't tested on. InputError for outlier exposure that
+    could not be used beside what there is.
     """
+    if request.masks_per_defect and request.oe not in (None, "none"):
+        raise InputError(
+            f"with --masks-per-defect the labelled anomalies take the place of outlier exposure, and '--oe "
+            f"{request.oe}' can't be used; drop one of them"
+        )
     listing = list_folder(root)
     size = request.image_size or size
     notes: list[str] = []
@@ -133,7 +139,7 @@ def load_listing(
 
     whole = gallery(listing.train_nominal, "train/nominal")
     kept, held = whole.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-    train_nominal = decoded(kept, size, request, notes)
+    train_nominal = decoded(kept, size, request, notes, request.channels)
     channels = train_nominal.images.shape[1]
 
     def load(part: Gallery) -> ImageSet:
@@ -148,7 +154,7 @@ def load_listing(
         empty = torch.zeros((1, size, size), dtype=torch.bool)
         masks = [decode_mask(by_name[n], size) if n in by_name else empty for n in found.names]
         notes.append(f"{sum(n in by_name for n in found.names)} of {len(found)} {part} images have masks.")
-        return ImageSet(found.images, found.names, torch.stack(masks) if masks else None, found.digest)
+        return replace(found, masks=torch.stack(masks) if masks else None)
 
     learnt, tested = _semi_supervised(listing, request.masks_per_defect, root)
     if listing.unused_masks:
@@ -158,8 +164,15 @@ def load_listing(
         notes.append(
             f"{len(exposure)} anomalous images with masks are trained on instead of outlier exposure."
         )
+        if listing.train_anomalous:
+            notes.append(f"The {len(listing.train_anomalous)} images of train/anomalous are not used.")
     elif listing.train_anomalous and request.oe is None:
         exposure = load(gallery(listing.train_anomalous, "train/anomalous"))
+        if request.oe_limit is not None and dataset == "folder":
+            raise InputError(
+                "the training anomalies are the folder's own train/anomalous, which '--oe-limit "
+                f"{request.oe_limit}' doesn't limit; drop it, or name outlier exposure with --oe"
+            )
         notes.append("Training anomalies: the folder's own train/anomalous.")
     else:
         exposure, oe_notes = outliers(request, oe, train_nominal)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcdd_audit.datasets.images import decode, find_images
+from fcdd_audit.datasets.images import Decoded, decode, find_images
 
 WORDNET_ID = re.compile(r"n\d{8}(?![0-9])")
 
@@ -19,7 +19,7 @@ WORDNET_ID = re.compile(r"n\d{8}(?![0-9])")
 class Gallery:
     """A list of pictures, each with a name for people and the class it belongs to ("" if none is known).
 
-    read: the picture in mode L or RGB, upright; raises whatever its decoder does. identity: text that,
+    read: the picture and its origin; raises whatever its decoder does. identity: text that,
     together with the name, changes when the picture does. Both take an index into the list. what: says in
     errors and on progress bars whose pictures these are.
     """
@@ -27,7 +27,7 @@ class Gallery:
     what: str
     names: tuple[str, ...]
     classes: tuple[str, ...]
-    read: Callable[[int], Image.Image]
+    read: Callable[[int], Decoded]
     identity: Callable[[int], str]
 
     def __len__(self) -> int:
@@ -117,6 +117,6 @@ def of_arrays(pixels: np.ndarray, classes: Sequence[str], what: str, digest: str
         what,
         tuple(names),
         tuple(classes),
-        lambda index: Image.fromarray(pixels[index]),
+        lambda index: Decoded(Image.fromarray(pixels[index]), None),
         lambda index: f"{digest}|{index}",
     )

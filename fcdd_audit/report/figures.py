@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
@@ -79,6 +80,83 @@ def roc_curves(scores: dict[str, list[pd.DataFrame]], conflict: dict[str, str], 
         axes[0].set_ylabel("true positive rate")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", title="test set")
         return to_svg(figure, prefix)
+
+
+def dose_response(findings: list[dict[str, Any]], limits: dict[str, float], prefix: str) -> str:
+    """Reliance and what each explainer shows, over prevalence, with intervals.
+
+    findings: as in findings.json, of one detector, class and side; those without a number are left out.
+    limits: the thresholds `reliance` and `reveal`, as lines.
+    """
+    reliance = {"reliance": [(one["prevalence"], one["reliance"]) for one in findings if one["reliance"]]}
+    shown: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+    for one in findings:
+        for explainer in one["explainers"]:
+            if not explainer["reference"]:
+                shown.setdefault(explainer["explainer"], []).append(
+                    (one["prevalence"], explainer["excess_pixel_auroc"])
+                )
+    panels = [("reliance", reliance, limits["reliance"])]
+    if shown:
+        panels.append(("excess pixel AUROC", shown, limits["reveal"]))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (label, lines, limit) in zip(axes, panels, strict=True):
+            _over_prevalence(axis, lines)
+            axis.axhline(limit, linestyle=":", linewidth=1, color=INK)
+            axis.set(ylabel=label)
+            if len(lines) > 1:
+                axis.legend()
+        return to_svg(figure, prefix)
+
+
+def error_rates(rates: list[dict[str, Any]], prefix: str) -> str:
+    """Sensitivity over prevalence, and the rate of false alarms, by detector, with exact intervals.
+
+    rates: as in calibration.json.
+    """
+    planted: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+    for rate in rates:
+        if rate["truth"] == "planted":
+            planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
+    alarms = [rate for rate in rates if rate["truth"] != "planted" and rate["audits"]]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.8 + max(2.0, 0.24 * len(alarms))), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        _over_prevalence(left, planted)
+        left.set(ylabel="sensitivity", ylim=(-0.03, 1.03))
+        left.legend()
+        for row, rate in enumerate(alarms):
+            found = rate["says_relies"]
+            right.plot([found["low"], found["high"]], [row, row], color=INK, linewidth=1)
+            right.plot(found["value"], row, "o", color=INK, markersize=4)
+        right.set_yticks(range(len(alarms)), [f"{rate['detector']}, {rate['truth']}" for rate in alarms])
+        right.axvline(0.05, linestyle=":", linewidth=1, color=INK)
+        right.set(xlabel="false alarms", xlim=(-0.01, None))
+        right.invert_yaxis()
+        return to_svg(figure, prefix)
+
+
+def _over_prevalence(axis: Axes, lines: dict[str, list[tuple[float, dict[str, Any]]]]) -> None:
+    """One line each, on a logarithmic axis with a tick at every prevalence."""
+    ticks = sorted({x for points in lines.values() for x, _ in points})
+    for name, points in lines.items():
+        ordered = sorted(points, key=lambda point: point[0])
+        x, values = [x for x, _ in ordered], [found["value"] for _, found in ordered]
+        known = [(x, found) for x, found in ordered if found["low"] is not None]
+        (line,) = axis.plot(x, values, "o-", markersize=4, linewidth=1.4, label=name)
+        axis.vlines(
+            [x for x, _ in known],
+            [found["low"] for _, found in known],
+            [found["high"] for _, found in known],
+            color=line.get_color(),
+            linewidth=1,
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{100 * x:g} %" for x in ticks])
+    axis.minorticks_off()
+    axis.set(xlabel="prevalence")
 
 
 def to_svg(figure: Figure, prefix: str) -> str:

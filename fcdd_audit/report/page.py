@@ -16,8 +16,9 @@ from markupsafe import Markup
 from fcdd_audit.config import MEAN
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import limits, normalise
-from fcdd_audit.report.figures import roc_curves, score_distributions
+from fcdd_audit.report.figures import dose_response, roc_curves, score_distributions
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.runs import RunFolder, read_scores
 
@@ -26,7 +27,16 @@ WORDS = {
     "does-not-rely": ("✔", "does not rely"),
     "inconclusive": ("?", "inconclusive"),
 }
+EFFECTS = {
+    "clean_auroc": "AUROC, clean",
+    "aligned_auroc": "AUROC, aligned",
+    "conflict_auroc": "AUROC, conflict",
+    "drop": "drop: clean less conflict",
+    "flip_rate": "flips",
+    "score_shift": "shift",
+}
 DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
+LISTED = 12  # features of training images
 MEASURES = {
     "pixel_auroc": "pixel AUROC",
     "pixel_ap": "pixel AP",
@@ -90,6 +100,7 @@ def render_report(path: Path) -> Path:
     config, found = run.read_json("config.json"), run.read_json("findings.json")
     try:
         results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
+        placed = "mask" in run.read_arrays(config["questions"][0]["examples"])
         questions = zip(config["questions"], found["findings"], strict=True)
         sections = [
             _section(run, config, question, finding, index)
@@ -108,10 +119,15 @@ def render_report(path: Path) -> Path:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": number, "span": span, "measure": measure_name}
+    environment.filters |= {"number": number, "span": span, "measure": measure_name, "plain": plain}
     page = environment.get_template("report.html.j2").render(
         config=config,
         found=found,
+        provenance=found["provenance"],
+        doses=_doses(found["findings"], config["config"]["thresholds"]),
+        effects=EFFECTS,
+        listed=LISTED,
+        placed=placed,
         sections=sections,
         undrawn=len(found["findings"]) > DRAWN,
         many=len(config["data"]) > 1,
@@ -148,6 +164,25 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
                     label += f" · prevalence {finding['prevalence']:g}"
                 fields[explainer["quadrant"]].append(label)
     return fields
+
+
+def _doses(findings: list[dict[str, Any]], limits: dict[str, float]) -> list[dict[str, Any]]:
+    """A curve for each class and detector with several prevalences."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for finding in findings:
+        if finding["reliance"]:
+            key = (finding["nominal_class"], finding["detector"], finding["plant_on"])
+            groups.setdefault(key, []).append(finding)
+    many = len({nominal_class for nominal_class, _, _ in groups}) > 1
+    return [
+        {
+            "name": f"{detector} on {nominal_class}" if many else detector,
+            "side": side,
+            "svg": Markup(dose_response(group, limits, f"dose-{index}")),
+        }
+        for index, ((nominal_class, detector, side), group) in enumerate(groups.items())
+        if len(group) > 1
+    ][:DRAWN]
 
 
 def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
@@ -221,42 +256,46 @@ def _strips(
     maps: by twin and explainer, (images, H, W), one for each example. reference: by explainer, the heat that
     sets that range.
     """
+    # An artifact without a place has no mask.
+    masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * len(examples["name"])
     tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
     explainers = []
     for name in maps["planted"]:
         low, high = limits(reference[name], quantile)
         # "2e-05 to 4.6" says no more than "0 to 4.6".
         explainers.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
-        tiles[name] = {
-            twin: _tiles(maps[twin][name], examples["mask"][:, 0], quantile, reference[name]) for twin in maps
-        }
+        tiles[name] = {twin: _tiles(maps[twin][name], masks, quantile, reference[name]) for twin in maps}
     strips = [
         {
             "name": str(examples["name"][row]),
             "side": str(examples["side"][row]),
-            "area": float(mask.mean()),
+            "area": None if mask is None else float(mask.mean()),
             "clean": photo_uri(examples["clean"][row]),
             "stamped": photo_uri(examples["stamped"][row], mask),
             "maps": {
                 name: {twin: shown[row] for twin, shown in by_twin.items()} for name, by_twin in tiles.items()
             },
         }
-        for row, mask in enumerate(examples["mask"][:, 0])
+        for row, mask in enumerate(masks)
     ]
     return strips, explainers
 
 
 def _tiles(
-    heat: np.ndarray, masks: np.ndarray, quantile: float, reference: np.ndarray
+    heat: np.ndarray, masks: list[np.ndarray | None], quantile: float, reference: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Each map on the scale of `reference` and on its own, and its share of heat in the mask."""
+    """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
     return [
         {
             "shared": heat_uri(shared, mask),
             "own": heat_uri(own, mask),
-            "share": float(one[mask].sum() / one.sum()) if one.any() else float(mask.mean()),
+            "share": None if mask is None else _share_inside(one, mask),
         }
         for one, mask, shared, own in zip(
             heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
         )
     ]
+
+
+def _share_inside(heat: np.ndarray, mask: np.ndarray) -> float:
+    return float(heat[mask].sum() / heat.sum()) if heat.any() else float(mask.mean())

@@ -20,7 +20,7 @@ def photo_uri(image: np.ndarray, mask: np.ndarray | None = None) -> str:
     return _uri(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels, mask, TILE)
 
 
-def heat_uri(heat: np.ndarray, mask: np.ndarray) -> str:
+def heat_uri(heat: np.ndarray, mask: np.ndarray | None = None) -> str:
     """A normalised heatmap, (H, W) in [0, 1], in viridis, with the outline of `mask`, bool (H, W)."""
     colours = colormaps["viridis"](heat)[..., :3]
     return _uri((colours * 255).round().astype(np.uint8), mask, HEAT_TILE)

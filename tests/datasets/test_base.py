@@ -5,6 +5,7 @@ import torch
 
 from fcdd_audit.datasets import AuditData, ImageSet
 from fcdd_audit.datasets.base import MIN_TEST, MIN_TRAIN, check_parts
+from fcdd_audit.datasets.images import Origin
 from fcdd_audit.errors import InputError
 
 PARTS = ("train_nominal", "train_anomalous", "validation", "test_nominal", "test_anomalous")
@@ -38,6 +39,25 @@ def test_the_parts_come_in_a_fixed_order(data):
 def test_the_shape_is_channels_height_width():
     wide = ImageSet(torch.zeros(1, 3, 4, 5, dtype=torch.uint8), ("a",))
     assert AuditData("set", "cat", *[wide] * 5).shape == (3, 4, 5)
+
+
+def test_a_set_has_as_many_origins_as_images():
+    with pytest.raises(ValueError, match="1 origins of 2 images"):
+        replace(image_set(2), origins=(Origin("PNG", 2, 2, "RGB"),))
+
+
+def test_images_are_taken_with_all_that_is_theirs():
+    masks = torch.arange(4).reshape(4, 1, 1, 1).expand(4, 1, 2, 2) % 2 == 1
+    origins = tuple(Origin("PNG", width, 2, "RGB") for width in range(4))
+    whole = replace(image_set(4, masks=masks), origins=origins)
+    taken = whole.take([3, 0])
+    assert torch.equal(taken.images, whole.images[[3, 0]])
+    assert taken.names == ("0-3", "0-0")
+    assert taken.masks.flatten(1).any(dim=1).tolist() == [True, False]
+    assert [origin.width for origin in taken.origins] == [3, 0]
+    bare = image_set(4).take(range(2))
+    assert (bare.masks, bare.origins) == (None, None)
+    assert bare.content() == image_set(2).content()
 
 
 def test_equal_data_has_an_equal_fingerprint_however_it_lies_in_memory(data):

@@ -13,14 +13,16 @@ from PIL import Image
 from fcdd_audit.datasets import DataRequest, ImageSet
 from fcdd_audit.datasets.cache import LEFT_OVER, NAMED, decoded
 from fcdd_audit.datasets.gallery import Gallery, of_files
+from fcdd_audit.datasets.images import Decoded, Origin
 from fcdd_audit.mapped import file_of
 
 
 class Counted:
     """A gallery of pictures that counts how often one is read. A picture that is text is damaged."""
 
-    def __init__(self, pictures, delays=None):
+    def __init__(self, pictures, delays=None, origins=None):
         self.pictures, self.reads, self.delays = pictures, 0, delays or {}
+        self.origins = origins or [None] * len(pictures)
         self.identities = [str(i) for i in range(len(pictures))]
         names = tuple(f"{i}.png" for i in range(len(pictures)))
         self.gallery = Gallery("counted", names, ("",) * len(names), self.read, self.identities.__getitem__)
@@ -30,7 +32,7 @@ class Counted:
         time.sleep(self.delays.get(index, 0))
         if isinstance(self.pictures[index], str):
             raise OSError(self.pictures[index])
-        return self.pictures[index]
+        return Decoded(self.pictures[index], self.origins[index])
 
 
 def flat(*values, size=(8, 8), mode="L"):
@@ -157,6 +159,35 @@ def test_half_a_cache_is_built_again(cache, suffix):
     next(cache.glob(f"*.{suffix}")).unlink()
     assert load(source.gallery, cache).images[:, 0, 0, 0].tolist() == [3, 1]
     assert source.reads == 4
+
+
+# Where pictures come from
+
+JPEG, PNG = Origin("JPEG", 8, 8, "L", 90), Origin("PNG", 16, 9, "I;16")
+
+
+def test_origins_are_kept_and_come_back(cache):
+    source = Counted([*flat(3, 1), "bad", *flat(2)], origins=[JPEG, PNG, JPEG, JPEG])
+    for _ in range(2):
+        found = load(source.gallery, cache, request={"skip_corrupt": True})
+        assert found.names == ("0.png", "1.png", "3.png")
+        assert found.origins == (JPEG, PNG, JPEG)
+        assert found.origins[0] is found.origins[2], "alike, so kept once"
+    assert source.reads == 4
+
+
+def test_images_of_which_one_has_no_file_have_no_origins(cache):
+    for origins in ([None, None], [JPEG, None]):
+        assert load(Counted(flat(3, 1), origins=origins).gallery, cache / str(origins)).origins is None
+
+
+def test_origins_change_no_content(cache):
+    with_origins, without = (
+        load(Counted(flat(3, 1), origins=origins).gallery, cache / str(len(origins)))
+        for origins in ([JPEG, PNG], [])
+    )
+    assert with_origins.origins is not None
+    assert with_origins.content() == without.content()
 
 
 # Damaged pictures

@@ -118,6 +118,27 @@ def test_mvtec_defects_are_all_anomalous_and_keep_their_name(tmp_path):
     assert data.test_anomalous.names == expected
 
 
+def widths(images):
+    """The original width of each image, by the number in its name."""
+    numbers = [int(name.rsplit("/")[-1].split(".")[0]) for name in images.names]
+    return dict(zip(numbers, [origin.width for origin in images.origins], strict=True))
+
+
+def test_every_part_keeps_where_its_images_come_from(tmp_path):
+    for part, count in (("train/good", 10), ("train/anomalous", 3), ("test/good", 3), ("test/cut", 4)):
+        for i in range(count):
+            picture(tmp_path / part / f"{i:03d}.png", size=(20 + i, 12))
+    mask(tmp_path / "ground_truth/cut/000_mask.png", row=0)
+    mask(tmp_path / "ground_truth/cut/002_mask.png", row=0)
+    for request in ({}, {"oe": None}, {"masks_per_defect": 1}):
+        data = load(tmp_path, **request)
+        for part, images in data.parts().items():
+            if len(images):
+                assert widths(images) == {i: 20 + i for i in widths(images)}, (part, request)
+    assert len(data.train_anomalous) == 1, "a labelled anomaly"
+    assert data.train_anomalous.masks.any()
+
+
 # Masks
 
 
@@ -391,3 +412,10 @@ def test_the_mvtec_sample_has_11_defects_with_masks_and_too_few_images_to_train_
     data = load(tmp_path / "leather", image_size=64)
     assert data.shape == (3, 64, 64)
     assert sum(mask.any().item() for mask in data.test_anomalous.masks) == 11
+
+
+def test_a_limit_on_outlier_exposure_that_is_not_used_is_refused(tmp_path):
+    root = own_layout(tmp_path)
+    picture(root / "train" / "anomalous" / "a.png")
+    with pytest.raises(InputError, match="'--oe-limit 3' doesn't limit; drop it"):
+        load(root, oe=None, oe_limit=3)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.datasets.gallery import Gallery, of_arrays, of_files, of_folder, printable
+from fcdd_audit.datasets.images import Decoded, Origin
 
 
 def numbered(count, classes=("",)):
@@ -13,13 +14,13 @@ def numbered(count, classes=("",)):
         "numbers",
         tuple(map(str, range(count))),
         tuple(classes[i % len(classes)] for i in range(count)),
-        lambda i: Image.new("L", (1, 1), i),
+        lambda i: Decoded(Image.new("L", (1, 1), i), None),
         lambda i: f"identity {i}",
     )
 
 
 def values(gallery):
-    return [gallery.read(i).getpixel((0, 0)) for i in range(len(gallery))]
+    return [gallery.read(i).picture.getpixel((0, 0)) for i in range(len(gallery))]
 
 
 def consistent(gallery):
@@ -96,7 +97,7 @@ def test_a_files_identity_changes_with_its_content_but_not_by_reading(tmp_path, 
     path = paint(tmp_path / "a.png", 5)
     gallery = of_files([path], tmp_path, "here")
     before = gallery.identity(0)
-    assert gallery.read(0).getpixel((0, 0)) == (5, 5, 5)
+    assert gallery.read(0).picture.getpixel((0, 0)) == (5, 5, 5)
     assert gallery.identity(0) == before
     paint(path, 9, size=(40, 40))
     assert gallery.identity(0) != before
@@ -115,8 +116,14 @@ def test_arrays_become_pictures_numbered_by_class(shape):
     gallery = of_arrays(pixels, ["cat", "dog", "cat"], "arrays", "digest")
     assert gallery.names == ("cat/00000", "dog/00000", "cat/00001")
     for i in range(3):
-        assert np.array_equal(np.asarray(gallery.read(i)), pixels[i])
+        assert np.array_equal(np.asarray(gallery.read(i).picture), pixels[i])
+        assert gallery.read(i).origin is None
     assert len({gallery.identity(i) for i in range(3)}) == 3
+
+
+def test_files_say_where_they_come_from(tmp_path, paint):
+    gallery = of_files([paint(tmp_path / "a.png", size=(7, 5))], tmp_path, "here")
+    assert gallery.read(0).origin == Origin("PNG", 7, 5, "RGB")
 
 
 def test_any_files_name_can_be_written():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fcdd_audit.datasets.images import decode, decode_mask, find_images
+from fcdd_audit.datasets.images import Origin, decode, decode_mask, find_images, jpeg_quality
 
 GREY = np.array([[0, 40, 80], [120, 160, 255]], np.uint8)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
@@ -38,7 +38,7 @@ def tiff(folder, pixels, **options):
 
 
 def decoded(path):
-    picture = decode(path)
+    picture = decode(path).picture
     return picture.mode, np.asarray(picture).tolist()
 
 
@@ -191,9 +191,52 @@ def test_rotated_scans_are_put_upright(tmp_path, pixels):
 def test_rotated_photos_are_put_upright(tmp_path):
     left_is_black = np.repeat(np.array([[0] * 16 + [255] * 16], np.uint8), 16, axis=0)
     path = saved(tmp_path, "a.jpg", left_is_black, exif=oriented(6))  # rotate clockwise: black on top
-    picture = decode(path)
+    picture = decode(path).picture
     assert picture.size == (16, 32)
     assert picture.getpixel((8, 4)) < 5 < 250 < picture.getpixel((8, 28))
+
+
+# Where pictures come from
+
+
+@pytest.mark.parametrize("quality", [1, 2, 10, 25, 49, 50, 51, 60, 75, 80, 85, 90, 95, 99, 100])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True, "optimize": True}])
+def test_the_quality_of_a_jpeg_file_is_what_it_was_saved_with(tmp_path, quality, options):
+    for pixels in (GREY, RGB):
+        path = saved(tmp_path, "a.jpg", pixels, quality=quality, **options)
+        assert decode(path).origin.jpeg_quality == pytest.approx(quality, abs=1)
+
+
+def test_the_quality_of_a_table_of_another_encoder_is_that_of_the_nearest_one(tmp_path):
+    assert jpeg_quality((1,) * 64) == 100
+    assert jpeg_quality((255,) * 64) == 1
+    path = saved(tmp_path, "a.jpg", GREY, quality=80)
+    table = np.array(Image.open(path).quantization[0])
+    assert jpeg_quality(tuple(table + np.arange(64) % 2)) in (78, 79, 80)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "options", "expected"),
+    [
+        ("a.png", GREY, {}, Origin("PNG", 3, 2, "L")),
+        ("a.png", RGB, {}, Origin("PNG", 3, 2, "RGB")),
+        ("a.png", Image.fromarray(RGB).quantize(), {}, Origin("PNG", 3, 2, "P")),
+        ("a.png", Image.fromarray(RGB).convert("RGBA"), {}, Origin("PNG", 3, 2, "RGBA")),
+        ("a.jpg", Image.fromarray(RGB).convert("CMYK"), {"quality": 70}, Origin("JPEG", 3, 2, "CMYK", 70)),
+        ("a.jpg", RGB, {"quality": 70, "exif": oriented(6)}, Origin("JPEG", 2, 3, "RGB", 70)),
+        ("jpeg.png", RGB, {"format": "JPEG", "quality": 70}, Origin("JPEG", 3, 2, "RGB", 70)),
+        ("a.bmp", RGB, {}, Origin("BMP", 3, 2, "RGB")),
+        ("a.webp", RGB, {}, Origin("WEBP", 3, 2, "RGB")),
+        ("a.tif", DEEP, {}, Origin("TIFF", 3, 2, "I;16")),
+    ],
+)
+def test_the_origin_says_how_a_file_was_made(tmp_path, name, pixels, options, expected):
+    assert decode(saved(tmp_path, name, pixels, **options)).origin == expected
+
+
+def test_files_that_only_tifffile_reads_have_an_origin_too(tmp_path):
+    deep = np.stack([DEEP] * 3, axis=2)
+    assert decode(tiff(tmp_path, deep, photometric="rgb")).origin == Origin("TIFF", 3, 2, "RGB")
 
 
 # Finding, and what can't be decoded

@@ -4,6 +4,7 @@ from PIL import Image
 
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.mvtec import CATEGORIES
+from fcdd_audit.errors import InputError
 
 MVTEC = DATASETS["mvtec"]()
 
@@ -147,3 +148,17 @@ def test_a_category_that_is_not_there(tmp_path, category, refused):
     category("leather")
     with refused("bottle", "is no folder"):
         load(tmp_path, nominal_class="bottle")
+
+
+def test_outlier_exposure_beside_labelled_anomalies_is_refused_and_not_ignored(tmp_path, category):
+    category("leather")
+    with pytest.raises(InputError, match="'--oe photos' can't be used; drop one"):
+        load(tmp_path, masks_per_defect=1, oe="photos")
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_grey_pictures_get_the_channels_that_are_asked_for(tmp_path, category, channels):
+    base = category("grid")
+    for path in base.rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    assert load(tmp_path, channels=channels).shape[0] == (channels or 1)

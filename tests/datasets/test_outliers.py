@@ -38,6 +38,7 @@ def test_photos_have_the_nominal_form(channels):
     assert found.images.shape == (20, channels, 16, 16)
     assert found.images.dtype == torch.uint8
     assert len(set(found.names)) == 20
+    assert found.origins is None, "crops have no files of their own"
     assert "photos" in note
     assert len(load(oe="photos")[0]) == PHOTO_CROPS
 
@@ -54,6 +55,7 @@ def test_confetti_uses_each_nominal_image_equally_often():
     images = nominal(6)
     found, (note,) = load(nominal=images, oe="confetti", oe_limit=15)
     assert found.images.shape == (15, 3, 16, 16)
+    assert found.origins is None
     assert "15 nominal training images with confetti" in note
     order = torch.randperm(6, generator=torch_generator(0, "confetti images")).repeat(3)[:15]
     expected, masks = confetti(images.images[order], torch_generator(0, "confetti"))
@@ -92,6 +94,7 @@ def test_a_folder_takes_the_nominal_form(tmp_path, paint):
     found, notes = load(nominal=nominal(channels=1), oe=str(tmp_path / "mine"))
     assert found.images.shape == (3, 1, 16, 16)
     assert found.images[:, 0, 8, 8].tolist() == [50, 51, 52]
+    assert [(origin.width, origin.height) for origin in found.origins] == [(40, 9)] * 3
     assert notes == ["Outlier exposure: 3 images of folder 'mine'."]
 
 

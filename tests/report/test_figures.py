@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fcdd_audit.report.figures import INK, roc_curves, score_distributions
+from fcdd_audit.report.figures import INK, dose_response, error_rates, roc_curves, score_distributions
 
 
 @pytest.fixture
@@ -28,7 +28,50 @@ def figures(scores: pd.DataFrame) -> dict[str, str]:
             {"nominal": "stamped", "anomalous": "clean"},
             "b",
         ),
+        "c": dose_response([finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "c"),
+        "d": error_rates([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
     }
+
+
+def span(value, low=None, high=None):
+    return {"value": value, "low": low, "high": high}
+
+
+def finding(prevalence):
+    shown = {"explainer": "native", "reference": False, "excess_pixel_auroc": span(0.2, 0.1, 0.3)}
+    known = {**shown, "explainer": "edges", "reference": True}
+    return {"prevalence": prevalence, "reliance": span(prevalence / 2), "explainers": [shown, known]}
+
+
+def rate(truth, prevalence):
+    return {
+        "detector": "fcdd",
+        "truth": truth,
+        "prevalence": prevalence,
+        "audits": 20,
+        "says_relies": span(0.5, 0.3, 0.7),
+    }
+
+
+def test_the_dose_has_a_tick_at_each_prevalence_and_a_line_for_each_explainer():
+    svg = dose_response([finding(0.01), finding(0.2), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "x")
+    for text in ("1 %", "20 %", "100 %", "reliance", "excess pixel AUROC"):
+        assert f">{text}<" in svg, text
+    assert ">edges<" not in svg, "reference maps show nothing"
+
+
+def test_prevalences_without_a_number_are_left_out_of_the_curve():
+    empty = {"prevalence": 0.2, "reliance": None, "explainers": []}
+    svg = dose_response([empty, finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "x")
+    assert ">100 %<" in svg
+    assert ">20 %<" not in svg
+    assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, "x")
+
+
+def test_error_rates_name_each_kind_of_null():
+    svg = error_rates([rate("planted", 1.0), rate("both-sides", None), rate("unrelated-seeds", None)], "x")
+    for text in ("fcdd, both-sides", "fcdd, unrelated-seeds", "sensitivity", "100 %"):
+        assert f">{text}<" in svg, text
 
 
 def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(scores):
@@ -36,7 +79,7 @@ def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(scores):
         assert svg.startswith("<svg viewBox=")
         assert INK not in svg
         assert "currentColor" in svg
-        assert "planted twin" in svg
+        assert re.search("planted twin|prevalence", svg)
 
 
 def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(scores):
