@@ -1,0 +1,616 @@
+"""Does a finished detector rely on the content of an artifact? Placebos stand in for the control twin.
+
+A detector that can't be trained again has no twin that never saw the artifact. Its null is *placebos*: marks
+of the same size, in the same places, of the same contrast, but of other content. What the artifact costs is
+compared with what they cost, and the p-value is its rank among them (Phipson & Smyth 2010, arXiv 1603.05766).
+
+The answer is about the content: *this* mark against *any* mark like it. A detector that learned the artifact
+may react to every such mark; then the placebos cost as much, and the answer is inconclusive, not "does not
+rely". Only twins can tell that detector from one that never saw the artifact.
+
+A placebo rearranges the artifact's own pixels inside its mask, so that it has exactly the same values, hence
+the same contrast and coverage. The new order is a surrogate: near pixels are correlated as in the artifact,
+so that it is about as busy in every direction, but its shapes are random (iterated amplitude-adjusted Fourier
+transform, Schreiber & Schmitz 1996, Phys. Rev. Lett. 77, 635). Blocks cut out and permuted are no such null:
+cut edges make them rougher than the artifact, and cut frames and lattices come out as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fcdd_audit.detectors.base import SIDES, Side
+from fcdd_audit.detectors.training import deterministic
+from fcdd_audit.errors import InputError, RunError
+from fcdd_audit.measures.detection import auroc, weighted_auroc
+from fcdd_audit.measures.localization import pixel_auroc
+from fcdd_audit.measures.statistics import Interval, holm, image_weights, interval
+from fcdd_audit.probes.base import Probe
+from fcdd_audit.seeding import numpy_generator, torch_generator
+from fcdd_audit.verdict import Answer, Thresholds, Verdict
+
+BATCH = 128  # images scored at a time
+ROUNDS = 30  # of fitting a placebo to the spectrum
+REACH, MIN_REACH = 1 / 8, 4.0  # of the correlations that it keeps: share of the longer side; pixels
+LINEAR = 1e-3  # largest error of a linear blend, a quarter of a step of 8 bits
+FLAT = 1 / 255  # a content that varies less can't be rearranged to another
+ALIKE = 0.5  # placebos of a higher correlation with the artifact aren't of other content
+KEPT = 64  # shapes of masks whose placebos are remembered
+DRAWS_AT_ONCE = 128
+ROUNDING = 1e-9
+MIN_IMAGES = 2
+CHANCE = 0.5  # of an AUROC
+
+Score = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A stamp as it lies on some images: x becomes x * (1 - alpha) + paint.
+
+    alpha, paint: float (N, C, H, W). mask: bool (N, 1, H, W), where the artifact is.
+    """
+
+    alpha: Tensor
+    paint: Tensor
+    mask: Tensor
+
+    def on(self, x: Tensor) -> Tensor:
+        """The images x, (N, C, H, W) in [0, 1], stamped, and rounded as if they had been stored so."""
+        return ((x * (1 - self.alpha) + self.paint) * 255).round().clamp(0, 255) / 255
+
+    @property
+    def shade(self) -> Tensor:
+        """How the stamp changes a grey of 0.5, mean over channels: (N, H, W) in [-0.5, 0.5]."""
+        return (self.paint - self.alpha / 2).mean(dim=1)
+
+
+def blend_of(probe: Probe, shape: torch.Size, generator: torch.Generator, device: torch.device) -> Blend:
+    """What the probe lays on images of that shape, (N, C, H, W): black shows the paint, white the alpha.
+
+    The generator, on the CPU, is left as one application leaves it. InputError for a probe without a mask, or
+    one that isn't such a blend.
+    """
+    state = generator.get_state()
+    noise = torch.rand(shape, generator=torch_generator(0, "is the probe a blend")).to(device)
+    applied = []
+    for x in (torch.zeros(shape, device=device), torch.ones(shape, device=device), noise):
+        generator.set_state(state)  # the same places
+        applied.append(probe.apply(x, generator))
+    (black, mask), (white, _), (stamped, _) = applied
+    name = type(probe).__name__
+    if mask is None or not mask.any():
+        raise InputError(
+            f"{name} has no mask, so there is no place for placebos to be put in; use an artifact that has a "
+            "place, or train twins (fcdd-audit run)"
+        )
+    blend = Blend(1 - (white - black), black, mask)
+    if (noise * (1 - blend.alpha) + blend.paint - stamped).abs().max() > LINEAR:
+        raise InputError(
+            f"{name} isn't laid over the image in fixed shares, so its content can't be taken off and "
+            "rearranged; use a stamp or an overlay such as watermark, or train twins (fcdd-audit run)"
+        )
+    return blend
+
+
+def surrogate(mask: np.ndarray, shade: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random new order of a content that keeps its values and, as far as they allow, its near correlations.
+
+    mask: bool (h, w). shade: (h, w), looked at inside the mask only. Returns (P,): the number of the pixel
+    that goes to each pixel of the mask, both counted row by row. Source: Schreiber & Schmitz 1996.
+    """
+    values = shade[mask] - shade[mask].mean()  # else the mask's own outline would make the spectrum
+    order = np.argsort(values, kind="stable")
+    content = np.zeros(mask.shape)
+    content[mask] = values
+    amplitude = _amplitude(content)
+    rank = np.empty(len(values), dtype=np.int64)
+    content[mask] = rng.permutation(values)
+    for _ in range(ROUNDS):
+        phase = np.angle(np.fft.rfft2(content))
+        wanted = np.fft.irfft2(amplitude * np.exp(1j * phase), s=mask.shape)[mask]
+        rank[np.argsort(wanted, kind="stable")] = np.arange(len(values))
+        content[mask] = values[order][rank]
+    return order[rank]
+
+
+def _amplitude(content: np.ndarray) -> np.ndarray:
+    """Spectral amplitude of the content's autocorrelation, faded out over distance by a Gaussian.
+
+    Without that, lines and lattices, which repeat themselves from end to end, have no surrogate but
+    themselves.
+    """
+    reach = max(MIN_REACH, REACH * max(content.shape))
+    down, right = (np.minimum(np.arange(side), side - np.arange(side)) for side in content.shape)
+    fade = np.exp(-(down[:, None] ** 2 + right**2) / (2 * reach**2))
+    correlation = np.fft.irfft2(np.abs(np.fft.rfft2(content)) ** 2, s=content.shape)
+    return np.sqrt(np.fft.rfft2(correlation * fade).real.clip(min=0))
+
+
+class Placebos:
+    """Makes placebos of blends: placebo k is the same mark on all images whose masks have the same shape.
+
+    Its order of pixels comes from the content of the first image of that shape. So an artifact that is drawn
+    anew for every image, such as noise, stays so in its placebos.
+
+    count: how many placebos there are. seed: of their contents.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self._known: dict[tuple[tuple[int, ...], bytes], Tensor] = {}
+
+    def of(self, blend: Blend) -> Iterator[Blend]:
+        """The placebos of a blend, one after the other, with the same masks.
+
+        InputError for an artifact whose content doesn't vary.
+        """
+        pixels = blend.mask[0].numel()
+        groups = list(self._groups(blend))
+        alpha, paint = blend.alpha.flatten(2), blend.paint.flatten(2)
+        for number in range(self.count):
+            source = torch.arange(pixels, device=alpha.device).repeat(len(alpha), 1)
+            for images, places, orders in groups:
+                source[images[:, None], places] = places[:, orders[number]]
+            taken = source[:, None].expand_as(alpha)
+            yield Blend(
+                alpha.gather(2, taken).view_as(blend.alpha),
+                paint.gather(2, taken).view_as(blend.paint),
+                blend.mask,
+            )
+
+    def _groups(self, blend: Blend) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Images whose masks have the same shape: (n,), their pixels in the mask, (n, P), and the placebos'
+        orders of these, (placebos, P)."""
+        masks, shades = blend.mask[:, 0].cpu().numpy(), blend.shade.double().cpu().numpy()
+        if max((np.ptp(shade[mask]) for mask, shade in zip(masks, shades, strict=True) if mask.any())) < FLAT:
+            raise InputError(
+                "the artifact looks the same all over its mask, so there is no other content to be made of "
+                "it; use one with a pattern, or train twins (fcdd-audit run)"
+            )
+        groups: dict[tuple[tuple[int, ...], bytes], list[int]] = {}
+        for image, mask in enumerate(masks):
+            if mask.any():
+                shape = mask[_box(mask)]
+                groups.setdefault((shape.shape, shape.tobytes()), []).append(image)
+        for key, images in groups.items():
+            first = images[0]
+            box = _box(masks[first])
+            if key not in self._known:
+                if len(self._known) >= KEPT:
+                    self._known.clear()
+                self._known[key] = self._orders(masks[first][box], shades[first][box])
+            numbers = torch.tensor(images, device=blend.mask.device)
+            places = blend.mask[numbers].flatten(1).nonzero()[:, 1].view(len(images), -1)
+            yield numbers, places, self._known[key].to(blend.mask.device)
+
+    def _orders(self, mask: np.ndarray, shade: np.ndarray) -> Tensor:
+        rng = numpy_generator(self.seed, "content of placebos")
+        return torch.from_numpy(np.stack([surrogate(mask, shade, rng) for _ in range(self.count)]))
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice]:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+@dataclass(frozen=True)
+class SideResult:
+    """What the artifact does on the images of one side, next to what placebos do there.
+
+    side: the images that bear it. On `nominal` ones a cue makes them look anomalous, on `anomalous` ones it
+    hides them. effect: AUROC lost by it, in [-1, 1]; positive: it misleads. placebo_effects: the same of each
+    placebo. excess: effect less their median, in [-2, 2]. p: share of the placebos that cost as much or more,
+    the artifact counted with them; p_holm: corrected for both sides.
+
+    shift, placebo_shifts: median paired change of the score, in inter-quartile ranges of the clean nominal
+    scores; positive: more anomalous; NaN where that range is 0. shift_p: rank p-value of the shift in the
+    direction that misleads, uncorrected; unlike the effect, a shift doesn't saturate.
+
+    `reason` says why there is no clear answer.
+    """
+
+    side: Side
+    verdict: Verdict
+    reason: str | None
+    effect: Interval
+    placebo_effects: tuple[float, ...]
+    excess: Interval
+    p: float
+    p_holm: float
+    shift: float
+    placebo_shifts: tuple[float, ...]
+    shift_p: float
+
+    @property
+    def placebo_effect(self) -> float:
+        """Median over the placebos."""
+        return float(np.median(self.placebo_effects))
+
+
+@dataclass(frozen=True)
+class RevealResult:
+    """Do the heatmaps of stamped nominal images show the artifact, more than they show placebos?
+
+    overlap: mean pixel AUROC with the artifact's mask, in [0, 1]; placebo_overlaps: the same of each placebo.
+    excess: overlap less their median, in [-1, 1]. p: rank p-value. `reason`: why there is no clear answer.
+    """
+
+    reveals: Answer
+    reason: str | None
+    overlap: Interval
+    placebo_overlaps: tuple[float, ...]
+    excess: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class PlaceboResult:
+    """The answer for one detector and artifact.
+
+    verdict: relies if it does on one side, does-not-rely if it doesn't on both, else inconclusive; `reason`
+    says why. clean_auroc: of the detector without any mark. likeness: median absolute correlation of the
+    placebos' content with the artifact's, in [0, 1]. explanation: None if none was asked for.
+    """
+
+    verdict: Verdict
+    reason: str | None
+    clean_auroc: float
+    placebos: int
+    likeness: float
+    seed: int
+    nominal_images: int
+    anomalous_images: int
+    sides: tuple[SideResult, ...]
+    explanation: RevealResult | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; a number that isn't there is None."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def rank_p_value(observed: float, placebos: np.ndarray) -> float:
+    """Chance of a value as high among placebos, were the artifact one of them: (1 + #{placebo >= observed}) /
+    (placebos + 1), in (0, 1]. Exact, not an estimate (Phipson & Smyth 2010)."""
+    return float((1 + (placebos >= observed).sum()) / (len(placebos) + 1))
+
+
+def placebos_needed(level: float) -> int:
+    """With fewer, no p-value is at most `level`, in (0, 1), after Holm's correction for both sides."""
+    return ceil(len(SIDES) / level - ROUNDING) - 1
+
+
+def placebo_test(
+    score: Score,
+    nominal: Tensor,
+    anomalous: Tensor,
+    probe: Probe,
+    placebos: int = 99,
+    seed: int = 0,
+    explain: Score | None = None,
+    device: str | torch.device = "cpu",
+    limits: Thresholds | None = None,
+    progress: bool = False,
+) -> PlaceboResult:
+    """Compare what the artifact costs a finished detector with what placebos cost it.
+
+    score: images (N, C, H, W) in [0, 1] on `device` to anomaly scores (N,), higher is more anomalous.
+    nominal, anomalous: test images, uint8 (N, C, H, W). placebos: how many; every image is scored
+    placebos + 2 times. seed: of the artifact's places, the placebos' contents and the bootstrap. explain: the
+    same images to heatmaps (N, 1, H, W), non-negative, higher is more responsible; asked for nominal images
+    only, since a map of what raises the score can't show what lowers it. progress: a bar on stderr.
+
+    Of `limits`, with the level 1 - confidence:
+    relies: p_holm is at most the level, and both effect and excess are over `reliance`.
+    does-not-rely: the intervals of both end below `reliance`, and the clean AUROC is at least `room` above
+    chance, so that there was something to lose.
+    inconclusive: all else, and any detector whose clean AUROC is under `usable_auroc`.
+    reveals: the same of the overlap beyond 0.5 and its excess, with `reveal`, and without correction.
+    Intervals are of a bootstrap of `draws` draws over images, the same for the artifact and all placebos, and
+    over placebos.
+
+    InputError for too few placebos or images, and an artifact without a mask, that isn't blended linearly, or
+    whose content can't be rearranged. RunError for scores or heatmaps that aren't finite.
+    """
+    limits = limits or Thresholds()
+    _check(nominal, anomalous, placebos, limits)
+    device = torch.device(device)
+    marks = Placebos(placebos, seed)
+    generator = torch_generator(seed, "places of the artifact")
+    with (
+        deterministic(),
+        tqdm(total=len(nominal) + len(anomalous), desc="placebos", unit="image", disable=not progress) as bar,
+    ):
+        measured = {
+            side: _measure(score, images, probe, marks, generator, device, bar, explained)
+            for side, images, explained in (("nominal", nominal, explain), ("anomalous", anomalous, None))
+        }
+    likeness = float(np.median(np.abs(measured["nominal"].likeness)))
+    if likeness > ALIKE:
+        raise InputError(
+            f"placebos of {type(probe).__name__} come out like the artifact itself (correlation "
+            f"{likeness:.2f}, over {ALIKE}), because its content has hardly another form; use a larger or "
+            "less regular artifact, or train twins (fcdd-audit run)"
+        )
+    sides = _judge_sides(measured["nominal"], measured["anomalous"], seed, limits)
+    verdict, reason = _overall(sides)
+    clean = auroc(measured["nominal"].clean, measured["anomalous"].clean)
+    overlaps = measured["nominal"].overlaps
+    return PlaceboResult(
+        verdict,
+        reason,
+        clean,
+        placebos,
+        likeness,
+        seed,
+        len(nominal),
+        len(anomalous),
+        sides,
+        None if overlaps is None else _judge_overlaps(overlaps, seed, limits),
+    )
+
+
+def _check(nominal: Tensor, anomalous: Tensor, placebos: int, limits: Thresholds) -> None:
+    for side, images in zip(SIDES, (nominal, anomalous), strict=True):
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise InputError(
+                f"the {side} test images are {images.dtype} of shape {tuple(images.shape)}; give uint8 "
+                "(images, channels, height, width)"
+            )
+        if len(images) < MIN_IMAGES:
+            raise InputError(f"there are {len(images)} {side} test images; at least {MIN_IMAGES} are needed")
+    if nominal.shape[1:] != anomalous.shape[1:]:
+        raise InputError(
+            f"the nominal test images are of shape {tuple(nominal.shape[1:])}, and the anomalous ones of "
+            f"{tuple(anomalous.shape[1:])}; give them one (channels, height, width)"
+        )
+    level = 1 - limits.confidence
+    if placebos < placebos_needed(level):
+        raise InputError(
+            f"{placebos} placebos can't give a p-value of {level:.2g} on two sides (Holm); at least "
+            f"{placebos_needed(level)} are needed"
+        )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One side's scores: clean, (N,), and stamped, (1 + placebos, N), the artifact first. overlaps: pixel
+    AUROC of the heatmaps, like stamped, or None. likeness: of the placebos to the artifact, (placebos,)."""
+
+    clean: np.ndarray
+    stamped: np.ndarray
+    overlaps: np.ndarray | None
+    likeness: np.ndarray
+
+
+def _measure(
+    score: Score,
+    images: Tensor,
+    probe: Probe,
+    marks: Placebos,
+    generator: torch.Generator,
+    device: torch.device,
+    bar: Any,
+    explain: Score | None,
+) -> _Measured:
+    clean: list[np.ndarray] = []
+    stamped: list[np.ndarray] = []
+    overlaps: list[np.ndarray] = []
+    likeness: list[float] = []
+    for batch in images.split(BATCH):
+        x = batch.to(device).float() / 255
+        artifact = blend_of(probe, x.shape, generator, device)
+        clean.append(_scores(score, x))
+        rows, heat = [], []
+        for mark in chain([artifact], marks.of(artifact)):
+            marked = mark.on(x)
+            rows.append(_scores(score, marked))
+            if explain is not None:
+                heat.append(_overlap(explain, marked, mark.mask))
+            if mark is not artifact and not stamped:  # of the first batch; the placebos of all are the same
+                likeness.append(_correlation(artifact, mark))
+        stamped.append(np.stack(rows))
+        if explain is not None:
+            overlaps.append(np.stack(heat))
+        bar.update(len(x))
+    return _Measured(
+        np.concatenate(clean),
+        np.concatenate(stamped, axis=1),
+        np.concatenate(overlaps, axis=1) if overlaps else None,
+        np.array(likeness),
+    )
+
+
+def _scores(score: Score, x: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        scores = score(x)
+    if scores.shape != (len(x),):
+        raise InputError(
+            f"score gives values of shape {tuple(scores.shape)} for {len(x)} images; it must give one number "
+            "an image"
+        )
+    if not torch.isfinite(scores).all():
+        raise RunError("the detector gives test images scores that aren't finite")
+    return scores.cpu().double().numpy()
+
+
+def _overlap(explain: Score, x: Tensor, mask: Tensor) -> np.ndarray:
+    heat = explain(x).detach()
+    if not torch.isfinite(heat).all():
+        raise RunError("the explanation gives heatmaps that aren't finite")
+    return pixel_auroc(heat.cpu(), mask.cpu()).numpy()
+
+
+def _correlation(artifact: Blend, placebo: Blend) -> float:
+    where = artifact.mask[:, 0]
+    pair = torch.stack([artifact.shade[where], placebo.shade[where]])
+    return float(torch.corrcoef(pair)[0, 1])
+
+
+def _judge_sides(
+    nominal: _Measured, anomalous: _Measured, seed: int, limits: Thresholds
+) -> tuple[SideResult, ...]:
+    rng = numpy_generator(seed, "bootstrap of placebos")
+    drawn = _effect_draws(nominal, anomalous, limits.draws, rng)
+    clean = auroc(nominal.clean, anomalous.clean)
+    effects = (
+        np.array([clean - auroc(stamped, anomalous.clean) for stamped in nominal.stamped]),
+        np.array([clean - auroc(nominal.clean, stamped) for stamped in anomalous.stamped]),
+    )
+    p_values = [rank_p_value(of_side[0], of_side[1:]) for of_side in effects]
+    low, high = np.quantile(nominal.clean, [0.25, 0.75])
+    results = []
+    for index, (side, measured) in enumerate(zip(SIDES, (nominal, anomalous), strict=True)):
+        shifts = np.full(len(measured.stamped), np.nan)
+        if high > low:
+            shifts = np.median(measured.stamped - measured.clean, axis=1) / (high - low)
+        misled = shifts if side == "nominal" else -shifts
+        own, excess = _intervals(effects[index], drawn[index], limits, rng)
+        p_holm, shift_p = holm(p_values)[index], rank_p_value(misled[0], misled[1:])
+        verdict, reason = _decide(own, excess, p_holm, shift_p, clean, limits)
+        results.append(
+            SideResult(
+                side,
+                verdict,
+                reason,
+                own,
+                tuple(effects[index][1:].tolist()),
+                excess,
+                p_values[index],
+                p_holm,
+                float(shifts[0]),
+                tuple(shifts[1:].tolist()),
+                shift_p if high > low else float("nan"),
+            )
+        )
+    return tuple(results)
+
+
+def _effect_draws(
+    nominal: _Measured, anomalous: _Measured, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Bootstrap effects, (sides, 1 + placebos, draws), all from the same resamples of the images."""
+    effects = np.empty((len(SIDES), len(nominal.stamped), draws))
+    for first in range(0, draws, DRAWS_AT_ONCE):
+        part = slice(first, min(first + DRAWS_AT_ONCE, draws))
+        weights = [_weights(len(s.clean), part.stop - first, rng) for s in (nominal, anomalous)]
+        clean = weighted_auroc(nominal.clean, anomalous.clean, *weights)
+        for number, marked in enumerate(zip(nominal.stamped, anomalous.stamped, strict=True)):
+            effects[0, number, part] = clean - weighted_auroc(marked[0], anomalous.clean, *weights)
+            effects[1, number, part] = clean - weighted_auroc(nominal.clean, marked[1], *weights)
+    return effects
+
+
+def _weights(images: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights of the images in each draw, (draws, images); in double precision, rows sum to 1."""
+    weights = image_weights(images, draws, rng).astype(np.float64)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _intervals(
+    values: np.ndarray, drawn: np.ndarray, limits: Thresholds, rng: np.random.Generator
+) -> tuple[Interval, Interval]:
+    """Of the artifact's value, and of its excess over the placebos' median.
+
+    values: (1 + placebos,), the artifact first. drawn: the same under each draw, (1 + placebos, draws). The
+    median is over placebos drawn anew, since others might have been made.
+    """
+    chosen = rng.integers(len(values) - 1, size=(len(values) - 1, drawn.shape[1]))
+    medians = np.median(np.take_along_axis(drawn[1:], chosen, axis=0), axis=0)
+    return (
+        interval(values[0], drawn[0], limits.confidence),
+        interval(values[0] - np.median(values[1:]), drawn[0] - medians, limits.confidence),
+    )
+
+
+def _decide(
+    effect: Interval, excess: Interval, p_holm: float, shift_p: float, clean: float, limits: Thresholds
+) -> tuple[Verdict, str | None]:
+    """The verdict on one side, and why there is no clear one."""
+    if clean < limits.usable_auroc:
+        return "inconclusive", (
+            f"not a working detector here: the clean AUROC is {clean:.3f}, under {limits.usable_auroc}"
+        )
+    level, limit = 1 - limits.confidence + ROUNDING, limits.reliance
+    above = p_holm <= level
+    if above and min(effect.value, excess.value) > limit:
+        return "relies", None
+    if max(effect.high, excess.high) < limit:
+        if clean - CHANCE >= limits.room:
+            return "does-not-rely", None
+        return "inconclusive", (
+            f"no room: the clean AUROC is {clean - CHANCE:.2f} above chance, under {limits.room}, so that a "
+            "reliance could not show"
+        )
+    others = effect.value - excess.value
+    costs = f"the artifact costs {effect.value:.2f} AUROC, placebos {others:.2f} in the median"
+    if effect.value > limit and excess.high < limit:
+        moved = f", though the score moves further than by them (p {shift_p:.2g})" if shift_p <= level else ""
+        return "inconclusive", (
+            f"{costs}: any such mark does it{moved}; whether the artifact was learned, only twins can tell "
+            "(fcdd-audit run)"
+        )
+    if above:
+        return "inconclusive", f"{costs}: it costs more (p {p_holm:.2g}), but not by over {limit}"
+    return "inconclusive", (
+        f"{costs}: its rank among them doesn't show that it costs more (p {p_holm:.2g}), and the intervals "
+        f"don't show that it costs under {limit}; more test images narrow them"
+    )
+
+
+def _overall(sides: tuple[SideResult, ...]) -> tuple[Verdict, str | None]:
+    if any(side.verdict == "relies" for side in sides):
+        return "relies", None
+    unclear = [f"{side.side} images: {side.reason}" for side in sides if side.verdict == "inconclusive"]
+    return ("inconclusive", "; ".join(unclear)) if unclear else ("does-not-rely", None)
+
+
+def _judge_overlaps(overlaps: np.ndarray, seed: int, limits: Thresholds) -> RevealResult:
+    """overlaps: (1 + placebos, N), NaN where an image has no mask, or nothing else."""
+    overlaps = overlaps[:, ~np.isnan(overlaps).any(axis=0)]
+    if overlaps.size == 0:
+        nothing = Interval(float("nan"), float("nan"), float("nan"))
+        reason = "the mask is the whole image, so that no heatmap could point to it"
+        return RevealResult("inconclusive", reason, nothing, (), nothing, float("nan"))
+    rng = numpy_generator(seed, "bootstrap of placebos' overlap")
+    drawn = overlaps @ _weights(overlaps.shape[1], limits.draws, rng).T
+    values = overlaps.mean(axis=1)
+    own, excess = _intervals(values, drawn, limits, rng)
+    p = rank_p_value(values[0], values[1:])
+    return RevealResult(*_decide_reveals(own, excess, p, limits), own, tuple(values[1:].tolist()), excess, p)
+
+
+def _decide_reveals(
+    overlap: Interval, excess: Interval, p: float, limits: Thresholds
+) -> tuple[Answer, str | None]:
+    level, limit = 1 - limits.confidence + ROUNDING, limits.reveal
+    if p <= level and min(overlap.value - CHANCE, excess.value) > limit:
+        return "yes", None
+    if max(overlap.high - CHANCE, excess.high) < limit:
+        return "no", None
+    if overlap.value - CHANCE > limit and excess.high < limit:
+        return "inconclusive", (
+            f"the heatmaps find the artifact (pixel AUROC {overlap.value:.2f}), and placebos as well "
+            f"({overlap.value - excess.value:.2f} in the median): they show any such mark"
+        )
+    return "inconclusive", (
+        f"the pixel AUROC of {overlap.value:.2f}, {excess.value:.3f} more than of placebos in the median "
+        f"(p {p:.2g}), isn't surely above or below by {limit}"
+    )
