@@ -214,6 +214,16 @@ class _Paired:
     control: _Drawn
     difference: _Drawn
 
+    def shown(self, limits: Thresholds, low: float, high: float) -> tuple[Interval, Interval, Interval]:
+        """Planted, control and difference with their intervals, for numbers from `low` to `high`: the
+        difference is cut off at what the planted twin's could be beside the control's estimate."""
+        control = self.control.estimate.value
+        return (
+            self.planted.shown(limits, low, high),
+            self.control.shown(limits, low, high),
+            self.difference.shown(limits, low - control, high - control),
+        )
+
 
 def _paired(
     pairs: Mapping[Key, tuple[Estimate, Estimate]], draws: int | None, purpose: str
@@ -408,18 +418,11 @@ def _about_scores(scores: dict[str, _Paired], judged: bool, limits: Thresholds) 
         return {"reliance": None, "control_auroc": None, "planted_auroc": None}
     reliance, clean = scores["drop"].difference, scores["clean_auroc"]
     found: dict[str, Any] = {
-        "reliance": reliance.shown(limits, -2, 2),
+        "reliance": scores["drop"].shown(limits, *RANGES["drop"])[2],
         "control_auroc": clean.control.estimate.value,
         "planted_auroc": clean.planted.estimate.value,
         "effects": tuple(
-            Effect(
-                measure,
-                paired.planted.shown(limits, low, high),
-                paired.control.shown(limits, low, high),
-                paired.difference.shown(limits, low - high, high - low),
-            )
-            for measure, paired in scores.items()
-            for low, high in [RANGES[measure]]
+            Effect(measure, *paired.shown(limits, *RANGES[measure])) for measure, paired in scores.items()
         ),
         "seeds_relying": int((reliance.estimate.per_seed > limits.reliance).sum()),
     }
@@ -446,13 +449,7 @@ def _judge_explainer(
     correlation: float | None,
 ) -> ExplainerFinding:
     overlaps = tuple(
-        Overlap(
-            measure,
-            item.chance[measure],
-            pairs[explainer, measure].planted.shown(limits, 0, 1),
-            pairs[explainer, measure].control.shown(limits, 0, 1),
-            pairs[explainer, measure].difference.shown(limits, -1, 1),
-        )
+        Overlap(measure, item.chance[measure], *pairs[explainer, measure].shown(limits, 0, 1))
         for measure in item.overlaps[explainer]
     )
     headline = pairs[explainer, HEADLINE]
@@ -462,7 +459,7 @@ def _judge_explainer(
         explainer,
         explainer in item.references,
         reveals,
-        headline.difference.shown(limits, -1, 1),
+        headline.shown(limits, 0, 1)[2],
         QUADRANTS.get((verdict, reveals), "undecided"),
         correlation,
         overlaps,
