@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from fcdd_audit.datasets.base import ImageSet
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.probes.colours import LUMA
 
 Group = Literal["file", "coding", "appearance"]
 Status = Literal["warning", "note", "none", "unchecked"]
@@ -34,7 +35,6 @@ GROUPS: dict[Group, str] = {
 }
 CONTENT_FREE: tuple[Group, ...] = ("file", "coding")  # what an image shows is no reason to differ in these
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow makes grey of colours
 BLOCK = 8  # px, side of a JPEG block
 UNIFORM = 2.0  # levels of standard deviation up to which a line of pixels counts as uniform
 SMALLEST = 3  # px a side, for the Laplacian

@@ -150,7 +150,8 @@ class Finding:
     seeds_relying: how many pairs of twins have a reliance above the threshold. minimum_detectable: the least
     true reliance that so many seeds and images would have found, with the chance `Thresholds.power`.
     seeds_needed: how many seeds would settle the verdict, if the estimate and its spread stayed as they
-    are; None where that can't be said, or not even 1,000 would.
+    are; None where that can't be said, or not even 1,000 would. Both allow for the number of verdicts given
+    together, as Holm's strictest step does.
     """
 
     dataset: str
@@ -365,7 +366,7 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                     )
                     for explainer in item.overlaps
                 ),
-                **_about_scores(scores[index], index in drops, limits),
+                **_about_scores(scores[index], index in drops, len(drops), limits),
             )
         )
     return findings
@@ -399,7 +400,7 @@ def _decide(
             f"surely above {limits.reliance}"
         )
     seeds = len(drop.difference.estimate.per_seed)
-    needed = _seeds_needed(drop.difference, limits)
+    needed = _seeds_needed(drop.difference, together, limits)
     more = f"about {needed} would do, if what was seen holds" if needed else "more alone won't settle it"
     return "inconclusive", (
         f"the reliance isn't surely above or below {limits.reliance} with {seeds} seeds and {together} "
@@ -407,12 +408,19 @@ def _decide(
     )
 
 
-def _seeds_needed(reliance: _Drawn, limits: Thresholds) -> int | None:
+def _each(together: int, limits: Thresholds) -> float:
+    """The confidence that settles one of so many verdicts whatever the others are: Holm's strictest step."""
+    return 1 - (1 - limits.confidence) / together
+
+
+def _seeds_needed(reliance: _Drawn, together: int, limits: Thresholds) -> int | None:
     estimate = reliance.estimate
-    return estimate.spread.seeds_needed(estimate.value - limits.reliance, limits.confidence)
+    return estimate.spread.seeds_needed(estimate.value - limits.reliance, _each(together, limits))
 
 
-def _about_scores(scores: dict[str, _Paired], judged: bool, limits: Thresholds) -> dict[str, Any]:
+def _about_scores(
+    scores: dict[str, _Paired], judged: bool, together: int, limits: Thresholds
+) -> dict[str, Any]:
     """The fields of a finding that describe the scores."""
     if not scores:
         return {"reliance": None, "control_auroc": None, "planted_auroc": None}
@@ -427,9 +435,9 @@ def _about_scores(scores: dict[str, _Paired], judged: bool, limits: Thresholds) 
         "seeds_relying": int((reliance.estimate.per_seed > limits.reliance).sum()),
     }
     if judged:
-        detectable = reliance.estimate.spread.detectable(limits.confidence, limits.power)
+        detectable = reliance.estimate.spread.detectable(_each(together, limits), limits.power)
         found["minimum_detectable"] = limits.reliance + detectable
-        found["seeds_needed"] = _seeds_needed(reliance, limits)
+        found["seeds_needed"] = _seeds_needed(reliance, together, limits)
     return found
 
 

@@ -336,3 +336,13 @@ def test_the_thresholds_decide(limit):
     )
     assert finding.verdict == ("relies" if limit == 0.2 else "does-not-rely")
     assert finding.explainers[0].reveals == ("yes" if limit == 0.2 else "no")
+
+
+def test_the_seeds_needed_allow_for_the_verdicts_given_together():
+    alone = judge_one(DOUBTFUL, MANY_DRAWS)
+    together, _, _ = judge([evidence(DOUBTFUL), evidence([0.0] * 6), evidence([1.0] * 6)], MANY_DRAWS)
+    assert alone.seeds_needed == alone.seeds == 6
+    assert together.verdict == "inconclusive"
+    assert together.seeds_needed > 6, "else the advice would be to use as many as there are"
+    assert f"about {together.seeds_needed} would do" in together.reason
+    assert together.minimum_detectable > alone.minimum_detectable
