@@ -14,16 +14,9 @@ from fcdd_audit import placebos
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.detectors import Recipe, build, fit
 from fcdd_audit.errors import InputError, RunError
-from fcdd_audit.placebos import (
-    Blend,
-    Placebos,
-    blend_of,
-    placebo_test,
-    placebos_needed,
-    rank_p_value,
-    surrogate,
-)
+from fcdd_audit.placebos import placebo_test, placebos_needed, rank_p_value
 from fcdd_audit.probes import PROBES, stamp
+from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of, surrogate
 from fcdd_audit.seeding import torch_generator
 from fcdd_audit.verdict import Thresholds
 
