@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from fcdd_audit.cells import EXAMPLES, Setup, cell_key, device_name, precision_o
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
+from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
 from fcdd_audit.provenance import check_provenance
 from fcdd_audit.report import render_report
 from fcdd_audit.results import class_means, evidence, results_table, with_class_means
-from fcdd_audit.runs import SCHEMA, RunFolder
+from fcdd_audit.runs import SCHEMA, CellRecord, RunFolder
 from fcdd_audit.verdict import Evidence, Finding, judge
 
 log = logging.getLogger("fcdd_audit")
@@ -112,7 +113,11 @@ def _audit_class(
     provenance = _provenance(setup, config)
     cells = planned_cells(questions)
     trained = finish_cells(cells, setup, run, config.workers, quiet)
-    records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
+    records = {
+        cell: _relevant(run.read_cell(cell_key(cell, setup)), question)
+        for question in questions
+        for cell in (*question.planted, *question.control)
+    }
     examples = f"examples-{index}.npz"
     return _Audited(
         evidence=[evidence(question, records, setup.data) for question in questions],
@@ -136,6 +141,14 @@ def _audit_class(
         device=setup.device,
         reused=len(cells) - trained,
     )
+
+
+def _relevant(record: CellRecord, question: Question) -> CellRecord:
+    """Of the side where an artifact is removed, only the test images that bear it."""
+    if question.marked is None:
+        return record
+    side = DIRECTIONS[question.plant_on].changed
+    return replace(record, scores=record.scores.only(side, question.marked.numpy()))
 
 
 def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
@@ -202,7 +215,7 @@ def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> d
         "schema": SCHEMA,
         "run": config.run_name,
         "config": config.as_json(),
-        "probe": repr(config.make_probe()),
+        "probe": repr(config.make_artifact()),
         "data": [part.data for part in audited],
         "versions": versions(),
         "device": {

@@ -1,19 +1,21 @@
 """The audit, audited: how often is the verdict right where the truth is known?
 
-To say "relies" is right where the artifact was planted on one side. It is a false alarm where the twins
-differ by something else: the artifact at the same rate on both sides, another artifact, or nothing but their
-seeds.
+To say "relies" should be right where the artifact was planted on one side. It is a false alarm where the
+twins differ by something else: the artifact at the same rate on both sides, another artifact, or nothing but
+their seeds. But what was planted need not be learned, and a detector that learned one mark may fear every
+mark. So the truth is measured too: the mean reliance over all seeds of all audits of a kind.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from fcdd_audit.audit import versions
@@ -22,18 +24,21 @@ from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
 from fcdd_audit.errors import InputError
-from fcdd_audit.measures.reliance import Scores
-from fcdd_audit.measures.statistics import Interval, share
+from fcdd_audit.measures.reliance import DIRECTIONS, Scores, drop, reliance
+from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.planning import check_trainable, prepare
-from fcdd_audit.probes import make_probe
+from fcdd_audit.probes import NATURAL, make_probe
 from fcdd_audit.report.figures import error_rates
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.verdict import Evidence, Finding, Thresholds, judge
 
+Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]
 
-SCHEMA = 1  # of calibration.json
+SCHEMA = 2  # of calibration.json
 PREVALENCE = (0.05, 0.2, 1.0)  # by default
+NULL_PREVALENCE = (0.2, 1.0)  # of nulls in which something is planted, in turn
+DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
 ANY_NULL = "any-null"
 FIRST_SEED = 10_000  # far from those of audits
 
@@ -42,22 +47,30 @@ FIRST_SEED = 10_000  # far from those of audits
 class Calibration:
     """What is to be calibrated: the audit's data, recipe, probe, detectors, prevalences, seeds, thresholds.
 
-    audits: with the artifact planted, for each detector and prevalence. nulls: of each kind. decoy: what is
-    planted as the other artifact; its options are the audit's. InputError for what can't be.
+    audits: with the artifact planted, for each detector and prevalence. nulls: of each kind in which
+    something is planted; those that compare controls are as many as the controls allow. decoys: what is
+    planted as the other artifact, in turn; their options are the audit's. InputError for what can't be.
     """
 
     audit: AuditConfig
     audits: int = 20
     nulls: int = 14
-    decoy: str = "patch"
+    decoys: tuple[str, ...] = DECOYS
 
     def __post_init__(self) -> None:
         for name in ("audits", "nulls"):
             if getattr(self, name) < 2:
                 raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
-        if self.decoy == self.audit.probe:
+        if self.audit.probe in NATURAL:
             raise InputError(
-                f"the decoy is '{self.decoy}', which is what is probed; name another with --decoy"
+                f"'{self.audit.probe}' is found on images and can't be planted, so it can't be calibrated; "
+                "use an artifact that can"
+            )
+        if not self.decoys or len(set(self.decoys)) < len(self.decoys):
+            raise InputError("decoys must be named, each once; name them with --decoy")
+        if self.audit.probe in self.decoys:
+            raise InputError(
+                f"the decoy is '{self.audit.probe}', which is what is probed; name another with --decoy"
             )
         if 0 in self.audit.prevalence:
             raise InputError("at prevalence 0 nothing is planted; drop it from --prevalence")
@@ -65,7 +78,8 @@ class Calibration:
             raise InputError(
                 f"seeds is {self.audit.seeds}; fewer than {self.audit.thresholds.min_seeds} give no verdict"
             )
-        make_probe(self.decoy, self.audit.options)
+        for decoy in self.decoys:
+            make_probe(decoy, self.audit.options)
 
     @property
     def folder(self) -> Path:
@@ -80,7 +94,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Trial:
-    """One audit whose truth is known: pairs of twins by seed."""
+    """One audit whose truth is known: pairs of twins by seed.
+
+    decoy: what is planted in place of the artifact, or "".
+    """
 
     detector: str
     truth: Truth
@@ -88,22 +105,33 @@ class Trial:
     prevalence: float
     planted: tuple[Cell, ...]
     control: tuple[Cell, ...]
+    decoy: str = ""
 
 
 @dataclass(frozen=True)
 class Rate:
     """How often audits of one kind gave each verdict.
 
-    truth: `any-null` for all nulls together. prevalence: None for nulls. says_relies: the share of audits
-    that did, with its exact 95 % interval: sensitivity where the artifact was planted, else false alarms.
+    truth: `any-null` for all nulls together. decoy: the other artifact that was planted, or "". prevalence:
+    None for nulls. says_relies: the share of audits that did, with its exact 95 % interval: sensitivity where
+    the artifact was planted, else false alarms.
+
+    reliance, drop: mean over the seeds of all these audits, of the reliance and of the planted twin's own
+    drop, with Student's t interval: what the verdicts are about. relied_on: whether both are over the
+    threshold (`yes`), one of them is under it (`no`), or it isn't clear (`unclear`), by these intervals. A
+    null whose artifact is relied on is none: it isn't counted in `any-null`.
     """
 
     detector: str
     truth: str
+    decoy: str
     prevalence: float | None
     audits: int
     verdicts: dict[str, int]
     says_relies: Interval
+    reliance: Interval
+    drop: Interval
+    relied_on: Literal["yes", "no", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -132,37 +160,47 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     classes = config.nominal_classes()
     if len(classes) > 1:
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
-    setup = replace(
-        prepare(config, classes[0], progress=not quiet),
-        explainers=(),
-        decoy=make_probe(calibration.decoy, config.options),
-    )
+    setup = replace(prepare(config, classes[0], progress=not quiet), explainers=())
     check_trainable(config, setup)
     planned = [trial for detector in config.detectors for trial in trials(calibration, setup, detector)]
-    cells = list(dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted)))
     with run.opened():
-        finish_cells(cells, setup, run, config.workers, quiet)
-        scores = {cell: run.read_cell(cell_key(cell, setup)).scores for cell in cells}
-        outcomes = pd.DataFrame([_outcome(trial, scores, config.thresholds) for trial in planned])
-        result = CalibrationResult(run.path, rates(outcomes), _describe(calibration, setup))
+        scores: dict[Twin, Scores] = {}
+        for decoy in ("", *calibration.decoys):
+            mine = [trial for trial in planned if trial.decoy == decoy]
+            probed = replace(setup, decoy=make_probe(decoy, config.options) if decoy else None)
+            cells = list(dict.fromkeys(cell for trial in mine for cell in (*trial.control, *trial.planted)))
+            finish_cells(cells, probed, run, config.workers, quiet)
+            scores |= {
+                (cell, decoy if cell.decoy else ""): run.read_cell(cell_key(cell, probed)).scores
+                for cell in cells
+            }
+        outcomes = [_outcome(trial, scores, config.thresholds) for trial in planned]
+        found_rates = rates(outcomes, config.thresholds)
+        result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
         found = result.as_json()
-        run.write_text("calibration.csv", outcomes.to_csv(index=False, lineterminator="\n"))
+        table = pd.DataFrame([outcome.row() for outcome in outcomes])
+        run.write_text("calibration.csv", table.to_csv(index=False, lineterminator="\n"))
         run.write_text("calibration.svg", error_rates(found["rates"], "rates"))
         run.write_text("calibration.json", json.dumps(found, indent=1) + "\n")
         return result
 
 
 def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]:
-    """All audits of a detector.
+    """All audits of a detector, the most telling first.
 
-    Nulls with a planted artifact take the prevalences in turn. A detector that learns from one side only gets
-    none of `both-sides`: for it that is a cue. Those of `unrelated-seeds` compare two controls; each is the
-    planted twin of one audit and the control of the next.
+    A detector that learns from one side only gets none of `both-sides`: for it that is a cue. Those of
+    `unrelated-seeds` compare two controls; each is the planted one of one audit and the control of another.
     """
     learns_from = DETECTORS[detector].learns_from
-    side = "anomalous" if "anomalous" in learns_from else "nominal"
-    identity = (setup.data.name, setup.data.nominal_class, detector, calibration.audit.probe)
-    prevalences = calibration.audit.prevalence
+    side = calibration.audit.plant_on
+    if side == "auto":
+        side = "anomalous" if "anomalous" in learns_from else "nominal"
+    if DIRECTIONS[side].side not in learns_from:
+        raise InputError(
+            f"{detector} never sees {DIRECTIONS[side].side} images in training, so nothing planted there can "
+            "be calibrated; drop --plant-on"
+        )
+    identity = (calibration.audit.dataset, setup.data.nominal_class, detector, calibration.audit.probe)
 
     def control(index: int) -> tuple[Cell, ...]:
         return tuple(Cell(*identity, "control", seed) for seed in calibration.seeds(index))
@@ -172,46 +210,75 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
             Cell(*identity, "planted", seed, plant_on, prevalence, decoy) for seed in calibration.seeds(index)
         )
 
-    def all_trials() -> Iterator[Trial]:
-        for prevalence in prevalences:
-            for index in range(calibration.audits):
-                twins = planted(index, side, prevalence)
-                yield Trial(detector, "planted", side, prevalence, twins, control(index))
+    def with_artifact(prevalence: float) -> Iterator[Trial]:
+        for index in range(calibration.audits):
+            twins = planted(index, side, prevalence)
+            yield Trial(detector, "planted", side, prevalence, twins, control(index))
+
+    def nulls() -> Iterator[Trial]:
+        controls = max(calibration.audits, calibration.nulls)
+        for index in range(controls):
+            twins = control((index + 1) % controls)
+            yield Trial(detector, "unrelated-seeds", side, 0.0, twins, control(index))
         for index in range(calibration.nulls):
-            prevalence = prevalences[index % len(prevalences)]
+            prevalence = NULL_PREVALENCE[index % len(NULL_PREVALENCE)]
             if len(learns_from) > 1:
                 twins = planted(index, "both", prevalence)
                 yield Trial(detector, "both-sides", side, prevalence, twins, control(index))
-            twins = planted(index, side, prevalence, decoy=True)
-            yield Trial(detector, "other-artifact", side, prevalence, twins, control(index))
-            twins = control((index + 1) % calibration.nulls)
-            yield Trial(detector, "unrelated-seeds", side, 0.0, twins, control(index))
+            for decoy in calibration.decoys:
+                twins = planted(index, side, prevalence, decoy=True)
+                yield Trial(detector, "other-artifact", side, prevalence, twins, control(index), decoy)
 
-    return list(all_trials())
-
-
-def _outcome(trial: Trial, scores: dict[Cell, Scores], limits: Thresholds) -> dict[str, Any]:
-    """A row of calibration.csv: what the audit says."""
-    finding = verdict_on(trial, scores, limits)
-    reliance = finding.reliance or Interval(float("nan"), float("nan"), float("nan"))
-    return {
-        "detector": trial.detector,
-        "truth": trial.truth,
-        "prevalence": trial.prevalence,
-        "first_seed": trial.control[0].seed,
-        "seeds": len(trial.control),
-        "verdict": finding.verdict,
-        **{f"reliance_{name}": value for name, value in asdict(reliance).items()},
-        "control_auroc": finding.control_auroc,
-        "planted_auroc": finding.planted_auroc,
-        "reason": finding.reason or "",
-    }
+    highest, *lower = sorted(calibration.audit.prevalence, reverse=True)
+    return [
+        *with_artifact(highest),
+        *nulls(),
+        *(trial for prevalence in lower for trial in with_artifact(prevalence)),
+    ]
 
 
-def verdict_on(trial: Trial, scores: dict[Cell, Scores], limits: Thresholds) -> Finding:
+@dataclass(frozen=True)
+class Outcome:
+    """What an audit says, and each of its seeds' reliance and planted twin's drop, both (seeds,)."""
+
+    trial: Trial
+    finding: Finding
+    reliance: np.ndarray
+    drop: np.ndarray
+
+    def row(self) -> dict[str, Any]:
+        """A row of calibration.csv."""
+        trial, finding = self.trial, self.finding
+        reliance = finding.reliance or Interval(float("nan"), float("nan"), float("nan"))
+        return {
+            "detector": trial.detector,
+            "truth": trial.truth,
+            "decoy": trial.decoy,
+            "prevalence": trial.prevalence,
+            "first_seed": trial.control[0].seed,
+            "seeds": len(trial.control),
+            "verdict": finding.verdict,
+            **{f"reliance_{name}": value for name, value in asdict(reliance).items()},
+            "control_auroc": finding.control_auroc,
+            "planted_auroc": finding.planted_auroc,
+            "reason": finding.reason or "",
+        }
+
+
+def _outcome(trial: Trial, scores: dict[Twin, Scores], limits: Thresholds) -> Outcome:
+    planted = [scores[twin, trial.decoy if twin.decoy else ""] for twin in trial.planted]
+    control = [scores[twin, ""] for twin in trial.control]
+    return Outcome(
+        trial,
+        verdict_on(trial, planted, control, limits),
+        reliance(planted, control, trial.plant_on),
+        np.array([drop(one, trial.plant_on) for one in planted]),
+    )
+
+
+def verdict_on(trial: Trial, planted: list[Scores], control: list[Scores], limits: Thresholds) -> Finding:
     """What an audit of these twins alone says."""
     cell = trial.control[0]
-    planted, control = ([scores[twin] for twin in twins] for twins in (trial.planted, trial.control))
     evidence = Evidence(
         dataset=cell.dataset,
         nominal_class=cell.nominal_class,
@@ -228,25 +295,45 @@ def verdict_on(trial: Trial, scores: dict[Cell, Scores], limits: Thresholds) -> 
     return judge([evidence], limits)[0]
 
 
-def rates(outcomes: pd.DataFrame) -> list[Rate]:
-    """By detector: sensitivity of each prevalence, false alarms of each kind of null and of all together.
-
-    outcomes: one row an audit, with detector, truth, prevalence and verdict.
-    """
+def rates(outcomes: Sequence[Outcome], limits: Thresholds) -> list[Rate]:
+    """By detector: sensitivity of each prevalence, false alarms of each kind of null and of all together."""
     found = []
-    for detector, mine in outcomes.groupby("detector", sort=False):
-        planted, nulls = mine[mine["truth"] == "planted"], mine[mine["truth"] != "planted"]
-        groups: list[tuple[str, float | None, pd.DataFrame]] = [
-            ("planted", float(prevalence), planted[planted["prevalence"] == prevalence])
-            for prevalence in sorted(planted["prevalence"].unique())
+    for detector in dict.fromkeys(outcome.trial.detector for outcome in outcomes):
+        groups: dict[tuple[str, str, float | None], list[Outcome]] = {}
+        for outcome in outcomes:
+            trial = outcome.trial
+            if trial.detector == detector:
+                prevalence = trial.prevalence if trial.truth == "planted" else None
+                groups.setdefault((trial.truth, trial.decoy, prevalence), []).append(outcome)
+        planted = sorted((key for key in groups if key[0] == "planted"), key=lambda key: key[2] or 0)
+        nulls = [key for key in groups if key[0] != "planted"]
+        mine = [_rate(detector, key, groups[key], limits) for key in (*planted, *nulls)]
+        counted = [
+            outcome
+            for rate, key in zip(mine[len(planted) :], nulls, strict=True)
+            if rate.relied_on != "yes"
+            for outcome in groups[key]
         ]
-        groups += [(str(truth), None, rows) for truth, rows in nulls.groupby("truth", sort=False)]
-        groups.append((ANY_NULL, None, nulls))
-        for truth, prevalence, rows in groups:
-            verdicts = dict(Counter(rows["verdict"]))
-            hits = share(verdicts.get("relies", 0), len(rows))
-            found.append(Rate(str(detector), truth, prevalence, len(rows), verdicts, hits))
+        found += [*mine, _rate(detector, (ANY_NULL, "", None), counted, limits)]
     return found
+
+
+def _rate(
+    detector: str, key: tuple[str, str, float | None], outcomes: list[Outcome], limits: Thresholds
+) -> Rate:
+    verdicts: dict[str, int] = dict(Counter(outcome.finding.verdict for outcome in outcomes))
+    if outcomes:
+        pooled = mean_interval(np.concatenate([outcome.reliance for outcome in outcomes]), limits.confidence)
+        own = mean_interval(np.concatenate([outcome.drop for outcome in outcomes]), limits.confidence)
+    else:
+        pooled = own = Interval(float("nan"), float("nan"), float("nan"))
+    relied_on: Literal["yes", "no", "unclear"] = "unclear"
+    if min(pooled.low, own.low) > limits.reliance:
+        relied_on = "yes"
+    elif min(pooled.high, own.high) < limits.reliance:
+        relied_on = "no"
+    hits = share(verdicts.get("relies", 0), len(outcomes))
+    return Rate(detector, *key, len(outcomes), verdicts, hits, pooled, own, relied_on)
 
 
 def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
@@ -260,7 +347,7 @@ def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
         "images": {part: len(images) for part, images in setup.data.parts().items()},
         "fingerprint": setup.fingerprint,
         "probe": repr(setup.probe),
-        "decoy": repr(setup.decoy),
+        "decoys": {name: repr(make_probe(name, config.options)) for name in calibration.decoys},
         "seeds": config.seeds,
         "audits": calibration.audits,
         "nulls": calibration.nulls,

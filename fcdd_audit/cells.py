@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from fcdd_audit._version import __version__
-from fcdd_audit.datasets import AuditData
+from fcdd_audit.datasets import AuditData, ImageSet
 from fcdd_audit.detectors import Detector, Recipe, build, fit
 from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import RunError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
-from fcdd_audit.probes import Probe, plant
+from fcdd_audit.probes import NaturalArtifact, Probe, plant
 from fcdd_audit.seeding import torch_generator
 
 Twin = Literal["planted", "control"]
@@ -32,6 +32,13 @@ EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
 LOCALIZED = ("explainer", "part", "mask", "image", "area", *LOCALIZATION)  # columns of the localization
+PLANTED_ON = {  # the sides whose training images bear the artifact
+    "nominal": ("nominal",),
+    "anomalous": ("anomalous",),
+    "oe": ("anomalous",),
+    "all-but-oe": ("nominal",),
+    "both": ("nominal", "anomalous"),
+}
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -39,8 +46,8 @@ MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 class Cell:
     """What is to be trained and measured. A control has no side and prevalence 0: all audits share it.
 
-    plant_on: `nominal`, `anomalous`, or `both`. decoy: what is planted is the setup's decoy, and not the
-    artifact that is probed.
+    plant_on: a direction in which an artifact is planted (see `DIRECTIONS`) or `both`, else one in which it
+    is found. decoy: what is planted is the setup's decoy, and not the artifact that is probed.
     """
 
     dataset: str
@@ -55,17 +62,37 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What belongs to an artifact that is found in the data, not planted.
+
+    share: of the training images of each side, how many bear it, in [0, 1]. removal: how the control's
+    training data are rid of it: `drop` or `inpaint`. nominal, anomalous: the control's training images, in
+    number and order like the data's. nominal_elsewhere, anomalous_elsewhere: test images from which as much
+    was removed as the artifact, at another place.
+    """
+
+    share: dict[str, float]
+    removal: str
+    nominal: ImageSet
+    anomalous: ImageSet
+    nominal_elsewhere: Tensor
+    anomalous_elsewhere: Tensor
+
+
+@dataclass(frozen=True)
 class Setup:
     """What all cells of a run share.
 
     The stamped test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is, and are None for one without a place. `explainers`: in the registry's order. `options`: by
-    the name of a detector or probe. `decoy`: an artifact that may be planted and isn't probed.
+    artifact is, and are None for one without a place. Of a `found` artifact the stamped images are those that
+    it is on, as found, and the data's own test images those with it removed; both are the same where it
+    isn't. `explainers`: in the registry's order. `options`: by the name of a detector or probe. `decoy`: an
+    artifact that may be planted and isn't probed.
     """
 
     data: AuditData
     fingerprint: str
-    probe: Probe
+    probe: Probe | NaturalArtifact
     nominal_stamped: Tensor
     nominal_mask: Tensor | None
     anomalous_stamped: Tensor
@@ -75,6 +102,7 @@ class Setup:
     device: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     decoy: Probe | None = None
+    found: Found | None = None
 
 
 @dataclass(frozen=True)
@@ -149,21 +177,38 @@ def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: N
 def train_cell(
     cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
 ) -> tuple[Detector, list[float]]:
-    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the planting only."""
-    nominal, anomalous = setup.data.train_nominal.images, setup.data.train_anomalous.images
+    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the artifact only."""
+    nominal, anomalous, masks = _training_images(cell, setup)
     recipe, options = setup.recipe, setup.options.get(cell.detector)
-    detector = build(cell.detector, nominal, cell.seed, options, recipe.network, recipe.normalise)
-    artifact = setup.decoy if cell.decoy else setup.probe
-    if artifact is None:
-        raise ValueError(f"{cell} plants a decoy and there is none")
-    generator = torch_generator(cell.seed, "planting")
-    if cell.plant_on in ("nominal", "both"):
-        nominal = plant(nominal, artifact, cell.prevalence, generator)
-    if cell.plant_on in ("anomalous", "both"):
-        anomalous = plant(anomalous, artifact, cell.prevalence, generator)
-    masks = setup.data.train_anomalous.masks
+    # Of the same images for both twins, so that they begin with the same standardisation.
+    detector = build(
+        cell.detector,
+        setup.data.train_nominal.images,
+        cell.seed,
+        options,
+        recipe.network,
+        recipe.normalise,
+    )
     losses = fit(detector, nominal, anomalous, recipe, cell.seed, device, masks=masks, on_step=on_step)
     return detector, losses
+
+
+def _training_images(cell: Cell, setup: Setup) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Nominal and anomalous images as the cell is trained on them, and masks of the true anomalies."""
+    data, found = setup.data, setup.found
+    if found is not None:
+        clean = cell.twin == "control"
+        sides = (found.nominal, found.anomalous) if clean else (data.train_nominal, data.train_anomalous)
+        return sides[0].images, sides[1].images, sides[1].masks
+    images = {"nominal": data.train_nominal.images, "anomalous": data.train_anomalous.images}
+    if cell.plant_on is not None:
+        artifact = setup.decoy if cell.decoy else setup.probe
+        if artifact is None or isinstance(artifact, NaturalArtifact):
+            raise ValueError(f"{cell} plants an artifact and there is none to plant")
+        generator = torch_generator(cell.seed, "planting")
+        for side in PLANTED_ON[cell.plant_on]:
+            images[side] = plant(images[side], artifact, cell.prevalence, generator)
+    return images["nominal"], images["anomalous"], data.train_anomalous.masks
 
 
 def _batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
@@ -173,15 +218,21 @@ def _batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
 
 
 def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.DataFrame:
-    data = setup.data
-    frames = []
-    for part, variant, names, images in (
+    data, found = setup.data, setup.found
+    scored = [
         ("validation", "clean", data.validation.names, data.validation.images),
         ("nominal", "clean", data.test_nominal.names, data.test_nominal.images),
         ("nominal", "stamped", data.test_nominal.names, setup.nominal_stamped),
         ("anomalous", "clean", data.test_anomalous.names, data.test_anomalous.images),
         ("anomalous", "stamped", data.test_anomalous.names, setup.anomalous_stamped),
-    ):
+    ]
+    if found is not None:
+        scored += [
+            ("nominal", "elsewhere", data.test_nominal.names, found.nominal_elsewhere),
+            ("anomalous", "elsewhere", data.test_anomalous.names, found.anomalous_elsewhere),
+        ]
+    frames = []
+    for part, variant, names, images in scored:
         with torch.no_grad():
             scores = torch.cat([detector.score(x) for x in _batches(images, device)])
         if not torch.isfinite(scores).all():
@@ -241,11 +292,10 @@ def _explain_all(
                 first += len(x)
             for kind, where in masks.items():
                 about = {"explainer": name, "part": part, "mask": kind, "image": names}
-                frames.append(
-                    pd.DataFrame({**about, "area": area_share(where)}).join(
-                        pd.concat(measured[kind], ignore_index=True)
-                    )
+                frame = pd.DataFrame({**about, "area": area_share(where)}).join(
+                    pd.concat(measured[kind], ignore_index=True)
                 )
+                frames.append(frame[frame["area"] > 0])  # a found artifact isn't on every image
         kept[name] = np.concatenate([maps[:EXAMPLES] for maps in shown])
         even = min(map(len, shown))
         heat = np.concatenate([maps[:even] for maps in shown])

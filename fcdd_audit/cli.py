@@ -65,9 +65,7 @@ listing = typer.Typer(help="List what can be named on the command line.", no_arg
 app.add_typer(listing, name="list")
 
 Dataset = Annotated[str | None, typer.Option(help="Data set  [default: textures]")]
-ProbeName = Annotated[
-    str | None, typer.Option(help="Artifact to plant, or several: frame+jpeg  [default: watermark]")
-]
+ProbeName = Annotated[str | None, typer.Option(help="Artifact, or several: frame+jpeg  [default: watermark]")]
 Detectors = Annotated[str | None, typer.Option(help="Detectors, comma-separated  [default: fcdd,hsc,ae]")]
 NominalClass = Annotated[
     str | None,
@@ -146,10 +144,17 @@ def run(
     confetti_mask: Annotated[
         str | None, typer.Option(help="What is anomalous in an image with confetti: full or blob.")
     ] = None,
-    plant_on: Annotated[str | None, typer.Option(help="auto, anomalous or nominal  [default: auto]")] = None,
+    plant_on: Annotated[
+        str | None,
+        typer.Option(help="anomalous, nominal, oe, all-but-oe, or auto  [default: auto]"),
+    ] = None,
     prevalence: Annotated[
         str | None,
-        typer.Option(help="Shares of that side that bear the artifact, such as 0.2,1  [default: 1]"),
+        typer.Option(help="Shares of those images that bear the artifact, such as 0.2,1  [default: 1]"),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(help="How training images lose a found artifact: drop or inpaint  [default: auto]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 5]")] = None,
     epochs: Epochs = None,
@@ -211,13 +216,15 @@ def calibrate(
     audits: Annotated[
         int, typer.Option(help="Audits with the artifact planted, for each detector and prevalence.")
     ] = 20,
-    nulls: Annotated[int, typer.Option(help="Audits of each kind of null, for each detector.")] = 14,
+    nulls: Annotated[
+        int, typer.Option(help="Audits of each kind of null with something planted, for each detector.")
+    ] = 14,
     decoy: Annotated[
-        str, typer.Option(help="What is planted where the probe isn't: it should look otherwise.")
-    ] = "patch",
+        str, typer.Option(help="What is planted where the probe isn't: other artifacts, comma-separated.")
+    ] = "bars,patch",
     prevalence: Annotated[
         str | None,
-        typer.Option(help="Shares of the anomalous side that bear the artifact  [default: 0.05,0.2,1]"),
+        typer.Option(help="Shares of images that bear the artifact  [default: 0.05,0.2,1]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins of an audit  [default: 5]")] = None,
     data_root: DataRoot = None,
@@ -256,7 +263,8 @@ def calibrate(
         from fcdd_audit.calibrate import calibrate as run_calibration
 
         audit = _config({**flags, "prevalence": prevalence or PREVALENCE}, config, option or [])
-        result = run_calibration(Calibration(audit, audits, nulls, decoy), quiet=quiet or as_json)
+        decoys = tuple(name.strip() for name in decoy.split(",") if name.strip())
+        result = run_calibration(Calibration(audit, audits, nulls, decoys), quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet:
@@ -294,14 +302,17 @@ def _print_rates(result: CalibrationResult) -> None:
     from fcdd_audit.report.page import span
 
     rows: list[tuple[str, ...]] = [
-        ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "other")
+        ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "mean reliance", "other")
     ]
     for rate in result.as_json()["rates"]:
         others = [f"{count} {word}" for word, count in rate["verdicts"].items() if word != "relies"]
         prevalence = "" if rate["prevalence"] is None else f"{rate['prevalence']:g}"
-        shown = span(rate["says_relies"])
+        truth = f"{rate['truth']} ({rate['decoy']})" if rate["decoy"] else rate["truth"]
         rows.append(
-            (rate["detector"], rate["truth"], prevalence, str(rate["audits"]), shown, ", ".join(others))
+            (
+                *(rate["detector"], truth, prevalence, str(rate["audits"])),
+                *(span(rate["says_relies"]), span(rate["reliance"]), ", ".join(others)),
+            )
         )
     _print_table(rows)
     print(result.folder / "calibration.json")
@@ -448,13 +459,14 @@ def probes(
 ) -> None:
     """Probes for --probe."""
     with _ErrorsAsLines(debug):
-        from fcdd_audit.probes import PROBES
+        from fcdd_audit.probes import NATURAL, PROBES
 
         if preview is not None:
             from fcdd_audit.probes.sheet import write_sheet
 
             write_sheet(preview)
         _list(PROBES)
+        _list(NATURAL)
         if preview is not None:
             print(preview)
 

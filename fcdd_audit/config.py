@@ -18,9 +18,17 @@ from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, SIDES, Recipe
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.found import REMOVALS
 from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
 from fcdd_audit.presets import check_preset, preset_settings
-from fcdd_audit.probes import PROBES, Probe, make_probe, probe_names
+from fcdd_audit.probes import (
+    NATURAL,
+    PROBES,
+    NaturalArtifact,
+    Probe,
+    make_artifact,
+    probe_names,
+)
 from fcdd_audit.registry import check_options, suggest
 from fcdd_audit.verdict import Thresholds
 
@@ -31,7 +39,7 @@ else:
 
 ENVIRONMENT = "FCDD_AUDIT_"
 TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
-PLANT_ON = ("auto", *SIDES)
+PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
 CONFETTI_MASKS = ("full", "blob")
 ALL = "all"  # nominal classes, one after the other
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
@@ -42,13 +50,16 @@ DISPLAY_QUANTILE = 0.97
 class AuditConfig:
     """One audit. Everything is checked here, before anything is loaded: InputError says what is wrong.
 
-    dataset, detectors, explainers: registered names. probe: one too, or several to apply in order: a+b.
+    dataset, detectors, explainers: registered names. probe: one too, or several to apply in order: a+b; or
+    an artifact that is found on the images, not planted.
     preset: where the recipe and other settings that aren't given come from (`fcdd-audit list presets`).
     nominal_class: names or indices of the data set's classes, or all; empty: its first. data_root,
     image_size, oe, oe_limit, masks_per_defect, confetti_mask, skip_corrupt, cache, download: passed to the
     data set (see DataRequest). quantile: of the heat that is shown brightest in heatmaps (the paper's eta).
-    plant_on: nominal, anomalous, or auto: the side each detector learns a cue from. prevalence: shares of
-    that side's training images that bear the artifact.
+    plant_on: nominal, anomalous, or auto: the side each detector learns a cue from; or, where the artifact
+    tells sources of images apart: oe, on outlier exposure only, or all-but-oe, on everything else, test
+    images too. prevalence: shares of those training images that bear the artifact. control: of a found
+    artifact, how the control's training images are rid of it: drop, inpaint, or auto (see `found.remove`).
     seeds: twins are trained for seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers:
     processes for cells on the CPU. out, name: the run folder is out/name. recipe: training. options: by the
     name of a detector or probe. thresholds: what the verdict depends on. Lists may be comma-separated text,
@@ -75,6 +86,7 @@ class AuditConfig:
     quantile: float | None = None
     plant_on: str = "auto"
     prevalence: tuple[float, ...] = (1.0,)
+    control: str = "auto"
     seeds: int = 5
     device: str = "auto"
     workers: int | None = None
@@ -89,7 +101,8 @@ class AuditConfig:
             if value is not None:
                 object.__setattr__(self, name, _convert(name, value))
         _ = DATASETS[self.dataset]
-        _ = probe_names(self.probe)
+        if self.probe not in NATURAL:
+            _ = probe_names(self.probe)
         self._fill_in(_preset(self.preset, self.dataset))
         _check(
             self.confetti_mask in CONFETTI_MASKS,
@@ -148,13 +161,29 @@ class AuditConfig:
             f"unknown normalisation '{self.recipe.normalise}'"
             f"{suggest(self.recipe.normalise, list(NORMALISATIONS))} (known: {', '.join(NORMALISATIONS)})",
         )
-        known = [*DETECTORS, *PROBES]
+        _check(
+            self.control in REMOVALS,
+            f"unknown control '{self.control}'{suggest(self.control, list(REMOVALS))} "
+            f"(known: {', '.join(REMOVALS)})",
+        )
+        if self.probe in NATURAL:
+            _check(
+                self.plant_on == "auto" and self.prevalence == (1.0,),
+                f"'{self.probe}' is found on images, not planted; drop --plant-on and --prevalence",
+            )
+        else:
+            _check(
+                self.control == "auto",
+                f"control '{self.control}' is for artifacts that are found on images, and '{self.probe}' is "
+                "planted; drop --control",
+            )
+        known = [*DETECTORS, *PROBES, *NATURAL]
         for target in self.options:
             _check(
                 target in known,
                 f"options for unknown detector or probe '{target}'{suggest(target, known)}",
             )
-        self.make_probe()
+        self.make_artifact()
         for detector in self.detectors:
             check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
 
@@ -210,9 +239,9 @@ class AuditConfig:
         channels = getattr(NETWORKS[self.recipe.network], "channels", None)
         return DataRequest(**shared, nominal_class=nominal_class, channels=channels, progress=progress)
 
-    def make_probe(self) -> Probe:
-        """The probe, or the chain of several, with its options."""
-        return make_probe(self.probe, self.options)
+    def make_artifact(self) -> Probe | NaturalArtifact:
+        """The probe, the chain of several, or the natural artifact, with its options."""
+        return make_artifact(self.probe, self.options)
 
     def resolve_device(self) -> torch.device:
         """The device that `device` names here; auto: CUDA, then MPS, then the CPU."""
@@ -329,7 +358,7 @@ def parse_option(assignment: str) -> tuple[str, str, Any]:
 
 def _takes_text(name: str, option: str) -> bool:
     """Whether the option's default is text: then digits are text too."""
-    known: dict[str, type] = {**dict(PROBES.items()), **dict(DETECTORS.items())}
+    known: dict[str, type] = {**dict(PROBES.items()), **dict(NATURAL.items()), **dict(DETECTORS.items())}
     if name not in known:
         return False
     parameter = inspect.signature(known[name]).parameters.get(option)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,21 +13,29 @@ from torch import Tensor
 from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.datasets import DATASETS, AuditData
+from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS, Detector, build, fit
 from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.probes import planted_count, stamp
+from fcdd_audit.found import locate, remove
+from fcdd_audit.measures.reliance import DIRECTIONS
+from fcdd_audit.probes import NaturalArtifact, Probe, planted_count, stamp
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.seeding import torch_generator
 
+FROM_ONE_SOURCE = ("oe", "all-but-oe")
 SAMPLE = 256  # images trained on to learn a detector's speed
 
 
 @dataclass(frozen=True)
 class Question:
-    """One line of the verdict: planted and control cells by seed, or the reason why there are none."""
+    """One line of the verdict: planted and control cells by seed, or the reason why there are none.
+
+    plant_on: one of `DIRECTIONS`. marked: of the side that the conflict set changes, which test images count,
+    bool (images,); None: all.
+    """
 
     nominal_class: str
     detector: str
@@ -36,35 +45,73 @@ class Question:
     planted: tuple[Cell, ...] = ()
     control: tuple[Cell, ...] = ()
     identical: str | None = None
+    marked: Tensor | None = None
 
 
 def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
-    """Load the data and stamp the test images: what all cells of a nominal class share."""
+    """Load the data, and stamp the test images or take off what is found on them: what all cells of a nominal
+    class share."""
     device = config.resolve_device()
     data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
-    probe = config.make_probe()
+    artifact = config.make_artifact()
+    shared = {
+        "probe": artifact,
+        "recipe": config.recipe,
+        "explainers": tuple(name for name in EXPLAINERS if name in config.explainers),
+        "device": str(device),
+        "options": {name: dict(options) for name, options in config.options.items()},
+    }
+    if isinstance(artifact, NaturalArtifact):
+        return _prepare_found(config.control, data, artifact, shared, progress)
+    if config.plant_on in FROM_ONE_SOURCE and not (data.outlier_exposure and len(data.train_anomalous)):
+        raise InputError(
+            f"--plant-on {config.plant_on} tells outlier exposure from a data set's own images, and "
+            f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
+        )
+    return _prepare_planted(config.plant_on, data, artifact, shared)
+
+
+def _prepare_planted(plant_on: str, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:
     generator = torch_generator(0, "stamped test images")
     nominal_stamped, nominal_mask = stamp(data.test_nominal.images, probe, generator)
     anomalous_stamped, anomalous_mask = stamp(data.test_anomalous.images, probe, generator)
+    if plant_on == "all-but-oe":  # images in use bear it, so those that set the threshold do
+        stamped, _ = stamp(data.validation.images, probe, generator)
+        data = replace(data, validation=replace(data.validation, images=stamped, digest=None))
     return Setup(
         data=data,
         fingerprint=_fingerprint(data, nominal_stamped, nominal_mask, anomalous_stamped, anomalous_mask),
-        probe=probe,
         nominal_stamped=nominal_stamped,
         nominal_mask=nominal_mask,
         anomalous_stamped=anomalous_stamped,
         anomalous_mask=anomalous_mask,
-        recipe=config.recipe,
-        explainers=tuple(name for name in EXPLAINERS if name in config.explainers),
-        device=str(device),
-        options={name: dict(options) for name, options in config.options.items()},
+        **shared,
     )
 
 
-def _fingerprint(data: AuditData, *stamped: Tensor | None) -> str:
-    """Hex digest of the data and of the stamped test images and their masks, if they have any."""
+def _prepare_found(
+    removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
+) -> Setup:
+    data, found, tests = remove(data, locate(artifact, data), removal, progress)
+    parts = (found.nominal, found.anomalous)
+    others = (found.nominal_elsewhere, found.anomalous_elsewhere)
+    cleaned = [tensor for part in parts for tensor in (part.images, part.masks)]
+    return Setup(
+        data=data,
+        fingerprint=_fingerprint(data, *tests.values(), *others, *cleaned),
+        nominal_stamped=tests["nominal"],
+        nominal_mask=tests["nominal_mask"],
+        anomalous_stamped=tests["anomalous"],
+        anomalous_mask=tests["anomalous_mask"],
+        found=found,
+        **shared,
+    )
+
+
+def _fingerprint(data: AuditData, *tensors: Tensor | None) -> str:
+    """Hex digest of the data and of what was made of them."""
     digest = hashlib.sha256(data.fingerprint().encode())
-    for tensor in stamped:
+    for tensor in tensors:
         if tensor is not None:
             digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -73,39 +120,80 @@ def _fingerprint(data: AuditData, *stamped: Tensor | None) -> str:
 def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     """What is asked, detector by detector; InputError if a cell couldn't run."""
     check_trainable(config, setup)
-    nominal = setup.data.nominal_class
     questions = []
     for detector in config.detectors:
-        learns_from = DETECTORS[detector].learns_from
-        side = config.plant_on
-        if side == "auto":
-            side = "anomalous" if "anomalous" in learns_from else "nominal"
-        if side not in learns_from:
-            reason = (
-                f"identical by construction: {detector} never sees {side} images in training, so the "
-                f"twins can't differ; plant on the {learns_from[0]} side"
-            )
-            questions += [
-                Question(nominal, detector, config.probe, side, prevalence, identical=reason)
-                for prevalence in config.prevalence
-            ]
-            continue
-        train_images = len(setup.data.parts()[f"train_{side}"])
-        identity = (config.dataset, nominal, detector, config.probe)
-        seeds = range(config.seeds)
-        control = tuple(Cell(*identity, "control", seed) for seed in seeds)
-        for prevalence in config.prevalence:
-            if planted_count(train_images, prevalence) == 0:
-                reason = "identical by construction: at prevalence 0 nothing is planted"
-                questions.append(
-                    Question(nominal, detector, config.probe, side, prevalence, identical=reason)
-                )
-                continue
-            planted = tuple(
-                Cell(*identity, "planted", seed, plant_on=side, prevalence=prevalence) for seed in seeds
-            )
-            questions.append(Question(nominal, detector, config.probe, side, prevalence, planted, control))
+        if setup.found is None:
+            questions += _planted(detector, config, setup)
+        else:
+            questions.append(_found(detector, config, setup))
     return questions
+
+
+def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
+    """A question for each prevalence."""
+    learns_from = DETECTORS[detector].learns_from
+    nominal, plant_on = setup.data.nominal_class, config.plant_on
+    if plant_on == "auto":
+        plant_on = "anomalous" if "anomalous" in learns_from else "nominal"
+    side = DIRECTIONS[plant_on].side
+    if side not in learns_from:
+        reason = (
+            f"identical by construction: {detector} never sees {side} images in training, so the "
+            f"twins can't differ; plant on the {learns_from[0]} side"
+        )
+        return [
+            Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
+            for prevalence in config.prevalence
+        ]
+    train_images = len(setup.data.parts()[f"train_{side}"])
+    identity = (config.dataset, nominal, detector, config.probe)
+    control = tuple(Cell(*identity, "control", seed) for seed in range(config.seeds))
+    questions = []
+    for prevalence in config.prevalence:
+        if planted_count(train_images, prevalence) == 0:
+            reason = "identical by construction: at prevalence 0 nothing is planted"
+            questions.append(
+                Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
+            )
+            continue
+        planted = tuple(
+            Cell(*identity, "planted", seed, plant_on, prevalence) for seed in range(config.seeds)
+        )
+        questions.append(Question(nominal, detector, config.probe, plant_on, prevalence, planted, control))
+    return questions
+
+
+def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
+    """On the side, of those that the detector learns from, where the artifact is found most."""
+    found, nominal = setup.found, setup.data.nominal_class
+    if found is None:
+        raise ValueError(f"{config.probe} isn't found but planted")
+    learns_from = DETECTORS[detector].learns_from
+    side = max(learns_from, key=lambda one: found.share[one])
+    plant_on, prevalence = f"found-on-{side}", found.share[side]
+    masks = setup.nominal_mask if side == "nominal" else setup.anomalous_mask
+    marked = None if masks is None else masks.flatten(1).any(dim=1)
+    count = 0 if marked is None else int(marked.sum())
+    reason = None
+    if prevalence == 0:
+        reason = (
+            f"identical by construction: no {side} training image, from which {detector} learns, bears it"
+        )
+    elif count < MIN_TEST:
+        reason = (
+            f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "
+            "removal does"
+        )
+    if reason is not None:
+        return Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
+    identity = (config.dataset, nominal, detector, config.probe)
+    seeds = range(config.seeds)
+    return Question(
+        *(nominal, detector, config.probe, plant_on, prevalence),
+        planted=tuple(Cell(*identity, "planted", seed, plant_on, prevalence) for seed in seeds),
+        control=tuple(Cell(*identity, "control", seed) for seed in seeds),
+        marked=marked,
+    )
 
 
 def check_trainable(config: AuditConfig, setup: Setup) -> None:

@@ -38,7 +38,7 @@ Number = tuple[str, str, str, float]  # explainer, split, metric, value
 
 
 def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> Iterator[Number]:
-    """AUROC, AP, and error rates at the frozen threshold, on each test set; and the stamp's effect."""
+    """AUROC, AP, and error rates at the frozen threshold, on each test set; and the artifact's effect."""
     limit = detection.threshold(scores.validation, quantile)
     yield "", "validation", "threshold", limit
     for split in ("clean", "stamped", "aligned", "conflict"):
@@ -48,6 +48,8 @@ def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> It
         yield "", split, "fpr", detection.rate_above(nominal, limit)
         yield "", split, "fnr", 1 - detection.rate_above(anomalous, limit)
     yield "", "conflict", "drop", rely.drop(scores, plant_on)
+    if scores.nominal_elsewhere is not None:
+        yield "", "elsewhere", "drop", rely.drop(scores, plant_on, "elsewhere")
     yield "", "conflict", "score_shift", rely.score_shift(scores, plant_on)
     yield "", "conflict", "flip_rate", rely.flip_rate(scores, plant_on, limit)
 
@@ -225,4 +227,5 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         chance=chance_levels(planted[0]) if planted else {},
         references=tuple(n for n in explainers if EXPLAINERS[n].reference),
         identical=question.identical,
+        found=question.marked is not None,
     )

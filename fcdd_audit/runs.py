@@ -137,6 +137,8 @@ class RunFolder:
             arrays["nominal", "stamped"],
             arrays["anomalous", "clean"],
             arrays["anomalous", "stamped"],
+            arrays.get(("nominal", "elsewhere")),
+            arrays.get(("anomalous", "elsewhere")),
         )
         return CellRecord(cell, scores, _read_csv(folder / "localization.csv"))
 

@@ -31,9 +31,11 @@ HEADLINE = "pixel_auroc"  # the measure that decides whether an explanation show
 
 RANGES = {
     "clean_auroc": (0.0, 1.0),
+    "usual_auroc": (0.0, 1.0),
     "aligned_auroc": (0.0, 1.0),
     "conflict_auroc": (0.0, 1.0),
     "drop": (-1.0, 1.0),
+    "drop_elsewhere": (-1.0, 1.0),
     "flip_rate": (0.0, 1.0),
     "score_shift": (float("-inf"), float("inf")),
 }
@@ -84,7 +86,8 @@ class Evidence:
     planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
     with the artifact's mask on each stamped test image, (planted, control), each (seeds, images).
     chance: each measure's chance level. references: the explainers that know nothing of the model.
-    identical: why the twins can't differ, or None.
+    identical: why the twins can't differ, or no verdict is possible otherwise; or None. found: whether the
+    artifact is found in the data, not planted.
     """
 
     dataset: str
@@ -100,6 +103,7 @@ class Evidence:
     chance: dict[str, float]
     references: tuple[str, ...] = ()
     identical: str | None = None
+    found: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,15 +244,21 @@ def _paired(
 
 def _score_pairs(item: Evidence, limits: Thresholds) -> dict[str, tuple[Estimate, Estimate]]:
     """What the scores do, by measure: planted and control."""
-    side = item.plant_on
+    side, direction = item.plant_on, rely.DIRECTIONS[item.plant_on]
 
     def of(twins: list[rely.Scores]) -> dict[str, Estimate]:
         frozen = [threshold(scores.validation, limits.score_quantile) for scores in twins]
-        return {
-            "clean_auroc": rely.auroc_estimate(twins, "clean", side),
+        found = {"clean_auroc": rely.auroc_estimate(twins, "clean", side)}
+        if direction.usual != rely.CLEAN:
+            found["usual_auroc"] = rely.auroc_estimate(twins, "usual", side)
+        found |= {
             "aligned_auroc": rely.auroc_estimate(twins, "aligned", side),
             "conflict_auroc": rely.auroc_estimate(twins, "conflict", side),
             "drop": rely.drop_estimate(twins, side),
+        }
+        if item.found:
+            found["drop_elsewhere"] = rely.drop_estimate(twins, side, "elsewhere")
+        return found | {
             "flip_rate": rely.flip_estimate(twins, side, frozen),
             "score_shift": rely.shift_estimate(twins, side),
         }
@@ -288,11 +298,10 @@ def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     seeds = len(item.planted)
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
-    usable = rely.auroc_estimate(item.control, "clean", item.plant_on).value
+    usable = rely.auroc_estimate(item.control, "usual", item.plant_on).value
     if usable < limits.usable_auroc:
         return (
-            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
-            f"{limits.usable_auroc}"
+            f"not a working detector here: the control's AUROC is {usable:.3f}, under {limits.usable_auroc}"
         )
     return None
 
@@ -384,13 +393,13 @@ def _decide(
         return "inconclusive", obstacle
     if relies == "yes":
         return "relies", None
-    drop, clean = scores["drop"], scores["clean_auroc"]
+    drop, usual = scores["drop"], _usual_auroc(scores)
     if relies == "no":
-        room = clean.planted.estimate.value - drop.control.estimate.value
+        room = usual.planted.estimate.value - drop.control.estimate.value
         if room >= limits.room:
             return "does-not-rely", None
         return "inconclusive", (
-            f"saturated: the planted twin's clean AUROC less its control's drop leaves {room:.2f} "
+            f"saturated: the planted twin's AUROC less its control's drop leaves {room:.2f} "
             f"to lose, under {limits.room}, so that a reliance could not show"
         )
     alpha = (1 - limits.confidence) / 2
@@ -406,6 +415,11 @@ def _decide(
         f"the reliance isn't surely above or below {limits.reliance} with {seeds} seeds and {together} "
         f"verdict(s) given together; of seeds, {more}"
     )
+
+
+def _usual_auroc(scores: dict[str, _Paired]) -> _Paired:
+    """On the test images as the detector meets them in use: without the artifact, unless it is theirs."""
+    return scores.get("usual_auroc", scores["clean_auroc"])
 
 
 def _each(together: int, limits: Thresholds) -> float:
@@ -424,11 +438,11 @@ def _about_scores(
     """The fields of a finding that describe the scores."""
     if not scores:
         return {"reliance": None, "control_auroc": None, "planted_auroc": None}
-    reliance, clean = scores["drop"].difference, scores["clean_auroc"]
+    reliance, usual = scores["drop"].difference, _usual_auroc(scores)
     found: dict[str, Any] = {
         "reliance": scores["drop"].shown(limits, *RANGES["drop"])[2],
-        "control_auroc": clean.control.estimate.value,
-        "planted_auroc": clean.planted.estimate.value,
+        "control_auroc": usual.control.estimate.value,
+        "planted_auroc": usual.planted.estimate.value,
         "effects": tuple(
             Effect(measure, *paired.shown(limits, *RANGES[measure])) for measure, paired in scores.items()
         ),
@@ -444,7 +458,7 @@ def _about_scores(
 def _can_show(item: Evidence, explainer: str) -> bool:
     """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score, which
     a map of what raises it can't show."""
-    return explainer not in item.references and item.plant_on != "nominal"
+    return explainer not in item.references and rely.DIRECTIONS[item.plant_on].side == "anomalous"
 
 
 def _judge_explainer(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fcdd_audit.datasets.images import Origin
+from fcdd_audit.datasets.images import Fit, Origin
 from fcdd_audit.errors import InputError
 from fcdd_audit.mapped import as_bytes
 from fcdd_audit.registry import Registry
@@ -71,8 +71,9 @@ def _sha256(images: Tensor) -> str:
 class AuditData:
     """All the images of one audit. The five parts share channels and size and should be disjoint.
 
-    Outlier exposure and labelled training anomalies are both `train_anomalous`.
-    `validation` is nominal and sets the frozen threshold.
+    Outlier exposure and labelled training anomalies are both `train_anomalous`; `outlier_exposure` says
+    which, since one set never has both. `validation` is nominal and sets the frozen threshold. fit: how the
+    images were made square (see `cache.decoded`).
     """
 
     name: str
@@ -83,6 +84,8 @@ class AuditData:
     test_nominal: ImageSet
     test_anomalous: ImageSet
     notes: tuple[str, ...] = field(default=())
+    outlier_exposure: bool = True
+    fit: Fit = "squash"
 
     def parts(self) -> dict[str, ImageSet]:
         """The five parts by name."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,11 +23,10 @@ from tqdm import tqdm
 
 from fcdd_audit.datasets.base import DataRequest, ImageSet
 from fcdd_audit.datasets.gallery import Gallery
-from fcdd_audit.datasets.images import Decoded, Origin
+from fcdd_audit.datasets.images import Decoded, Fit, Origin
 from fcdd_audit.errors import InputError
 from fcdd_audit.mapped import TEMPORARY, mapped
 
-Fit = Literal["squash", "centre"]
 CENTRE = 224 / 256  # of the short side: ImageNet's usual centre crop
 FORMAT = 3  # of the cache's files
 CHUNK = 1024  # pictures decoded ahead of the writer

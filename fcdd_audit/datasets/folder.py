@@ -156,6 +156,7 @@ def load_listing(
         notes.append(f"{sum(n in by_name for n in found.names)} of {len(found)} {part} images have masks.")
         return replace(found, masks=torch.stack(masks) if masks else None)
 
+    exposed = False
     learnt, tested = _semi_supervised(listing, request.masks_per_defect, root)
     if listing.unused_masks:
         notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
@@ -177,6 +178,7 @@ def load_listing(
     else:
         exposure, oe_notes = outliers(request, oe, train_nominal)
         notes += oe_notes
+        exposed = True
     return check_parts(
         AuditData(
             name=dataset,
@@ -187,6 +189,7 @@ def load_listing(
             test_nominal=load(gallery(listing.test_nominal, "test/nominal")),
             test_anomalous=masked(tested, "test/anomalous"),
             notes=tuple(notes),
+            outlier_exposure=exposed,
         )
     )
 

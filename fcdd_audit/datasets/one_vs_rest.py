@@ -16,8 +16,9 @@ from fcdd_audit.datasets.base import (
     check_parts,
     refuse_masks,
 )
-from fcdd_audit.datasets.cache import Fit, decoded
+from fcdd_audit.datasets.cache import decoded
 from fcdd_audit.datasets.gallery import Gallery
+from fcdd_audit.datasets.images import Fit
 from fcdd_audit.datasets.outliers import outliers
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import ids_named
@@ -95,6 +96,7 @@ class OneVsRest(DataSet):
                 test_nominal=load(tested),
                 test_anomalous=load(rest),
                 notes=(*oe_notes, *notes),
+                fit=self.fit,
             )
         )
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from fcdd_audit.datasets.base import DataRequest, ImageSet
-from fcdd_audit.datasets.cache import Fit, decoded
+from fcdd_audit.datasets.cache import decoded
 from fcdd_audit.datasets.confetti import MIN_SIDE, confetti
 from fcdd_audit.datasets.gallery import Gallery, of_folder, printable
+from fcdd_audit.datasets.images import Fit
 from fcdd_audit.datasets.photos import photo_crops
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import imagenet_names, same_thing

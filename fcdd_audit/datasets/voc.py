@@ -72,5 +72,6 @@ class VocHorse(DataSet):
                     "photos without a horse.",
                     *notes,
                 ),
+                outlier_exposure=False,
             )
         )

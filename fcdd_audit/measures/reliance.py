@@ -2,51 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from fcdd_audit.measures.detection import auroc, placements
 from fcdd_audit.measures.statistics import Estimate
 
+Variant = Literal["clean", "stamped"]
+CLEAN: tuple[Variant, Variant] = ("clean", "clean")
+STAMPED: tuple[Variant, Variant] = ("stamped", "stamped")
+ON_NOMINAL: tuple[Variant, Variant] = ("stamped", "clean")
+ON_ANOMALOUS: tuple[Variant, Variant] = ("clean", "stamped")
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Where an artifact is in training, and the test sets that follow from it.
+
+    side: the training images that bear it, hence what it stands for: a cue on the `anomalous` side raises the
+    score, one on the `nominal` side lowers it. usual, aligned, conflict: which (nominal, anomalous) images a
+    test set takes. usual: those that the detector meets in use. aligned: the artifact on the side where
+    training had it. conflict: on the other, or taken off.
+    """
+
+    side: Literal["nominal", "anomalous"]
+    usual: tuple[Variant, Variant]
+    conflict: tuple[Variant, Variant]
+
+    @property
+    def aligned(self) -> tuple[Variant, Variant]:
+        return ON_NOMINAL if self.side == "nominal" else ON_ANOMALOUS
+
+    @property
+    def changed(self) -> Literal["nominal", "anomalous"]:
+        """The side whose test images differ between the usual and the conflict set."""
+        return "nominal" if self.usual[0] != self.conflict[0] else "anomalous"
+
+
+# An artifact that is found, not planted, is on some images from the start: what can be tested is taking it
+# off. Their clean images are those with the artifact removed.
+DIRECTIONS = {
+    "anomalous": Direction("anomalous", CLEAN, ON_NOMINAL),
+    "nominal": Direction("nominal", CLEAN, ON_ANOMALOUS),
+    "oe": Direction("anomalous", CLEAN, ON_NOMINAL),
+    "all-but-oe": Direction("nominal", STAMPED, ON_ANOMALOUS),
+    "found-on-anomalous": Direction("anomalous", STAMPED, ON_NOMINAL),
+    "found-on-nominal": Direction("nominal", STAMPED, ON_ANOMALOUS),
+}
+
 
 @dataclass(frozen=True)
 class Scores:
-    """One detector's scores. Each array is (images,); clean and stamped are paired."""
+    """One detector's scores. Each array is (images,); clean and stamped are paired.
+
+    validation: of nominal images as they are in use. elsewhere: of images from which as much was removed as
+    the artifact, at another place; None where that wasn't done.
+    """
 
     validation: np.ndarray
     nominal_clean: np.ndarray
     nominal_stamped: np.ndarray
     anomalous_clean: np.ndarray
     anomalous_stamped: np.ndarray
+    nominal_elsewhere: np.ndarray | None = None
+    anomalous_elsewhere: np.ndarray | None = None
 
     def split(self, name: str, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
         """(nominal, anomalous) scores of a test set.
 
-        clean and stamped: both sides so. aligned: the artifact on the side where training had it.
-        conflict: on the other side.
+        clean and stamped: both sides so. usual, aligned, conflict: see `Direction`. elsewhere: the usual set,
+        something else than the artifact removed where the conflict set changes it.
         """
-        marked = {
-            "clean": (),
-            "stamped": ("nominal", "anomalous"),
-            "aligned": (plant_on,),
-            "conflict": ("anomalous" if plant_on == "nominal" else "nominal",),
-        }[name]
-        return (
-            self.nominal_stamped if "nominal" in marked else self.nominal_clean,
-            self.anomalous_stamped if "anomalous" in marked else self.anomalous_clean,
-        )
+        direction = DIRECTIONS[plant_on]
+        sets = {
+            "clean": CLEAN,
+            "stamped": STAMPED,
+            "usual": direction.usual,
+            "elsewhere": direction.usual,
+            "aligned": direction.aligned,
+            "conflict": direction.conflict,
+        }
+        taken: dict[str, str] = dict(zip(("nominal", "anomalous"), sets[name], strict=True))
+        if name == "elsewhere":
+            taken[direction.changed] = "elsewhere"
+        nominal, anomalous = (getattr(self, f"{side}_{variant}") for side, variant in taken.items())
+        return nominal, anomalous
 
-    def conflict_pair(self, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
-        """(clean, stamped) scores of the images that bear the artifact in the conflict set."""
-        if plant_on == "nominal":
-            return self.anomalous_clean, self.anomalous_stamped
-        return self.nominal_clean, self.nominal_stamped
+    def changed_pair(self, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the images that differ between the usual and the conflict set, in each of the two."""
+        side = ("nominal", "anomalous").index(DIRECTIONS[plant_on].changed)
+        return self.split("usual", plant_on)[side], self.split("conflict", plant_on)[side]
+
+    def only(self, side: str, keep: np.ndarray) -> Scores:
+        """Of one side only the images to keep, bool (images,)."""
+        names = [f"{side}_{variant}" for variant in ("clean", "stamped", "elsewhere")]
+        kept = {name: getattr(self, name)[keep] for name in names if getattr(self, name) is not None}
+        return replace(self, **kept)
 
 
-def drop(scores: Scores, plant_on: str) -> float:
-    """AUROC on the clean minus AUROC on the conflict set, in [-1, 1]; positive: the artifact misleads."""
-    return auroc(*scores.split("clean", plant_on)) - auroc(*scores.split("conflict", plant_on))
+def drop(scores: Scores, plant_on: str, split: str = "conflict") -> float:
+    """AUROC on the usual minus AUROC on the conflict set, in [-1, 1]; positive: the artifact misleads.
+
+    split: another set in place of the conflict set.
+    """
+    return auroc(*scores.split("usual", plant_on)) - auroc(*scores.split(split, plant_on))
 
 
 def reliance(planted: list[Scores], control: list[Scores], plant_on: str) -> np.ndarray:
@@ -67,21 +128,22 @@ def auroc_estimate(twins: list[Scores], split: str, plant_on: str) -> Estimate:
     return Estimate(per_seed, tuple(values - values.mean() for values in by_side))
 
 
-def drop_estimate(twins: list[Scores], plant_on: str) -> Estimate:
+def drop_estimate(twins: list[Scores], plant_on: str, split: str = "conflict") -> Estimate:
     """`drop` of each seed, and the influence of the images."""
-    return auroc_estimate(twins, "clean", plant_on) - auroc_estimate(twins, "conflict", plant_on)
+    return auroc_estimate(twins, "usual", plant_on) - auroc_estimate(twins, split, plant_on)
 
 
 def flip_estimate(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
     """`flip_rate` of each seed at its own threshold, and the influence of the images; those of the side that
-    the conflict set leaves clean have none."""
+    the conflict set leaves as it is have none."""
     flips = np.stack(
-        [_flips(*s.conflict_pair(plant_on), limit) for s, limit in zip(twins, limits, strict=True)]
+        [_flips(*s.changed_pair(plant_on), limit) for s, limit in zip(twins, limits, strict=True)]
     ).astype(float)
-    other = np.zeros(len(twins[0].nominal_clean if plant_on == "nominal" else twins[0].anomalous_clean))
     found = Estimate.of_mean(flips)
-    marked = found.influence
-    return Estimate(found.per_seed, (other, *marked) if plant_on == "nominal" else (*marked, other))
+    changed = found.influence
+    if DIRECTIONS[plant_on].changed == "nominal":
+        return Estimate(found.per_seed, (*changed, np.zeros(len(twins[0].anomalous_clean))))
+    return Estimate(found.per_seed, (np.zeros(len(twins[0].nominal_clean)), *changed))
 
 
 def shift_estimate(twins: list[Scores], plant_on: str) -> Estimate:
@@ -92,17 +154,18 @@ def shift_estimate(twins: list[Scores], plant_on: str) -> Estimate:
 
 
 def score_shift(scores: Scores, plant_on: str) -> float:
-    """Median paired change of the score by the stamp on the conflict side, in units of the clean
-    nominal scores' inter-quartile range; NaN where that range is 0."""
-    clean, stamped = scores.conflict_pair(plant_on)
-    low, high = np.quantile(scores.nominal_clean, [0.25, 0.75])
-    return float(np.median(stamped - clean) / (high - low)) if high > low else float("nan")
+    """Median paired change of the score from the usual to the conflict set, of the images that it changes, in
+    units of the usual nominal scores' inter-quartile range; NaN where that range is 0."""
+    usual, conflict = scores.changed_pair(plant_on)
+    low, high = np.quantile(scores.split("usual", plant_on)[0], [0.25, 0.75])
+    return float(np.median(conflict - usual) / (high - low)) if high > low else float("nan")
 
 
 def flip_rate(scores: Scores, plant_on: str, limit: float) -> float:
-    """Share of the conflict side's images that the stamp moves across the frozen threshold, in [0, 1]."""
-    return float(_flips(*scores.conflict_pair(plant_on), limit).mean())
+    """Share of the images that the conflict set changes whose decision at the frozen threshold changes too,
+    in [0, 1]."""
+    return float(_flips(*scores.changed_pair(plant_on), limit).mean())
 
 
-def _flips(clean: np.ndarray, stamped: np.ndarray, limit: float) -> np.ndarray:
-    return (clean > limit) != (stamped > limit)
+def _flips(usual: np.ndarray, conflict: np.ndarray, limit: float) -> np.ndarray:
+    return (usual > limit) != (conflict > limit)

@@ -173,6 +173,13 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """The mean of at least 2 independent values with Student's t interval."""
+    margin = standard_error(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+    mean = float(values.mean())
+    return Interval(mean, mean - float(margin), mean + float(margin))
+
+
 def share(hits: int, trials: int, confidence: float = 0.95) -> Interval:
     """A share with its exact interval (Clopper and Pearson 1934); NaN without trials."""
     if trials == 0:

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.datasets.cache import CENTRE, Fit
+from fcdd_audit.datasets.cache import CENTRE
+from fcdd_audit.datasets.images import Fit
 from fcdd_audit.errors import InputError
 from fcdd_audit.probes.annotations import KINDS, read_annotations
 from fcdd_audit.probes.checks import check_interval
+from fcdd_audit.registry import Registry
 
 ROUNDING = 1e-9  # of sums of shares
+
+
+@runtime_checkable
+class NaturalArtifact(Protocol):
+    """Knows where an artifact is on images that came with it.
+
+    on_outliers: whether it is looked for on outlier exposure too.
+    """
+
+    on_outliers: ClassVar[bool]
+
+    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+        """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
+
+        names: of all images at once. fit: how the images were made square. InputError where that can't be
+        told.
+        """
+        ...
+
+
+NATURAL: Registry[type[NaturalArtifact]] = Registry("natural artifact")
 
 
 def _means(values: np.ndarray, start: float, end: float, cells: int) -> np.ndarray:
@@ -59,15 +83,19 @@ def fitted(mask: np.ndarray, shape: tuple[int, int], fit: Fit = "squash") -> Ten
     return _covered(_means(rows.T, left, left + wide, shape[1]).T)
 
 
+@NATURAL.register("region")
 @dataclass(frozen=True)
 class Region:
-    """An artifact in the same box of every image, such as a camera's date.
+    """The same box of every image of one's own, such as a camera's date: found, not planted.
 
     left, top: the box's upper left corner as shares of the image's width and height, in [0, 1).
     width, height: its sides as such shares, in (0, 1]; it must lie inside the image and can't be all of it.
 
     Shares of the image as the detector sees it: where a data set cuts out the centre, of what is cut out.
+    Outlier exposure comes from elsewhere and isn't taken to bear it.
     """
+
+    on_outliers: ClassVar[bool] = False
 
     left: float = 0.0
     top: float = 0.0
@@ -94,13 +122,16 @@ class Region:
         return _covered(np.outer(rows, columns)).repeat(len(names), 1, 1, 1)
 
 
+@NATURAL.register("mask")
 @dataclass(frozen=True)
 class Marked:
-    """Artifacts that are marked for each image: in mask files, COCO JSON or Pascal VOC XML.
+    """What is marked for each image in mask files, COCO JSON or Pascal VOC XML: found, not planted.
 
     masks: a folder of masks, a folder of XML files, or a JSON file; see `annotations.read_annotations`.
     only: names of the categories that are artifacts, separated by commas; empty: all.
     """
+
+    on_outliers: ClassVar[bool] = True
 
     masks: str = ""
     only: str = ""

@@ -131,11 +131,16 @@ def error_rates(rates: list[dict[str, Any]], prefix: str) -> str:
             found = rate["says_relies"]
             right.plot([found["low"], found["high"]], [row, row], color=INK, linewidth=1)
             right.plot(found["value"], row, "o", color=INK, markersize=4)
-        right.set_yticks(range(len(alarms)), [f"{rate['detector']}, {rate['truth']}" for rate in alarms])
+        right.set_yticks(range(len(alarms)), [_kind(rate) for rate in alarms])
         right.axvline(0.05, linestyle=":", linewidth=1, color=INK)
         right.set(xlabel="false alarms", xlim=(-0.01, None))
         right.invert_yaxis()
         return to_svg(figure, prefix)
+
+
+def _kind(rate: dict[str, Any]) -> str:
+    decoy = f" ({rate['decoy']})" if rate["decoy"] else ""
+    return f"{rate['detector']}, {rate['truth']}{decoy}"
 
 
 def _over_prevalence(axis: Axes, lines: dict[str, list[tuple[float, dict[str, Any]]]]) -> None:
