@@ -133,6 +133,7 @@ def _audit_class(
                 "planted": [cell_key(cell, setup) for cell in question.planted],
                 "control": [cell_key(cell, setup) for cell in question.control],
                 "examples": examples,
+                "marked": _bearing(question, setup),
             }
             for question in questions
         ],
@@ -149,6 +150,14 @@ def _relevant(record: CellRecord, question: Question) -> CellRecord:
         return record
     side = DIRECTIONS[question.plant_on].changed
     return replace(record, scores=record.scores.only(side, question.marked.numpy()))
+
+
+def _bearing(question: Question, setup: Setup) -> list[str] | None:
+    """Names of the test images that count on the side where a found artifact is removed."""
+    if question.marked is None:
+        return None
+    part = setup.data.parts()[f"test_{DIRECTIONS[question.plant_on].changed}"]
+    return [name for name, bears in zip(part.names, question.marked.tolist(), strict=True) if bears]
 
 
 def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from fcdd_audit.measures.reliance import Direction
+
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 PALETTE = {"nominal": "#3b82c4", "anomalous": "#d1495b"}
 STYLE: Any = {
@@ -57,13 +59,14 @@ def score_distributions(scores: dict[str, pd.DataFrame], limits: dict[str, float
         return to_svg(figure, prefix)
 
 
-def roc_curves(scores: dict[str, list[pd.DataFrame]], conflict: dict[str, str], prefix: str) -> str:
-    """ROC of every seed by twin, on the clean and the conflict test set.
-
-    conflict: for each part the variant that the conflict set uses.
-    """
-    sets = {"clean": {"nominal": "clean", "anomalous": "clean"}, "conflict": conflict}
-    colours = {"clean": "#2a9d8f", "conflict": "#d97706"}
+def roc_curves(scores: dict[str, list[pd.DataFrame]], direction: Direction, prefix: str) -> str:
+    """ROC of every seed by twin, on the test set as it is in use and on the conflict set."""
+    sides = ("nominal", "anomalous")
+    sets = {
+        "in use": dict(zip(sides, direction.usual, strict=True)),
+        "conflict": dict(zip(sides, direction.conflict, strict=True)),
+    }
+    colours = {"in use": "#2a9d8f", "conflict": "#d97706"}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
@@ -74,7 +77,7 @@ def roc_curves(scores: dict[str, list[pd.DataFrame]], conflict: dict[str, str], 
                     test = frame[frame["variant"] == frame["part"].map(variants)]
                     fpr, tpr, _ = roc_curve(test["part"] == "anomalous", test["score"])
                     label = name if seed == 0 else None
-                    style = "-" if name == "clean" else "--"
+                    style = "--" if name == "conflict" else "-"
                     axis.plot(fpr, tpr, style, linewidth=1.4, color=colours[name], label=label)
             axis.set(title=f"{twin} twin", xlabel="false positive rate", aspect="equal")
         axes[0].set_ylabel("true positive rate")

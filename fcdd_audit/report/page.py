@@ -16,10 +16,12 @@ from markupsafe import Markup
 from fcdd_audit.config import MEAN
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.measures.reliance import DIRECTIONS, Direction
 from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import limits, normalise
 from fcdd_audit.report.figures import dose_response, roc_curves, score_distributions
 from fcdd_audit.report.strips import heat_uri, photo_uri
+from fcdd_audit.report.wording import tested, trained
 from fcdd_audit.runs import RunFolder, read_scores
 
 WORDS = {
@@ -29,9 +31,11 @@ WORDS = {
 }
 EFFECTS = {
     "clean_auroc": "AUROC, clean",
+    "usual_auroc": "AUROC, in use",
     "aligned_auroc": "AUROC, aligned",
     "conflict_auroc": "AUROC, conflict",
-    "drop": "drop: clean less conflict",
+    "drop": "drop: in use less conflict",
+    "drop_elsewhere": "drop, as much removed elsewhere",
     "flip_rate": "flips",
     "score_shift": "shift",
 }
@@ -119,13 +123,22 @@ def render_report(path: Path) -> Path:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": number, "span": span, "measure": measure_name, "plain": plain}
+    environment.filters |= {
+        "number": number,
+        "span": span,
+        "measure": measure_name,
+        "plain": plain,
+        "trained": trained,
+        "tested": tested,
+    }
     page = environment.get_template("report.html.j2").render(
         config=config,
         found=found,
         provenance=found["provenance"],
         doses=_doses(found["findings"], config["config"]["thresholds"]),
         effects=EFFECTS,
+        lowers=[name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
+        sets=_sets(found["findings"]),
         listed=LISTED,
         placed=placed,
         sections=sections,
@@ -221,16 +234,19 @@ def _section(
     if not question["planted"]:
         return Section(finding, [], [], None, None)
     quantile = config["config"]["thresholds"]["score_quantile"]
+    direction = DIRECTIONS[question["plant_on"]]
     twins = {
-        twin: [read_scores(run.cell_folder(key)) for key in question[twin]] for twin in ("planted", "control")
+        twin: [
+            _relevant(read_scores(run.cell_folder(key)), direction, question.get("marked"))
+            for key in question[twin]
+        ]
+        for twin in ("planted", "control")
     }
     first = {twin: frames[0] for twin, frames in twins.items()}
     limits = {
         twin: threshold(frame.loc[frame["part"] == "validation", "score"].to_numpy(), quantile)
         for twin, frame in first.items()
     }
-    marked = "anomalous" if question["plant_on"] == "nominal" else "nominal"
-    conflict = {side: "stamped" if side == marked else "clean" for side in ("nominal", "anomalous")}
     maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
     examples = run.read_arrays(question["examples"])
     levels = [run.read_levels(question[twin][0]) for twin in twins]
@@ -241,7 +257,28 @@ def _section(
         strips,
         explainers,
         Markup(score_distributions(first, limits, f"scores-{index}")),
-        Markup(roc_curves(twins, conflict, f"roc-{index}")),
+        Markup(roc_curves(twins, direction, f"roc-{index}")),
+    )
+
+
+def _relevant(scores: pd.DataFrame, direction: Direction, marked: list[str] | None) -> pd.DataFrame:
+    """Of the side where a found artifact is removed, only the test images that bear it."""
+    if marked is None:
+        return scores
+    return scores[(scores["part"] != direction.changed) | scores["image"].isin(marked)]
+
+
+def _sets(findings: list[dict[str, Any]]) -> str:
+    """What the test sets are called, in a sentence or two."""
+    found = any(finding["plant_on"].startswith("found-on") for finding in findings)
+    if found:
+        return (
+            "In use: as found. Clean: the artifact removed wherever it is. Conflict: removed from the side "
+            "where training had it, of which only images that bore it count; aligned: from the other side."
+        )
+    return (
+        "Conflict: the artifact on the side where training did not have it; aligned: on the side where it "
+        "had it."
     )
 
 
