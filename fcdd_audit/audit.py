@@ -21,6 +21,7 @@ from fcdd_audit.cells import EXAMPLES, Setup, cell_key, device_name, precision_o
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
+from fcdd_audit.error_rates import conditions, error_rates, read_calibration
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
 from fcdd_audit.provenance import check_provenance
@@ -65,6 +66,7 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     started = time.perf_counter()
     run = RunFolder(config.out / config.run_name)
     run.check_writable()
+    calibration = read_calibration(config.calibration)
     classes = config.nominal_classes()
     for nominal_class in reversed(classes):  # what can't be audited is said before anything is trained
         setup = prepare(config, nominal_class, progress=not quiet)
@@ -86,6 +88,7 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
         run.write_text("results.csv", table.to_csv(index=False, lineterminator="\n"))
         run.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
         description = _describe(config, audited, time.perf_counter() - started)
+        description["error_rates"] = error_rates(calibration, config, [part.conditions for part in audited])
         run.write_text("config.json", json.dumps(description, indent=1) + "\n")
         render_report(run.path)
         return result
@@ -102,6 +105,7 @@ class _Audited:
     questions: list[dict[str, Any]]
     examples: str
     pictures: dict[str, np.ndarray]
+    conditions: dict[str, Any]
     device: str
     reused: int
 
@@ -139,6 +143,7 @@ def _audit_class(
         ],
         examples=examples,
         pictures=_examples(setup),
+        conditions=conditions(config, setup),
         device=setup.device,
         reused=len(cells) - trained,
     )

@@ -23,19 +23,19 @@ from fcdd_audit.cells import Cell, Setup, cell_key, device_name, precision_of
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
+from fcdd_audit.error_rates import SCHEMA, conditions
 from fcdd_audit.errors import InputError
 from fcdd_audit.measures.reliance import DIRECTIONS, Scores, drop, reliance
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.planning import check_trainable, prepare
 from fcdd_audit.probes import NATURAL, make_probe
-from fcdd_audit.report.figures import error_rates
+from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.runs import RunFolder
-from fcdd_audit.verdict import Evidence, Finding, Thresholds, judge
+from fcdd_audit.verdict import Evidence, Finding, Thresholds, judge, without_nan
 
 Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]
 
-SCHEMA = 2  # of calibration.json
 PREVALENCE = (0.05, 0.2, 1.0)  # by default
 NULL_PREVALENCE = (0.2, 1.0)  # of nulls in which something is planted, in turn
 DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
@@ -144,7 +144,7 @@ class CalibrationResult:
 
     def as_json(self) -> dict[str, Any]:
         """The content of calibration.json."""
-        return {**self.description, "rates": [asdict(rate) for rate in self.rates]}
+        return {**self.description, "rates": [without_nan(asdict(rate)) for rate in self.rates]}
 
 
 def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult:
@@ -180,7 +180,7 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
         found = result.as_json()
         table = pd.DataFrame([outcome.row() for outcome in outcomes])
         run.write_text("calibration.csv", table.to_csv(index=False, lineterminator="\n"))
-        run.write_text("calibration.svg", error_rates(found["rates"], "rates"))
+        run.write_text("calibration.svg", rates_figure(found["rates"], "rates"))
         run.write_text("calibration.json", json.dumps(found, indent=1) + "\n")
         return result
 
@@ -341,19 +341,12 @@ def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
     config = calibration.audit
     return {
         "schema": SCHEMA,
-        "dataset": setup.data.name,
-        "nominal_class": setup.data.nominal_class,
-        "shape": list(setup.data.shape),
+        **conditions(config, setup),
         "images": {part: len(images) for part, images in setup.data.parts().items()},
         "fingerprint": setup.fingerprint,
-        "probe": repr(setup.probe),
         "decoys": {name: repr(make_probe(name, config.options)) for name in calibration.decoys},
-        "seeds": config.seeds,
         "audits": calibration.audits,
         "nulls": calibration.nulls,
-        "recipe": asdict(config.recipe),
-        "options": {name: dict(options) for name, options in config.options.items()},
-        "thresholds": asdict(config.thresholds),
         "versions": versions(),
         "device": {"name": device_name(setup.device), "precision": precision_of(config.recipe, setup.device)},
     }

@@ -170,6 +170,12 @@ def run(
     cache: Cache = None,
     download: Download = False,
     skip_corrupt: SkipCorrupt = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Whose error rates to report  [default: those of the default settings]"
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(help="clever-hans: exit 1 if a detector relies on it, 3 if that is unclear."),

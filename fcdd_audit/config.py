@@ -62,8 +62,9 @@ class AuditConfig:
     artifact, how the control's training images are rid of it: drop, inpaint, or auto (see `found.remove`).
     seeds: twins are trained for seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers:
     processes for cells on the CPU. out, name: the run folder is out/name. recipe: training. options: by the
-    name of a detector or probe. thresholds: what the verdict depends on. Lists may be comma-separated text,
-    paths may be text.
+    name of a detector or probe. thresholds: what the verdict depends on. calibration: the calibration.json
+    whose error rates are reported beside the verdicts; by default that of the default settings. Lists may be
+    comma-separated text, paths may be text.
 
     What the preset filled in stays in copies by `dataclasses.replace`, whatever data set or preset they get.
     """
@@ -95,6 +96,7 @@ class AuditConfig:
     recipe: Recipe = field(default=None)  # type: ignore[assignment]  # the preset's
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    calibration: Path | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -465,7 +467,7 @@ def _convert(key: str, value: Any) -> Any:
         return _number(key, value, int)
     if key == "quantile":
         return _number(key, value, float)
-    if key in ("data_root", "out", "cache"):
+    if key in ("data_root", "out", "cache", "calibration"):
         if not isinstance(value, str | Path):
             raise InputError(f"{key.replace('_', ' ')} is {value!r}; a path is needed")
         return Path(value).expanduser()

@@ -179,14 +179,15 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""
-        return _without_nan(asdict(self))
+        return without_nan(asdict(self))
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Plain values for JSON, which has no NaN: None in its place."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float) and np.isnan(value):
         return None
     return value

@@ -114,7 +114,7 @@ def dose_response(findings: list[dict[str, Any]], limits: dict[str, float], pref
         return to_svg(figure, prefix)
 
 
-def error_rates(rates: list[dict[str, Any]], prefix: str) -> str:
+def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
     """Sensitivity over prevalence, and the rate of false alarms, by detector, with exact intervals.
 
     rates: as in calibration.json.

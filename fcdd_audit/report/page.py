@@ -21,7 +21,7 @@ from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import limits, normalise
 from fcdd_audit.report.figures import dose_response, roc_curves, score_distributions
 from fcdd_audit.report.strips import heat_uri, photo_uri
-from fcdd_audit.report.wording import tested, trained
+from fcdd_audit.report.wording import kind_of_audit, tested, trained
 from fcdd_audit.runs import RunFolder, read_scores
 
 WORDS = {
@@ -128,6 +128,7 @@ def render_report(path: Path) -> Path:
         "span": span,
         "measure": measure_name,
         "plain": plain,
+        "kind": kind_of_audit,
         "trained": trained,
         "tested": tested,
     }
@@ -139,6 +140,7 @@ def render_report(path: Path) -> Path:
         effects=EFFECTS,
         lowers=[name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
         sets=_sets(found["findings"]),
+        error_rates=config.get("error_rates"),
         listed=LISTED,
         placed=placed,
         sections=sections,

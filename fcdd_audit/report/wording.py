@@ -30,3 +30,18 @@ def trained(finding: dict[str, Any]) -> str:
 def tested(finding: dict[str, Any]) -> str:
     """What the conflict set does with the artifact: `put on the nominal test images`."""
     return TESTED[finding["plant_on"]]
+
+
+def kind_of_audit(rate: dict[str, Any]) -> str:
+    """What was known of the audits that a rate is of."""
+    truth = rate["truth"]
+    if truth == "planted":
+        return f"artifact planted on {100 * rate['prevalence']:.3g} %"
+    if truth == "other-artifact":
+        spills = ", which carries over" if rate["relied_on"] == "yes" else ""
+        return f"{rate['decoy']} planted instead{spills}"
+    return {
+        "both-sides": "planted on both sides alike",
+        "unrelated-seeds": "two clean twins of unrelated seeds",
+        "any-null": "all nulls together",
+    }[truth]
