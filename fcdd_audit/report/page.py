@@ -116,6 +116,7 @@ def render_report(path: Path) -> Path:
             f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "
             "wrote, with its cells"
         ) from error
+    natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     environment = Environment(
         loader=FileSystemLoader(template_folder()),
         autoescape=True,
@@ -139,7 +140,8 @@ def render_report(path: Path) -> Path:
         doses=_doses(found["findings"], config["config"]["thresholds"]),
         effects=EFFECTS,
         lowers=[name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
-        sets=_sets(found["findings"]),
+        sets=_sets(natural),
+        natural=natural,
         error_rates=config.get("error_rates"),
         listed=LISTED,
         placed=placed,
@@ -270,10 +272,9 @@ def _relevant(scores: pd.DataFrame, direction: Direction, marked: list[str] | No
     return scores[(scores["part"] != direction.changed) | scores["image"].isin(marked)]
 
 
-def _sets(findings: list[dict[str, Any]]) -> str:
+def _sets(natural: bool) -> str:
     """What the test sets are called, in a sentence or two."""
-    found = any(finding["plant_on"].startswith("found-on") for finding in findings)
-    if found:
+    if natural:
         return (
             "In use: as found. Clean: the artifact removed wherever it is. Conflict: removed from the side "
             "where training had it, of which only images that bore it count; aligned: from the other side."
