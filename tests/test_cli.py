@@ -14,7 +14,7 @@ from fcdd_audit.datasets import DATASETS, SOURCES
 from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.presets import preset_rows
-from fcdd_audit.probes import PROBES
+from fcdd_audit.probes import NATURAL, PROBES
 
 FAMILIES = {
     "detectors": DETECTORS,
@@ -106,7 +106,8 @@ def test_list_prints_each_name_with_its_summary(family):
     assert result.exit_code == 0
     registry = FAMILIES[family]
     lines = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
-    assert lines == [[name, registry.summary(name)] for name in registry]
+    families = [registry, NATURAL] if family == "probes" else [registry]
+    assert lines == [[name, one.summary(name)] for one in families for name in one]
 
 
 def test_list_also_draws_the_probes(tmp_path):
@@ -182,6 +183,24 @@ def test_the_version_does_not_wait_for_torch():
         (["--probe", "jpeg", "--set", "jpeg.quality=best"], ["jpeg quality is 'best'"]),
         (["--probe", "grid", "--set", "grid.period=0.01"], ["grid lines", "leave nothing between them"]),
         (["--plant-on", "nominl"], ["'nominl'", "did you mean 'nominal'?"]),
+        (["--probe", "mask+jpeg", "--set", "mask.masks=m"], ["'mask' is found on images", "name it alone"]),
+        (["--probe", "mask", "--dataset", "folder"], ["mask masks is empty", "--set mask.masks=PATH"]),
+        (["--probe", "region", "--set", "region.width=2"], ["region width is 2"]),
+        (
+            ["--probe", "mask", "--set", "mask.masks=m", "--plant-on", "nominal"],
+            ["'mask' is found on images, not planted", "drop --plant-on and --prevalence"],
+        ),
+        (
+            ["--probe", "mask", "--set", "mask.masks=m", "--prevalence", "0.2"],
+            ["'mask' is found on images, not planted", "drop --plant-on and --prevalence"],
+        ),
+        (["--probe", "mask", "--set", "mask.masks=missing"], ["'missing'", "mask"]),
+        (
+            ["--probe", "mask", "--set", "mask.masks=m", "--control", "inpiant"],
+            ["unknown control 'inpiant'", "did you mean 'inpaint'?"],
+        ),
+        (["--control", "drop"], ["control 'drop'", "'watermark' is planted", "drop --control"]),
+        (["--plant-on", "eo"], ["unknown side 'eo'", "did you mean 'oe'?"]),
         (["--dataset", "folder"], ["--data-root"]),
         (["--dataset", "folder", "--data-root", "missing"], ["'missing' is no folder"]),
         (["--dataset", "folder", "--data-root", "empty"], ["'empty'", "train/nominal", "train/good"]),
@@ -304,6 +323,29 @@ def test_a_prevalence_is_checked_on_the_planted_side_only(tmp_path, tiny):
     arguments += ["--oe", "photos", "--prevalence", 0.01, "--out", tmp_path, "--dry-run"]
     assert invoke(*arguments, "--detector", "fcdd").exit_code == 0  # 5 of 512 photos
     assert_refused(invoke(*arguments, "--detector", "ae"), "0.01 of 8 images")  # nominal ones
+
+
+@pytest.mark.parametrize("plant_on", ["oe", "all-but-oe"])
+def test_sources_cannot_be_told_apart_without_outlier_exposure(tmp_path, tiny, plant_on):
+    arguments = ["run", "--dataset", "folder", "--data-root", tiny, "--image-size", 32, "--out", tmp_path]
+    result = invoke(*arguments, "--plant-on", plant_on)
+    assert_refused(
+        result, f"--plant-on {plant_on}", "trained without any", "use --plant-on anomalous or nomi"
+    )
+    assert files(tmp_path) == []
+
+
+def test_masks_that_fit_no_training_image_are_refused(tmp_path, tiny):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:5, :5] = 255
+    for index in range(3):
+        path = tmp_path / "marks" / "test/anomalous" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(path)
+    arguments = ["run", "--dataset", "folder", "--data-root", tiny, "--image-size", 32, "--probe", "mask"]
+    arguments += ["--set", f"mask.masks={tmp_path / 'marks'}", "--out", tmp_path / "reports"]
+    assert_refused(invoke(*arguments), "training images of 'folder' bears the artifact", "train/nominal/")
+    assert not (tmp_path / "reports").exists()
 
 
 def test_earlier_results_survive_a_bad_request(tmp_path, tiny):

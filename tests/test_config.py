@@ -9,6 +9,7 @@ from fcdd_audit.config import AuditConfig, make_config, parse_option, read_confi
 from fcdd_audit.detectors import Recipe
 from fcdd_audit.errors import InputError
 from fcdd_audit.probes import Chain
+from fcdd_audit.probes.natural import Marked, Region
 from fcdd_audit.probes.stamps import Watermark
 from fcdd_audit.probes.tones import Jpeg
 
@@ -158,7 +159,7 @@ def test_toml_tables_set_the_recipe_and_options(tmp_path):
     )
     config = make_config(read_config(tmp_path / "audit.toml"))
     assert config.recipe == replace(AuditConfig().recipe, epochs=7, batch_size=8, lr=0.01)
-    assert config.make_probe() == Watermark(text="(c) me", size=1, margin=0)
+    assert config.make_artifact() == Watermark(text="(c) me", size=1, margin=0)
     assert config.options["fcdd"] == {"supervision": "image", "sigma": 2.5}
 
 
@@ -202,15 +203,28 @@ def test_other_assignments_are_told_the_form(assignment):
 
 def test_text_made_of_digits_is_text_where_text_is_needed():
     name, option, value = parse_option("watermark.text=2024")
-    assert make_config({"options": {name: {option: value}}}).make_probe() == Watermark(text="2024")
+    assert make_config({"options": {name: {option: value}}}).make_artifact() == Watermark(text="2024")
 
 
 def test_several_probes_have_their_options_by_name():
     config = make_config(
         {"probe": "watermark+jpeg", "options": {"watermark": {"size": 0.5}, "jpeg": {"quality": 50}}}
     )
-    assert config.make_probe() == Chain((Watermark(size=0.5), Jpeg(quality=50)))
-    assert make_config({"probe": "jpeg"}).make_probe() == Jpeg()
+    assert config.make_artifact() == Chain((Watermark(size=0.5), Jpeg(quality=50)))
+    assert make_config({"probe": "jpeg"}).make_artifact() == Jpeg()
+
+
+REGION = {"probe": "region", "options": {"region": {"width": 0.25, "height": 0.5}}}
+
+
+def test_an_artifact_may_be_found_on_the_images():
+    config = make_config(REGION, {"control": "inpaint", "dataset": "folder"})
+    assert config.make_artifact() == Region(width=0.25, height=0.5)
+    assert (config.run_name, config.control) == ("folder-region", "inpaint")
+    assert make_config().control == "auto"
+    name, option, value = parse_option("mask.masks=2024")
+    config = make_config({"probe": "mask", "options": {name: {option: value, "only": "date"}}})
+    assert config.make_artifact() == Marked(masks="2024", only="date"), "text, and nothing is read yet"
 
 
 @pytest.mark.parametrize("content", ["seeds = ", "a = [\n1,\n b", "[x\n", "seeds = 1\nseeds = 2", "\0"])
@@ -288,6 +302,31 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"probe": "jpeg", "options": {"jpeg": {"quality": 2.5}}}, "jpeg quality is 2.5; a int is needed"),
         ({"probe": "bars", "options": {"bars": {"count": True}}}, "bars count is True; a int is needed"),
         ({"probe": "tint", "options": {"tint": {"colour": 7}}}, "tint colour is 7; a str is needed"),
+        (
+            {"probe": "region+jpeg"},
+            "'region' is found on images, not planted, so it can't be used in 'region+jpeg'; name it alone",
+        ),
+        ({"probe": "jpeg+mask"}, "'mask' is found on images, not planted"),
+        ({"probe": "mask"}, "mask masks is empty; give a folder of mask images"),
+        ({"probe": "region"}, "region width is 0.0; it must be in (0, 1]"),
+        ({**REGION, "options": {"region": {"widht": 0.1}}}, "region has no option 'widht'"),
+        ({**REGION, "plant_on": "nominal"}, "'region' is found on images, not planted; drop --plant-on and"),
+        ({**REGION, "plant_on": "oe"}, "'region' is found on images, not planted; drop --plant-on and"),
+        ({**REGION, "prevalence": "0.5"}, "'region' is found on images, not planted; drop --plant-on and"),
+        ({**REGION, "prevalence": "0.5,1"}, "'region' is found on images, not planted"),
+        (
+            {**REGION, "control": "dorp"},
+            "unknown control 'dorp'; did you mean 'drop'? (known: auto, drop, inp",
+        ),
+        (
+            {"control": "drop"},
+            "control 'drop' is for artifacts that are found on images, and 'watermark' is planted; drop --co",
+        ),
+        ({"control": "inpaint", "probe": "frame+jpeg"}, "and 'frame+jpeg' is planted; drop --control"),
+        (
+            {"plant_on": "all-but-eo"},
+            "'all-but-eo' for --plant-on; did you mean 'all-but-oe'? (known: auto, ",
+        ),
         ({"prevalence": "1,1.0"}, "a prevalence is given twice"),
         ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it is a share and must be in [0, 1]"),
         ({"prevalence": -0.1}, "prevalence is -0.1; it is a share and must be in [0, 1]"),

@@ -346,3 +346,86 @@ def test_the_seeds_needed_allow_for_the_verdicts_given_together():
     assert together.seeds_needed > 6, "else the advice would be to use as many as there are"
     assert f"about {together.seeds_needed} would do" in together.reason
     assert together.minimum_detectable > alone.minimum_detectable
+
+
+# What is found on the images, or on all but one source of them
+
+
+def in_use(lost, plant_on, elsewhere=0.0, worthless=False):
+    """Nominal scores 0 and anomalous ones 1 with the artifact on; without it, `lost` of the AUROC is gone.
+
+    elsewhere: as much for what is removed at another place. worthless: 0.5 of it is gone with it on, too.
+    """
+    half = np.zeros(IMAGES // 2)
+    nominal, anomalous = half, half if worthless else half + 1
+    found = Scores(half, nominal, nominal, anomalous, anomalous, nominal, anomalous)
+    without, other = (
+        {"nominal": nominal + 2 * share, "anomalous": anomalous - 2 * share}[
+            "nominal" if plant_on != "found-on-anomalous" else "anomalous"
+        ]
+        for share in (lost, elsewhere)
+    )
+    side = "anomalous" if plant_on == "found-on-anomalous" else "nominal"
+    return dataclasses.replace(found, **{f"{side}_clean": without, f"{side}_elsewhere": other})
+
+
+IN_USE = ["found-on-anomalous", "found-on-nominal", "all-but-oe"]
+
+
+@pytest.mark.parametrize("plant_on", IN_USE)
+def test_what_is_lost_without_the_artifact_is_reliance(plant_on):
+    found = plant_on.startswith("found")
+    items = {
+        "plant_on": plant_on,
+        "found": found,
+        "planted": [in_use(1.0, plant_on, elsewhere=0.5)] * 4,
+        "control": [in_use(0.0, plant_on)] * 4,
+    }
+    finding = judge_one([0] * 4, **items)
+    assert (finding.verdict, finding.reliance.value) == ("relies", 1)
+    effects = {effect.measure: (effect.planted.value, effect.control.value) for effect in finding.effects}
+    assert effects["usual_auroc"] == (1, 1) == (finding.planted_auroc, finding.control_auroc)
+    assert effects["conflict_auroc"] == (0, 1)
+    assert effects["clean_auroc"] == (0, 1)
+    assert effects.get("drop_elsewhere") == ((0.5, 0) if found else None)
+    assert judge_one([0] * 4, **{**items, "planted": items["control"]}).verdict == "does-not-rely"
+
+
+@pytest.mark.parametrize("plant_on", IN_USE)
+def test_a_control_must_work_on_images_as_they_are_in_use(plant_on):
+    planted = [in_use(1.0, plant_on)] * 4
+    finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=[in_use(0.5, plant_on)] * 4)
+    assert finding.verdict != "inconclusive", "on clean images its AUROC is 0.5"
+    worthless = [in_use(0.0, plant_on, worthless=True)] * 4
+    finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=worthless)
+    assert finding.verdict == "inconclusive"
+    assert finding.reason == "not a working detector here: the control's AUROC is 0.500, under 0.6"
+
+
+def test_a_planted_twin_that_is_worthless_in_use_is_no_all_clear():
+    worthless = [in_use(0.0, "found-on-anomalous", worthless=True)] * 4
+    control = [in_use(0.5, "found-on-anomalous")] * 4
+    finding = judge_one(
+        [0] * 4, plant_on="found-on-anomalous", found=True, planted=worthless, control=control
+    )
+    assert finding.verdict == "inconclusive"
+    assert "saturated: the planted twin's AUROC less its control's drop leaves 0.00" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("plant_on", "judged"),
+    [
+        ("oe", True),
+        ("found-on-anomalous", True),
+        ("all-but-oe", False),
+        ("found-on-nominal", False),
+        ("anomalous", True),
+        ("nominal", False),
+    ],
+)
+def test_an_explanation_is_judged_where_the_artifact_raises_the_score(plant_on, judged):
+    twins = [in_use(0.0, plant_on)] * 3
+    finding = judge_one(
+        [0] * 3, plant_on=plant_on, planted=twins, control=twins, overlaps={"native": overlap(0.9)}
+    )
+    assert finding.explainers[0].reveals == ("yes" if judged else "inconclusive")

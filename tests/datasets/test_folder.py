@@ -73,6 +73,19 @@ def test_the_own_layout_is_read_part_by_part(tmp_path):
     assert data.train_anomalous.names == ("train/anomalous/x.png",)
     assert data.test_anomalous.names == tuple(f"test/anomalous/{i:02d}.png" for i in range(4))
     assert data.test_anomalous.masks is None
+    assert data.fit == "squash"
+
+
+def test_labelled_anomalies_are_no_outlier_exposure(tmp_path):
+    root = mvtec_layout(tmp_path)
+    mask(root / "ground_truth/cut/000_mask.png", row=0)
+    mask(root / "ground_truth/hole/000_mask.png", row=0)
+    assert load(root).outlier_exposure, "none is still no label"
+    assert load(root, oe="photos", oe_limit=3).outlier_exposure
+    assert not load(root, oe=None, masks_per_defect=1).outlier_exposure
+    picture(root / "train/anomalous/x.png")
+    assert not load(root, oe=None).outlier_exposure
+    assert load(root, oe="photos", oe_limit=3).outlier_exposure, "which takes its place"
 
 
 def test_validation_is_a_fifth_of_the_training_images_and_none_of_them_is_trained_on(tmp_path):

@@ -43,6 +43,7 @@ def test_one_class_is_nominal_and_the_others_are_anomalous(root, name):
     data = load(name, root)
     assert (data.name, data.nominal_class) == (name, nominal)
     assert data.shape == (kind.channels, kind.size, kind.size)
+    assert (data.outlier_exposure, data.fit) == (True, kind.fit)
     sizes = {part: len(images) for part, images in data.parts().items()}
     exposure = 2 * TRAIN if name == "imagenet-oe" else 2 * EXPOSURE
     assert sizes == {

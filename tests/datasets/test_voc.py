@@ -26,6 +26,7 @@ def load(root, **request):
 def test_the_roles_are_swapped(root):
     data = load(root)
     assert (data.name, data.nominal_class) == ("voc-horse", "no horse")
+    assert not data.outlier_exposure, "its training anomalies are the class itself"
     assert {part: len(images) for part, images in data.parts().items()} == {
         "train_nominal": 11,
         "train_anomalous": 4,

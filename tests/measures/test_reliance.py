@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fcdd_audit.measures.detection import auroc, weighted_auroc
 from fcdd_audit.measures.reliance import (
+    DIRECTIONS,
     Scores,
     auroc_estimate,
     drop,
@@ -19,11 +20,10 @@ from fcdd_audit.measures.reliance import (
 )
 from fcdd_audit.measures.statistics import draw
 
-SIDES = ["anomalous", "nominal"]
-
 # By hand. Clean: both of 2, 4 above both of 0, 1: AUROC 1.
-# Conflict, planted on anomalous: 3, 1 against 2, 4: all but (3, 2) in order: 3/4.
-# Conflict, planted on nominal: 0, 1 against -1, 0.5: only (0, 0.5) in order: 1/4.
+# Nominal stamped, anomalous clean: 3, 1 against 2, 4: all but (3, 2) in order: 3/4.
+# Nominal clean, anomalous stamped: 0, 1 against -1, 0.5: only (0, 0.5) in order: 1/4.
+# Stamped: 3, 1 against -1, 0.5: none in order: 0.
 HAND = Scores(
     validation=np.array([0.0, 1.0]),
     nominal_clean=np.array([0.0, 1.0]),
@@ -31,7 +31,17 @@ HAND = Scores(
     anomalous_clean=np.array([2.0, 4.0]),
     anomalous_stamped=np.array([-1.0, 0.5]),
 )
-# A stamp changes nothing: drop 0 on both sides.
+# Clean and stamped change places: what was the clean set is the one in use.
+SWAPPED = Scores(
+    validation=HAND.validation,
+    nominal_clean=HAND.nominal_stamped,
+    nominal_stamped=HAND.nominal_clean,
+    anomalous_clean=HAND.anomalous_stamped,
+    anomalous_stamped=HAND.anomalous_clean,
+    nominal_elsewhere=np.array([2.5, 0.0]),
+    anomalous_elsewhere=np.array([0.5, 4.0]),
+)
+# A stamp changes nothing: drop 0 in every direction.
 UNMOVED = dataclasses.replace(
     HAND, nominal_stamped=HAND.nominal_clean, anomalous_stamped=HAND.anomalous_clean
 )
@@ -43,29 +53,114 @@ def noisy(seed, images=60, shift=1.0):
     return Scores(rng.normal(size=20), nominal, nominal + shift, anomalous, anomalous - shift)
 
 
-@pytest.mark.parametrize(("plant_on", "by_hand"), [("anomalous", 1 - 3 / 4), ("nominal", 1 - 1 / 4)])
-def test_drop_is_clean_minus_conflict_auroc(plant_on, by_hand):
-    assert drop(HAND, plant_on) == by_hand
+# In use less conflict.
+DROPS = {
+    "anomalous": 1 - 3 / 4,
+    "nominal": 1 - 1 / 4,
+    "oe": 1 - 3 / 4,
+    "all-but-oe": 0 - 1 / 4,
+    "found-on-anomalous": 0 - 3 / 4,
+    "found-on-nominal": 0 - 1 / 4,
+}
+SWAPPED_DROPS = {
+    "anomalous": 0 - 1 / 4,
+    "nominal": 0 - 3 / 4,
+    "oe": 0 - 1 / 4,
+    "all-but-oe": 1 - 3 / 4,
+    "found-on-anomalous": 1 - 1 / 4,
+    "found-on-nominal": 1 - 3 / 4,
+}
+SETS = {  # variants of the nominal and the anomalous images, and the side that differs
+    "anomalous": ("clean clean", "stamped clean", "clean stamped", "nominal"),
+    "nominal": ("clean clean", "clean stamped", "stamped clean", "anomalous"),
+    "oe": ("clean clean", "stamped clean", "clean stamped", "nominal"),
+    "all-but-oe": ("stamped stamped", "clean stamped", "stamped clean", "nominal"),
+    "found-on-anomalous": ("stamped stamped", "stamped clean", "clean stamped", "anomalous"),
+    "found-on-nominal": ("stamped stamped", "clean stamped", "stamped clean", "nominal"),
+}
+
+
+def sides_of(scores, variants):
+    nominal, anomalous = variants.split()
+    return getattr(scores, f"nominal_{nominal}"), getattr(scores, f"anomalous_{anomalous}")
+
+
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_drop_is_the_auroc_in_use_less_that_of_the_conflict_set(plant_on):
+    assert drop(HAND, plant_on) == DROPS[plant_on]
+    assert drop(SWAPPED, plant_on) == SWAPPED_DROPS[plant_on]
     assert drop(UNMOVED, plant_on) == 0
 
 
-@pytest.mark.parametrize("plant_on", SIDES)
-def test_aligned_and_conflict_put_the_artifact_on_opposite_sides(plant_on):
-    marked_anomalous = (HAND.nominal_clean, HAND.anomalous_stamped)
-    marked_nominal = (HAND.nominal_stamped, HAND.anomalous_clean)
-    aligned, conflict = (
-        (marked_anomalous, marked_nominal) if plant_on == "anomalous" else (marked_nominal, marked_anomalous)
-    )
-    assert HAND.split("aligned", plant_on) == aligned
-    assert HAND.split("conflict", plant_on) == conflict
-    assert HAND.split("clean", plant_on) == (HAND.nominal_clean, HAND.anomalous_clean)
-    assert HAND.split("stamped", plant_on) == (HAND.nominal_stamped, HAND.anomalous_stamped)
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_the_test_sets_follow_from_where_the_artifact_was_in_training(plant_on):
+    usual, conflict, aligned, changed = SETS[plant_on]
+    assert HAND.split("usual", plant_on) == sides_of(HAND, usual)
+    assert HAND.split("conflict", plant_on) == sides_of(HAND, conflict)
+    assert HAND.split("aligned", plant_on) == sides_of(HAND, aligned)
+    assert HAND.split("clean", plant_on) == sides_of(HAND, "clean clean")
+    assert HAND.split("stamped", plant_on) == sides_of(HAND, "stamped stamped")
+    assert DIRECTIONS[plant_on].changed == changed
 
 
-@pytest.mark.parametrize(("plant_on", "by_hand"), [("anomalous", 1 / 4), ("nominal", 3 / 4)])
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_only_the_changed_side_differs_between_use_and_conflict(plant_on):
+    usual, conflict = (SWAPPED.split(name, plant_on) for name in ("usual", "conflict"))
+    changed = ("nominal", "anomalous").index(DIRECTIONS[plant_on].changed)
+    assert usual[1 - changed] is conflict[1 - changed]
+    assert SWAPPED.changed_pair(plant_on) == (usual[changed], conflict[changed])
+    assert usual[changed] is not conflict[changed]
+
+
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_aligned_has_the_artifact_where_training_had_it_and_conflict_on_the_other_side_or_off(plant_on):
+    direction = DIRECTIONS[plant_on]
+    side, other = (0, 1) if direction.side == "nominal" else (1, 0)
+    assert (direction.aligned[side], direction.aligned[other]) == ("stamped", "clean")
+    assert (direction.conflict[side], direction.conflict[other]) == ("clean", "stamped")
+
+
+@pytest.mark.parametrize("plant_on", ["found-on-anomalous", "found-on-nominal"])
+def test_elsewhere_takes_something_else_off_where_the_conflict_set_takes_off_the_artifact(plant_on):
+    nominal, anomalous = SWAPPED.split("elsewhere", plant_on)
+    if plant_on == "found-on-anomalous":  # 0, 1 against 0.5, 4: all but (1, 0.5) in order
+        assert (nominal, anomalous) == (SWAPPED.nominal_stamped, SWAPPED.anomalous_elsewhere)
+    else:  # 2.5, 0 against 2, 4: all but (2.5, 2)
+        assert (nominal, anomalous) == (SWAPPED.nominal_elsewhere, SWAPPED.anomalous_stamped)
+    assert drop(SWAPPED, plant_on, "elsewhere") == 1 - 3 / 4
+    assert drop_estimate([SWAPPED], plant_on, "elsewhere").per_seed.tolist() == [1 - 3 / 4]
+
+
+@pytest.mark.parametrize("side", ["nominal", "anomalous"])
+def test_only_some_images_of_a_side(side):
+    kept = SWAPPED.only(side, np.array([False, True]))
+    other = "anomalous" if side == "nominal" else "nominal"
+    for variant in ("clean", "stamped", "elsewhere"):
+        mine, all_of_mine = (getattr(s, f"{side}_{variant}") for s in (kept, SWAPPED))
+        assert mine.tolist() == [all_of_mine[1]]
+        assert getattr(kept, f"{other}_{variant}") is getattr(SWAPPED, f"{other}_{variant}")
+    assert kept.validation is SWAPPED.validation
+    planted = HAND.only(side, np.array([True, False]))
+    assert (planted.nominal_elsewhere, planted.anomalous_elsewhere) == (None, None)
+    assert len(getattr(planted, f"{side}_clean")) == 1
+
+
+@pytest.mark.parametrize(("plant_on", "by_hand"), DROPS.items())
 def test_reliance_is_the_planted_drop_beyond_the_controls_seed_by_seed(plant_on, by_hand):
     got = reliance([HAND, UNMOVED, HAND], [UNMOVED, HAND, HAND], plant_on)
     assert got.tolist() == [by_hand, -by_hand, 0]
+
+
+@given(st.data(), st.sampled_from(list(DIRECTIONS)))
+def test_an_artifact_that_changes_no_score_is_not_relied_on(data, plant_on):
+    lists = st.lists(st.integers(-3, 3), min_size=3, max_size=3).map(lambda x: np.array(x, float))
+    twins = []
+    for _ in range(4):
+        nominal, anomalous = data.draw(lists), data.draw(lists)
+        twins.append(Scores(data.draw(lists), nominal, nominal, anomalous, anomalous, nominal, anomalous))
+    assert not reliance(twins[:2], twins[2:], plant_on).any()
+    assert [drop(scores, plant_on, "elsewhere") for scores in twins] == [0] * 4
+    assert not flip_estimate(twins, plant_on, [0.0] * 4).per_seed.any()
 
 
 def test_reliance_refuses_unpaired_seeds():
@@ -77,23 +172,38 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
     # nominal clean 0 and 1: quartiles 0.25 and 0.75, range 0.5
     assert score_shift(HAND, "anomalous") == np.median([3 - 0, 1 - 1]) / 0.5
     assert score_shift(HAND, "nominal") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    assert score_shift(HAND, "oe") == score_shift(HAND, "anomalous")
+    # of what is found, as it is found: nominal stamped 0 and 1
+    assert score_shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    for plant_on in ("found-on-nominal", "all-but-oe"):
+        assert score_shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
     assert np.isnan(score_shift(dataclasses.replace(HAND, nominal_clean=np.zeros(2)), "nominal"))
 
 
 @pytest.mark.parametrize(
     ("plant_on", "limit", "by_hand"),
-    [("anomalous", 1.5, 1 / 2), ("anomalous", 3, 0), ("nominal", 1.5, 1), ("nominal", 3, 1 / 2)],
+    [
+        ("anomalous", 1.5, 1 / 2),
+        ("anomalous", 3, 0),
+        ("nominal", 1.5, 1),
+        ("nominal", 3, 1 / 2),
+        ("oe", 1.5, 1 / 2),
+        ("all-but-oe", 1.5, 1 / 2),
+        ("found-on-anomalous", 0.75, 1),  # stamped -1, 0.5; clean 2, 4
+        ("found-on-anomalous", 0, 1 / 2),
+        ("found-on-nominal", 0.5, 1 / 2),  # stamped 3, 1; clean 0, 1
+    ],
 )
 def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(plant_on, limit, by_hand):
     assert flip_rate(HAND, plant_on, limit) == by_hand
 
 
-@given(st.data(), st.sampled_from(SIDES))
+@given(st.data(), st.sampled_from(list(DIRECTIONS)))
 def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
     scores = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
     twins = [Scores(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
     assert drop_estimate(twins, plant_on).per_seed == pytest.approx([drop(s, plant_on) for s in twins])
-    for split in ("clean", "stamped", "aligned", "conflict"):
+    for split in ("clean", "stamped", "usual", "aligned", "conflict"):
         expected = [auroc(*s.split(split, plant_on)) for s in twins]
         assert auroc_estimate(twins, split, plant_on).per_seed == pytest.approx(expected)
     flips = flip_estimate(twins, plant_on, [0.5, -1.5])
@@ -104,7 +214,7 @@ def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
     assert shifts == pytest.approx([score_shift(s, plant_on) for s in twins], nan_ok=True)
 
 
-@pytest.mark.parametrize("plant_on", SIDES)
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
 @pytest.mark.parametrize("side", [0, 1])
 def test_influence_is_what_a_heavier_image_does(plant_on, side):
     twins, little = [noisy(seed) for seed in range(2)], 1e-6
@@ -117,8 +227,8 @@ def test_influence_is_what_a_heavier_image_does(plant_on, side):
         weights[side][0, image] += little
 
         def weighted_drop(scores, weights=weights):
-            clean, conflict = (scores.split(name, plant_on) for name in ("clean", "conflict"))
-            return (weighted_auroc(*clean, *weights) - weighted_auroc(*conflict, *weights)).item()
+            usual, conflict = (scores.split(name, plant_on) for name in ("usual", "conflict"))
+            return (weighted_auroc(*usual, *weights) - weighted_auroc(*conflict, *weights)).item()
 
         change = np.mean([weighted_drop(s) - drop(s, plant_on) for s in twins]) / little
         assert influence[image] == pytest.approx(change, abs=1e-6)
@@ -136,7 +246,7 @@ def test_draws_of_the_images_are_those_of_an_exact_bootstrap():
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(np.quantile(exact, [0.025, 0.975]), abs=0.01)
 
 
-@pytest.mark.parametrize("plant_on", SIDES)
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
 def test_identical_twins_have_a_reliance_of_exactly_zero(plant_on):
     twins = [noisy(seed) for seed in range(3)]
     difference = drop_estimate(twins, plant_on) - drop_estimate(twins, plant_on)

@@ -15,6 +15,7 @@ from fcdd_audit.measures.statistics import (
     holm,
     image_weights,
     interval,
+    mean_interval,
     share,
     student_draws,
     tail_share,
@@ -76,6 +77,23 @@ def test_a_share_agrees_with_statsmodels(hits, trials):
 
 def test_no_trials_have_no_share():
     assert np.isnan([share(0, 0).value, share(0, 0).low, share(0, 0).high]).all()
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=9), st.sampled_from([0.8, 0.95, 0.99]))
+def test_the_interval_of_a_mean_is_scipys(values, confidence):
+    found = mean_interval(np.array(values, float), confidence)
+    assert found.value == pytest.approx(np.mean(values))
+    if np.ptp(values) == 0:
+        assert (found.low, found.high) == (values[0], values[0])
+    else:
+        scipys = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+        assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high))
+
+
+def test_the_interval_of_a_mean_by_hand():
+    # mean 1, standard deviation sqrt(2), standard error 1; Student's t with 1 degree of freedom: 12.706
+    found = mean_interval(np.array([0.0, 2.0]))
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1 - 12.706, 1 + 12.706), abs=1e-3)
 
 
 def test_weights_are_uniform_on_all_that_sum_to_one():

@@ -3,8 +3,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_curve
 
-from fcdd_audit.report.figures import INK, dose_response, error_rates, roc_curves, score_distributions
+from fcdd_audit.measures.reliance import DIRECTIONS
+from fcdd_audit.report.figures import INK, dose_response, rates_figure, roc_curves, score_distributions
 
 
 @pytest.fixture
@@ -25,11 +27,11 @@ def figures(scores: pd.DataFrame) -> dict[str, str]:
         ),
         "b": roc_curves(
             {"planted": [scores] * 2, "control": [scores] * 2},
-            {"nominal": "stamped", "anomalous": "clean"},
+            DIRECTIONS["anomalous"],
             "b",
         ),
         "c": dose_response([finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "c"),
-        "d": error_rates([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
+        "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
     }
 
 
@@ -43,10 +45,11 @@ def finding(prevalence):
     return {"prevalence": prevalence, "reliance": span(prevalence / 2), "explainers": [shown, known]}
 
 
-def rate(truth, prevalence):
+def rate(truth, prevalence, decoy=""):
     return {
         "detector": "fcdd",
         "truth": truth,
+        "decoy": decoy,
         "prevalence": prevalence,
         "audits": 20,
         "says_relies": span(0.5, 0.3, 0.7),
@@ -68,9 +71,23 @@ def test_prevalences_without_a_number_are_left_out_of_the_curve():
     assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, "x")
 
 
-def test_error_rates_name_each_kind_of_null():
-    svg = error_rates([rate("planted", 1.0), rate("both-sides", None), rate("unrelated-seeds", None)], "x")
-    for text in ("fcdd, both-sides", "fcdd, unrelated-seeds", "sensitivity", "100 %"):
+def test_the_figure_of_rates_names_each_kind_of_null():
+    svg = rates_figure(
+        [
+            rate("planted", 1.0),
+            rate("both-sides", None),
+            rate("unrelated-seeds", None),
+            rate("other-artifact", None, "bars"),
+        ],
+        "x",
+    )
+    for text in (
+        "fcdd, both-sides",
+        "fcdd, unrelated-seeds",
+        "fcdd, other-artifact (bars)",
+        "sensitivity",
+        "100 %",
+    ):
         assert f">{text}<" in svg, text
 
 
@@ -97,3 +114,24 @@ def test_the_same_numbers_give_the_same_figure(scores):
 def test_constant_scores_still_make_a_figure(scores):
     for svg in figures(scores.assign(score=1.0)).values():
         assert "</svg>" in svg
+
+
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_roc_curves_are_of_the_set_in_use_and_of_the_conflict_set(scores, plant_on, monkeypatch):
+    drawn = []
+
+    def spy(anomalous, values):
+        drawn.append((list(anomalous), list(values)))
+        return roc_curve(anomalous, values)
+
+    monkeypatch.setattr("fcdd_audit.report.figures.roc_curve", spy)
+    direction = DIRECTIONS[plant_on]
+    svg = roc_curves({"planted": [scores]}, direction, "x")
+    for variants, (anomalous, values) in zip((direction.usual, direction.conflict), drawn, strict=True):
+        expected = [
+            scores[(scores["part"] == part) & (scores["variant"] == variant)]["score"].tolist()
+            for part, variant in zip(("nominal", "anomalous"), variants, strict=True)
+        ]
+        assert values == expected[0] + expected[1]
+        assert anomalous == [False] * 9 + [True] * 9
+    assert svg.index(">in use<") < svg.index(">conflict<")

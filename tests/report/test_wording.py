@@ -1,0 +1,56 @@
+import pytest
+
+from fcdd_audit.measures.reliance import DIRECTIONS
+from fcdd_audit.report import wording
+from fcdd_audit.report.wording import TESTED, TRAINED, trained
+
+
+def finding(plant_on, prevalence=0.2):
+    return {"plant_on": plant_on, "prevalence": prevalence}
+
+
+def test_every_direction_and_no_other_has_words():
+    assert TRAINED.keys() == TESTED.keys() == DIRECTIONS.keys()
+
+
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_words_name_the_share_the_side_and_what_is_done(plant_on):
+    direction = DIRECTIONS[plant_on]
+    was, does = trained(finding(plant_on)), wording.tested(finding(plant_on))
+    assert "20 %" in was
+    assert was.startswith("found on" if plant_on.startswith("found") else "planted on")
+    side = ("nominal", "anomalous").index(direction.changed)
+    put_on = direction.conflict[side] == "stamped"
+    assert does.startswith("put on the" if put_on else ("removed from the", "taken off the"))
+    assert f"the {direction.changed} test images" in does
+    assert does.endswith("that bear it") == plant_on.startswith("found")
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "words"), [(1.0, "100 %"), (0.0512, "5.12 %"), (2 / 3, "66.7 %"), (0, "0 %")]
+)
+def test_shares_are_in_per_cent(prevalence, words):
+    assert trained(finding("nominal", prevalence)) == f"planted on {words} of the nominal training images"
+
+
+def test_one_source_of_images_is_named():
+    assert "outlier exposure and nowhere else" in trained(finding("oe"))
+    assert "all training images but the outlier exposure" in trained(finding("all-but-oe"))
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"truth": "planted", "prevalence": 0.05}, "artifact planted on 5 %"),
+        ({"truth": "other-artifact", "decoy": "bars", "relied_on": "no"}, "bars planted instead"),
+        (
+            {"truth": "other-artifact", "decoy": "bars", "relied_on": "yes"},
+            "bars planted instead, which carries over",
+        ),
+        ({"truth": "both-sides"}, "planted on both sides alike"),
+        ({"truth": "unrelated-seeds"}, "two clean twins of unrelated seeds"),
+        ({"truth": "any-null"}, "all nulls together"),
+    ],
+)
+def test_each_kind_of_audit_of_a_calibration_has_words(about, words):
+    assert wording.kind_of_audit(about) == words
