@@ -55,6 +55,8 @@ class Calibration:
         for name in ("audits", "nulls"):
             if getattr(self, name) < 2:
                 raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
+        if self.audit.weights is not None:
+            raise InputError("a calibration trains its detectors; drop --weights")
         if self.decoy == self.audit.probe:
             raise InputError(
                 f"the decoy is '{self.decoy}', which is what is probed; name another with --decoy"
