@@ -19,6 +19,8 @@ from .errors import InputError as InputError
 from .errors import RunError as RunError
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
+from .placebos import PlaceboResult as PlaceboResult
+from .placebos import placebo_test as placebo_test
 from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report

@@ -22,6 +22,7 @@ from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
 from fcdd_audit.error_rates import conditions, error_rates, read_calibration
+from fcdd_audit.finished import audit_finished
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
 from fcdd_audit.provenance import check_provenance
@@ -62,10 +63,13 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
 
     Finished cells of an earlier or interrupted run with the same settings are used again. Progress goes
     to stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
+    With `config.weights`, a finished detector is tested against placebos instead of twins.
     """
     started = time.perf_counter()
     run = RunFolder(config.out / config.run_name)
     run.check_writable()
+    if config.weights is not None:
+        return _audit_finished(config, run, started, quiet)
     calibration = read_calibration(config.calibration)
     classes = config.nominal_classes()
     for nominal_class in reversed(classes):  # what can't be audited is said before anything is trained
@@ -82,16 +86,43 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
         result = AuditResult(
             run.path, run.path / "report.html", findings, [part.provenance for part in audited]
         )
-        table = with_class_means(pd.concat([part.table for part in audited], ignore_index=True))
-        for part in audited:  # not earlier: an interrupted run must leave an older run's files together
-            run.write_arrays(part.examples, part.pictures)
-        run.write_text("results.csv", table.to_csv(index=False, lineterminator="\n"))
-        run.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
-        description = _describe(config, audited, time.perf_counter() - started)
-        description["error_rates"] = error_rates(calibration, config, [part.conditions for part in audited])
-        run.write_text("config.json", json.dumps(description, indent=1) + "\n")
-        render_report(run.path)
+        rates = error_rates(calibration, config, [part.conditions for part in audited])
+        _write(run, audited, result, {**_describe(config, audited, started), "error_rates": rates})
         return result
+
+
+def _audit_finished(config: AuditConfig, run: RunFolder, started: float, quiet: bool) -> AuditResult:
+    """Nothing of it can be resumed, so that nothing is written before it is done."""
+    found = audit_finished(config, quiet)
+    result = AuditResult(run.path, run.path / "report.html", found.findings, [])
+    questions: list[dict[str, Any]] = [
+        {
+            "nominal_class": finding.nominal_class,
+            "detector": finding.detector,
+            "plant_on": finding.plant_on,
+            "prevalence": None,
+            "planted": [],
+            "control": [],
+            "examples": "examples-0.npz",
+        }
+        for finding in found.findings
+    ]
+    pictures = ("examples-0.npz", found.pictures)
+    audited = [_Audited([], found.table, found.data, {}, questions, *pictures, {}, found.device, 0)]
+    with run.opened():
+        _write(run, audited, result, _describe(config, audited, started, found.weights))
+        return result
+
+
+def _write(run: RunFolder, audited: list[_Audited], result: AuditResult, description: dict[str, Any]) -> None:
+    """All files but the cells, together: an interrupted run must leave an older run's."""
+    table = with_class_means(pd.concat([part.table for part in audited], ignore_index=True))
+    for part in audited:
+        run.write_arrays(part.examples, part.pictures)
+    run.write_text("results.csv", table.to_csv(index=False, lineterminator="\n"))
+    run.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
+    run.write_text("config.json", json.dumps(description, indent=1) + "\n")
+    render_report(run.path)
 
 
 @dataclass(frozen=True)
@@ -222,12 +253,16 @@ def versions() -> dict[str, str]:
     }
 
 
-def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> dict[str, Any]:
-    """config.json: everything resolved, and where the cells are."""
+def _describe(
+    config: AuditConfig, audited: list[_Audited], started: float, weights: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """config.json: everything resolved, and where the cells are. weights: a finished detector's."""
     device = audited[0].device
     return {
         "schema": SCHEMA,
         "run": config.run_name,
+        "null": "twins" if weights is None else "placebos",
+        "weights": weights,
         "config": config.as_json(),
         "probe": repr(config.make_artifact()),
         "data": [part.data for part in audited],
@@ -237,10 +272,10 @@ def _describe(config: AuditConfig, audited: list[_Audited], seconds: float) -> d
             "type": device,
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
-            "precision": precision_of(config.recipe, device),
+            "precision": precision_of(config.recipe, device) if weights is None else "float32",
         },
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "seconds": round(seconds, 1),
+        "seconds": round(time.perf_counter() - started, 1),
         "cells_reused": sum(part.reused for part in audited),
         "questions": [question for part in audited for question in part.questions],
     }

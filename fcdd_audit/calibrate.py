@@ -61,6 +61,8 @@ class Calibration:
         for name in ("audits", "nulls"):
             if getattr(self, name) < 2:
                 raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
+        if self.audit.weights is not None:
+            raise InputError("a calibration trains its detectors; drop --weights")
         if self.audit.probe in NATURAL:
             raise InputError(
                 f"'{self.audit.probe}' is found on images and can't be planted, so it can't be calibrated; "

@@ -157,6 +157,15 @@ def run(
         typer.Option(help="How training images lose a found artifact: drop or inpaint  [default: auto]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs of twins  [default: 5]")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a finished detector: a safetensors file or a cell's folder; nothing is trained."
+        ),
+    ] = None,
+    placebos: Annotated[
+        int | None, typer.Option(help="Marks that a finished detector is tested with  [default: 99]")
+    ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     lr: LearningRate = None,
@@ -188,6 +197,8 @@ def run(
 ) -> None:
     """Train twins with and without the artifact, measure, judge, and write a report.
 
+    With --weights a finished detector is tested instead: other marks of the same kind take the twins' place.
+
     Settings: defaults < --preset < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted
     goes on where it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is
     inconclusive, 4 failed.
@@ -195,17 +206,21 @@ def run(
     flags = _settings(locals())
     with _ErrorsAsLines(debug):
         from fcdd_audit.audit import run_audit
+        from fcdd_audit.finished import estimate_finished
         from fcdd_audit.planning import estimate
 
         if fail_on is not None and fail_on not in GATES:
             raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")
         audit = _config(flags, config, option or [])
         if dry_run:
-            _print_estimate(estimate(audit, quiet=quiet or as_json), as_json)
+            planned = estimate if audit.weights is None else estimate_finished
+            _print_estimate(planned(audit, quiet=quiet or as_json), as_json)
             return
         result = run_audit(audit, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
+        elif not quiet and audit.weights is not None:
+            _print_finished(result)
         elif not quiet:
             _print_findings(result)
         if open_report:
@@ -358,6 +373,25 @@ def _print_findings(result: AuditResult) -> None:
     print(result.report)
 
 
+def _print_finished(result: AuditResult) -> None:
+    from fcdd_audit.report.page import number, span
+
+    rows: list[tuple[str, ...]] = [
+        ("detector", "artifact on", "verdict", "beyond placebos (95 %)", "p", "explanations")
+    ]
+    for finding in result.as_json()["findings"]:
+        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"]]
+        placebo = finding["placebo"]
+        numbers = span(finding["reliance"]), number(placebo["p_holm"])
+        side = f"{placebo['side']} images"
+        rows.append((finding["detector"], side, finding["verdict"], *numbers, ", ".join(shown) or "–"))
+    _print_table(rows)
+    for finding in result.findings:
+        if finding.reason and finding.placebo:
+            print(f"{finding.placebo['side']} images: {finding.reason}")
+    print(result.report)
+
+
 def _print_estimate(plan: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
@@ -365,7 +399,10 @@ def _print_estimate(plan: Any, as_json: bool) -> None:
         print(json.dumps(asdict(plan), indent=1))
         return
     images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in plan.images.items())
-    print(f"cells   {plan.cells}, of which {plan.finished} finished")
+    if hasattr(plan, "placebos"):
+        print(f"scored  {plan.scored} images, with {plan.placebos} placebos; {plan.explained} explained")
+    else:
+        print(f"cells   {plan.cells}, of which {plan.finished} finished")
     print(f"images  {images}")
     print(f"time    about {plan.seconds:.0f} s")
     print(f"disk    about {plan.megabytes:.0f} MB")

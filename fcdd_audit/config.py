@@ -19,6 +19,7 @@ from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, SIDES, Rec
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.found import REMOVALS
+from fcdd_audit.placebos import placebos_needed
 from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
 from fcdd_audit.presets import check_preset, preset_settings
 from fcdd_audit.probes import (
@@ -41,6 +42,9 @@ ENVIRONMENT = "FCDD_AUDIT_"
 TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
 PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
 CONFETTI_MASKS = ("full", "blob")
+# Are for twins; a finished detector has none.
+OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")
+OF_FINISHED = ("weights", "placebos")  # are for finished detectors
 ALL = "all"  # nominal classes, one after the other
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 DISPLAY_QUANTILE = 0.97
@@ -65,6 +69,8 @@ class AuditConfig:
     name of a detector or probe. thresholds: what the verdict depends on. calibration: the calibration.json
     whose error rates are reported beside the verdicts; by default that of the default settings. Lists may be
     comma-separated text, paths may be text.
+    weights: of a finished detector, a safetensors file or the folder of a run's cell; then nothing is
+    trained, and what the artifact does to its scores is compared with what so many `placebos` do.
 
     What the preset filled in stays in copies by `dataclasses.replace`, whatever data set or preset they get.
     """
@@ -89,6 +95,8 @@ class AuditConfig:
     prevalence: tuple[float, ...] = (1.0,)
     control: str = "auto"
     seeds: int = 5
+    weights: Path | None = None
+    placebos: int = 99
     device: str = "auto"
     workers: int | None = None
     out: Path = Path("reports")
@@ -148,6 +156,7 @@ class AuditConfig:
             self.workers is None or self.workers >= 1,
             f"workers is {self.workers}; it must be at least 1",
         )
+        self._check_finished()
         name = self.run_name
         _check(
             name.strip() not in ("", ".", "..")
@@ -189,6 +198,42 @@ class AuditConfig:
         for detector in self.detectors:
             check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
 
+    def _check_finished(self) -> None:
+        """What a finished detector needs, and what only it or only twins can have."""
+        if self.weights is None:
+            _check(
+                self.placebos == AuditConfig.placebos,
+                f"--placebos {self.placebos} is for finished detectors; name the weights of one with "
+                "--weights, or drop it",
+            )
+            return
+        _check(
+            len(self.detectors) == 1,
+            f"weights are of one detector, and not of {', '.join(self.detectors)}; name the detector with "
+            "--detector",
+        )
+        for name in OF_TWINS:
+            _check(
+                getattr(self, name) == getattr(AuditConfig, name),
+                f"--{name.replace('_', '-')} is for twins, and with --weights nothing is trained; drop one "
+                "of them",
+            )
+        _check(
+            self.probe not in NATURAL,
+            f"placebos are put on images, and '{self.probe}' is found on them; use a probe that is planted, "
+            "or train twins without --weights",
+        )
+        _check(
+            len(self.nominal_class) <= 1 and ALL not in self.nominal_class,
+            "a finished detector has learnt one nominal class; name one with --nominal-class",
+        )
+        needed = placebos_needed(1 - self.thresholds.confidence)
+        _check(
+            self.placebos >= needed,
+            f"placebos is {self.placebos}; at least {needed} are needed for a p-value of "
+            f"{1 - self.thresholds.confidence:.2g} on two sides",
+        )
+
     def _fill_in(self, preset: _Preset) -> None:
         """Take what wasn't given from the preset, else from the tool's defaults."""
         defaults = {"confetti_mask": CONFETTI_MASKS[0], "quantile": DISPLAY_QUANTILE, **preset.settings}
@@ -228,8 +273,9 @@ class AuditConfig:
 
     @property
     def run_name(self) -> str:
-        """Name of the run folder: as given, or data set and probe."""
-        return f"{self.dataset}-{self.probe}" if self.name is None else self.name
+        """Name of the run folder: as given, or data set and probe, and whether the detector was finished."""
+        finished = "" if self.weights is None else "-finished"
+        return f"{self.dataset}-{self.probe}{finished}" if self.name is None else self.name
 
     def data_request(self, nominal_class: str | None = None, progress: bool = False) -> DataRequest:
         """What the data set is asked for, with one of its nominal classes."""
@@ -337,6 +383,9 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             try:
                 if "preset" in setting:  # whether it fits the data set is known once all layers are
                     check_preset(value)
+                elif not setting.keys().isdisjoint(OF_FINISHED):  # so is what these go with
+                    for key in setting:
+                        _convert(key, value)
                 else:
                     make_config(setting)
             except InputError as error:
@@ -463,11 +512,11 @@ def _convert(key: str, value: Any) -> Any:
         return tuple(str(item) for item in _items(value))
     if key == "prevalence":
         return tuple(_number(key, item, float) for item in _items(value))
-    if key in ("seeds", "workers", "image_size", "oe_limit", "masks_per_defect"):
+    if key in ("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"):
         return _number(key, value, int)
     if key == "quantile":
         return _number(key, value, float)
-    if key in ("data_root", "out", "cache", "calibration"):
+    if key in ("data_root", "out", "cache", "calibration", "weights"):
         if not isinstance(value, str | Path):
             raise InputError(f"{key.replace('_', ' ')} is {value!r}; a path is needed")
         return Path(value).expanduser()

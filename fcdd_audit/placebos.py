@@ -11,7 +11,7 @@ rely". Only twins can tell that detector from one that never saw the artifact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from math import ceil
@@ -39,6 +39,8 @@ DRAWS_AT_ONCE = 128
 ROUNDING = 1e-9
 MIN_IMAGES = 2
 CHANCE = 0.5  # of an AUROC
+
+EXPLAIN = "explain"  # what a single explanation is called
 
 Score = Callable[[Tensor], Tensor]
 
@@ -82,7 +84,8 @@ class RevealResult:
     """Do the heatmaps of stamped nominal images show the artifact, more than they show placebos?
 
     overlap: mean pixel AUROC with the artifact's mask, in [0, 1]; placebo_overlaps: the same of each placebo.
-    excess: overlap less their median, in [-1, 1]. p: rank p-value. `reason`: why there is no clear answer.
+    excess: overlap less their median, in [-1, 1]. p: rank p-value; p_holm: corrected for all explanations
+    asked for together. `reason`: why there is no clear answer.
     """
 
     reveals: Answer
@@ -91,6 +94,7 @@ class RevealResult:
     placebo_overlaps: tuple[float, ...]
     excess: Interval
     p: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class PlaceboResult:
 
     verdict: relies if it does on one side, does-not-rely if it doesn't on both, else inconclusive; `reason`
     says why. clean_auroc: of the detector without any mark. likeness: median absolute correlation of the
-    placebos' content with the artifact's, in [0, 1]. explanation: None if none was asked for.
+    placebos' content with the artifact's, in [0, 1]. explanations: by the name that was given; a single one
+    is called `explain`; empty if none was asked for.
     """
 
     verdict: Verdict
@@ -111,7 +116,13 @@ class PlaceboResult:
     nominal_images: int
     anomalous_images: int
     sides: tuple[SideResult, ...]
-    explanation: RevealResult | None
+    explanations: dict[str, RevealResult]
+
+    @property
+    def explanation(self) -> RevealResult | None:
+        """The one explanation that was asked for; None if none was, or several."""
+        found = list(self.explanations.values())
+        return found[0] if len(found) == 1 else None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""
@@ -132,9 +143,15 @@ def rank_p_value(observed: float, placebos: np.ndarray) -> float:
     return float((1 + (placebos >= observed).sum()) / (len(placebos) + 1))
 
 
-def placebos_needed(level: float) -> int:
-    """With fewer, no p-value is at most `level`, in (0, 1), after Holm's correction for both sides."""
-    return ceil(len(SIDES) / level - ROUNDING) - 1
+def placebos_needed(level: float, together: int = len(SIDES)) -> int:
+    """With fewer, no p-value is at most `level`, in (0, 1), after Holm's correction for so many answers given
+    together; both sides by default."""
+    return ceil(together / level - ROUNDING) - 1
+
+
+def places(seed: int, side: Side) -> torch.Generator:
+    """What draws where `placebo_test` puts the artifact on the images of a side, batch by batch."""
+    return torch_generator(seed, f"places of the artifact on {side} images")
 
 
 def placebo_test(
@@ -144,7 +161,7 @@ def placebo_test(
     probe: Probe,
     placebos: int = 99,
     seed: int = 0,
-    explain: Score | None = None,
+    explain: Score | Mapping[str, Score] | None = None,
     device: str | torch.device = "cpu",
     limits: Thresholds | None = None,
     progress: bool = False,
@@ -154,15 +171,17 @@ def placebo_test(
     score: images (N, C, H, W) in [0, 1] on `device` to anomaly scores (N,), higher is more anomalous.
     nominal, anomalous: test images, uint8 (N, C, H, W). placebos: how many; every image is scored
     placebos + 2 times. seed: of the artifact's places, the placebos' contents and the bootstrap. explain: the
-    same images to heatmaps (N, 1, H, W), non-negative, higher is more responsible; asked for nominal images
-    only, since a map of what raises the score can't show what lowers it. progress: a bar on stderr.
+    same images to heatmaps (N, 1, H, W), non-negative, higher is more responsible, or several such functions
+    by name; asked for nominal images only, since a map of what raises the score can't show what lowers it.
+    progress: a bar on stderr.
 
     Of `limits`, with the level 1 - confidence:
     relies: p_holm is at most the level, and both effect and excess are over `reliance`.
     does-not-rely: the intervals of both end below `reliance`, and the clean AUROC is at least `room` above
     chance, so that there was something to lose.
     inconclusive: all else, and any detector whose clean AUROC is under `usable_auroc`.
-    reveals: the same of the overlap beyond 0.5 and its excess, with `reveal`, and without correction.
+    reveals: the same of the overlap beyond 0.5 and its excess, with `reveal`, and the correction for the
+    number of explanations.
     Intervals are of a bootstrap of `draws` draws over images, the same for the artifact and all placebos, and
     over placebos.
 
@@ -170,29 +189,22 @@ def placebo_test(
     whose content can't be rearranged. RunError for scores or heatmaps that aren't finite.
     """
     limits = limits or Thresholds()
-    _check(nominal, anomalous, placebos, limits)
+    explainers = {} if explain is None else {EXPLAIN: explain} if callable(explain) else dict(explain)
+    _check(nominal, anomalous, placebos, len(explainers), limits)
     device = torch.device(device)
     marks = Placebos(placebos, seed)
-    generator = torch_generator(seed, "places of the artifact")
+    likeness = _likeness(marks, probe, nominal[:BATCH].shape, device)
     with (
         deterministic(),
         tqdm(total=len(nominal) + len(anomalous), desc="placebos", unit="image", disable=not progress) as bar,
     ):
         measured = {
-            side: _measure(score, images, probe, marks, generator, device, bar, explained)
-            for side, images, explained in (("nominal", nominal, explain), ("anomalous", anomalous, None))
+            side: _measure(score, images, probe, marks, places(seed, side), device, bar, explained)
+            for side, images, explained in zip(SIDES, (nominal, anomalous), (explainers, {}), strict=True)
         }
-    likeness = float(np.median(np.abs(measured["nominal"].likeness)))
-    if likeness > ALIKE:
-        raise InputError(
-            f"placebos of {type(probe).__name__} come out like the artifact itself (correlation "
-            f"{likeness:.2f}, over {ALIKE}), because its content has hardly another form; use a larger or "
-            "less regular artifact, or train twins (fcdd-audit run)"
-        )
     sides = _judge_sides(measured["nominal"], measured["anomalous"], seed, limits)
     verdict, reason = _overall(sides)
     clean = auroc(measured["nominal"].clean, measured["anomalous"].clean)
-    overlaps = measured["nominal"].overlaps
     return PlaceboResult(
         verdict,
         reason,
@@ -203,11 +215,11 @@ def placebo_test(
         len(nominal),
         len(anomalous),
         sides,
-        None if overlaps is None else _judge_overlaps(overlaps, seed, limits),
+        _judge_explanations(measured["nominal"].overlaps, seed, limits),
     )
 
 
-def _check(nominal: Tensor, anomalous: Tensor, placebos: int, limits: Thresholds) -> None:
+def _check(nominal: Tensor, anomalous: Tensor, placebos: int, explainers: int, limits: Thresholds) -> None:
     for side, images in zip(SIDES, (nominal, anomalous), strict=True):
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise InputError(
@@ -227,17 +239,34 @@ def _check(nominal: Tensor, anomalous: Tensor, placebos: int, limits: Thresholds
             f"{placebos} placebos can't give a p-value of {level:.2g} on two sides (Holm); at least "
             f"{placebos_needed(level)} are needed"
         )
+    if placebos < placebos_needed(level, explainers):
+        raise InputError(
+            f"{placebos} placebos can't give a p-value of {level:.2g} for {explainers} explanations together "
+            f"(Holm); at least {placebos_needed(level, explainers)} are needed, or fewer explanations"
+        )
+
+
+def _likeness(marks: Placebos, probe: Probe, shape: torch.Size, device: torch.device) -> float:
+    """Median absolute correlation of the placebos' content with the artifact's; InputError if it is high."""
+    artifact = blend_of(probe, shape, places(marks.seed, "nominal"), device)
+    likeness = float(np.median([abs(_correlation(artifact, mark)) for mark in marks.of(artifact)]))
+    if likeness > ALIKE:
+        raise InputError(
+            f"placebos of {type(probe).__name__} come out like the artifact itself (correlation "
+            f"{likeness:.2f}, over {ALIKE}), because its content has hardly another form; use a larger or "
+            "less regular artifact, or train twins (fcdd-audit run)"
+        )
+    return likeness
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """One side's scores: clean, (N,), and stamped, (1 + placebos, N), the artifact first. overlaps: pixel
-    AUROC of the heatmaps, like stamped, or None. likeness: of the placebos to the artifact, (placebos,)."""
+    """One side's scores: clean, (N,), and stamped, (1 + placebos, N), the artifact first. overlaps: by
+    explanation, pixel AUROC of the heatmaps, like stamped."""
 
     clean: np.ndarray
     stamped: np.ndarray
-    overlaps: np.ndarray | None
-    likeness: np.ndarray
+    overlaps: dict[str, np.ndarray]
 
 
 def _measure(
@@ -248,33 +277,30 @@ def _measure(
     generator: torch.Generator,
     device: torch.device,
     bar: Any,
-    explain: Score | None,
+    explainers: Mapping[str, Score],
 ) -> _Measured:
     clean: list[np.ndarray] = []
     stamped: list[np.ndarray] = []
-    overlaps: list[np.ndarray] = []
-    likeness: list[float] = []
+    overlaps: dict[str, list[np.ndarray]] = {name: [] for name in explainers}
     for batch in images.split(BATCH):
         x = batch.to(device).float() / 255
         artifact = blend_of(probe, x.shape, generator, device)
         clean.append(_scores(score, x))
-        rows, heat = [], []
+        rows: list[np.ndarray] = []
+        heat: dict[str, list[np.ndarray]] = {name: [] for name in explainers}
         for mark in chain([artifact], marks.of(artifact)):
             marked = mark.on(x)
             rows.append(_scores(score, marked))
-            if explain is not None:
-                heat.append(_overlap(explain, marked, mark.mask))
-            if mark is not artifact and not stamped:  # of the first batch; the placebos of all are the same
-                likeness.append(_correlation(artifact, mark))
+            for name, explain in explainers.items():
+                heat[name].append(_overlap(name, explain, marked, mark.mask))
         stamped.append(np.stack(rows))
-        if explain is not None:
-            overlaps.append(np.stack(heat))
+        for name, maps in heat.items():
+            overlaps[name].append(np.stack(maps))
         bar.update(len(x))
     return _Measured(
         np.concatenate(clean),
         np.concatenate(stamped, axis=1),
-        np.concatenate(overlaps, axis=1) if overlaps else None,
-        np.array(likeness),
+        {name: np.concatenate(batches, axis=1) for name, batches in overlaps.items()},
     )
 
 
@@ -291,10 +317,10 @@ def _scores(score: Score, x: Tensor) -> np.ndarray:
     return scores.cpu().double().numpy()
 
 
-def _overlap(explain: Score, x: Tensor, mask: Tensor) -> np.ndarray:
+def _overlap(name: str, explain: Score, x: Tensor, mask: Tensor) -> np.ndarray:
     heat = explain(x).detach()
     if not torch.isfinite(heat).all():
-        raise RunError("the explanation gives heatmaps that aren't finite")
+        raise RunError(f"the explanation '{name}' gives heatmaps that aren't finite")
     return pixel_auroc(heat.cpu(), mask.cpu()).numpy()
 
 
@@ -422,19 +448,36 @@ def _overall(sides: tuple[SideResult, ...]) -> tuple[Verdict, str | None]:
     return ("inconclusive", "; ".join(unclear)) if unclear else ("does-not-rely", None)
 
 
-def _judge_overlaps(overlaps: np.ndarray, seed: int, limits: Thresholds) -> RevealResult:
-    """overlaps: (1 + placebos, N), NaN where an image has no mask, or nothing else."""
-    overlaps = overlaps[:, ~np.isnan(overlaps).any(axis=0)]
+def _judge_explanations(
+    overlaps: Mapping[str, np.ndarray], seed: int, limits: Thresholds
+) -> dict[str, RevealResult]:
+    """overlaps: by explanation (1 + placebos, N), NaN where an image has no mask, or nothing else."""
+    # NaN depends on the masks only, so that it is the same images that are left out for all of them.
+    known = {name: values[:, ~np.isnan(values).any(axis=0)] for name, values in overlaps.items()}
+    p_values = {
+        name: rank_p_value(values.mean(axis=1)[0], values.mean(axis=1)[1:]) if values.size else float("nan")
+        for name, values in known.items()
+    }
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return {
+        name: _judge_overlaps(values, p_values[name], corrected[name], seed, limits)
+        for name, values in known.items()
+    }
+
+
+def _judge_overlaps(
+    overlaps: np.ndarray, p: float, p_holm: float, seed: int, limits: Thresholds
+) -> RevealResult:
     if overlaps.size == 0:
         nothing = Interval(float("nan"), float("nan"), float("nan"))
         reason = "the mask is the whole image, so that no heatmap could point to it"
-        return RevealResult("inconclusive", reason, nothing, (), nothing, float("nan"))
+        return RevealResult("inconclusive", reason, nothing, (), nothing, float("nan"), float("nan"))
     rng = numpy_generator(seed, "bootstrap of placebos' overlap")
     drawn = overlaps @ _weights(overlaps.shape[1], limits.draws, rng).T
     values = overlaps.mean(axis=1)
     own, excess = _intervals(values, drawn, limits, rng)
-    p = rank_p_value(values[0], values[1:])
-    return RevealResult(*_decide_reveals(own, excess, p, limits), own, tuple(values[1:].tolist()), excess, p)
+    answer = _decide_reveals(own, excess, p_holm, limits)
+    return RevealResult(*answer, own, tuple(values[1:].tolist()), excess, p, p_holm)
 
 
 def _decide_reveals(

@@ -24,6 +24,7 @@ from fcdd_audit.seeding import numpy_generator
 Verdict = Literal["relies", "does-not-rely", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
+Null = Literal["twins", "placebos"]
 
 Key = TypeVar("Key")
 
@@ -156,6 +157,9 @@ class Finding:
     seeds_needed: how many seeds would settle the verdict, if the estimate and its spread stayed as they
     are; None where that can't be said, or not even 1,000 would. Both allow for the number of verdicts given
     together, as Holm's strictest step does.
+
+    null: what the artifact's effect is compared with. Of a finished detector that is `placebos`: prevalence
+    is None and seeds 0, and `placebo` holds the numbers of the placebo test as plain values (docs/files.md).
     """
 
     dataset: str
@@ -163,7 +167,7 @@ class Finding:
     detector: str
     probe: str
     plant_on: str
-    prevalence: float
+    prevalence: float | None
     verdict: Verdict
     reason: str | None
     reliance: Interval | None
@@ -176,6 +180,8 @@ class Finding:
     seeds_relying: int | None = None
     minimum_detectable: float | None = None
     seeds_needed: int | None = None
+    null: Null = "twins"
+    placebo: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""

@@ -74,6 +74,10 @@ def finished(tmp_path_factory):
         ),
         ({"prevalence": "0,1"}, "at prevalence 0 nothing is planted"),
         ({"seeds": 2}, "seeds is 2; fewer than 3 give no verdict"),
+        (
+            {"weights": "x", "detector": "ae", "seeds": 5, "prevalence": 1},
+            "a calibration trains its detectors",
+        ),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(changes, message):

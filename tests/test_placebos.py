@@ -408,7 +408,7 @@ def test_the_result_is_plain_json():
     assert [side["side"] for side in stored["sides"]] == ["nominal", "anomalous"]
     assert len(stored["sides"][0]["placebo_effects"]) == stored["placebos"] == 39
     assert set(stored["sides"][0]["effect"]) == {"value", "low", "high"}
-    assert stored["explanation"]["reveals"] == "yes"
+    assert stored["explanations"]["explain"]["reveals"] == "yes"
     assert 0 <= stored["likeness"] < 0.5
 
 
@@ -454,6 +454,29 @@ def test_explanations_may_use_gradients_and_see_stamped_nominal_images_only():
     result = placebo_test(by_template, NOMINAL[:20], ANOMALOUS, PROBE, 39, limits=FEW, explain=gradient)
     assert seen == [20] * 40
     assert result.explanation.overlap.value > 0.5
+
+
+def test_several_explanations_are_asked_without_scoring_again_and_corrected_for_their_number():
+    scored = []
+
+    def score(x):
+        scored.append(len(x))
+        return by_template(x)
+
+    asked = {"match": heat_of_match, "nothing": lambda x: in_box(torch.zeros(len(x)))}
+    both = placebo_test(score, NOMINAL, ANOMALOUS, PROBE, 39, limits=FEW, explain=asked)
+    assert len(scored) == 2 * 41, "once clean, with the artifact, and with each placebo"
+    assert list(both.explanations) == list(asked)
+    assert both.explanation is None
+    for name, explain in asked.items():
+        alone = placebo_test(by_template, NOMINAL, ANOMALOUS, PROBE, 39, limits=FEW, explain=explain)
+        assert list(alone.explanations) == ["explain"]
+        found = both.explanations[name]
+        assert found.p_holm >= found.p == alone.explanation.p == alone.explanation.p_holm
+        assert replace(found, p_holm=found.p) == alone.explanation
+        assert both.sides == alone.sides
+    assert both.explanations["match"].p_holm == 2 / 40
+    assert [found.reveals for found in both.explanations.values()] == ["yes", "no"]
 
 
 def test_a_mask_of_the_whole_image_can_not_be_pointed_to():
@@ -590,6 +613,12 @@ class Blurred:
 def test_too_few_placebos_are_refused_with_how_many_are_needed():
     wrong(r"38 placebos .* 0\.05 .* at least 39 are needed", placebos=38)
     wrong("at least 199 are needed", placebos=100, limits=replace(FEW, confidence=0.99))
+
+
+def test_more_explanations_need_more_placebos():
+    asked = dict.fromkeys("abc", heat_of_match)
+    wrong("3 explanations together .* at least 59 are needed, or fewer", explain=asked, placebos=58)
+    assert placebos_needed(0.05, 3) == 59
 
 
 def test_artifacts_that_have_no_placebos_are_refused():

@@ -128,6 +128,8 @@ class DataRequest:
     colour by definition don't ask.
     cache: folder for decoded images. download: fetch what is missing, where that is possible.
     progress: a bar on stderr.
+    test_only: only the test images are wanted: a data set may leave the training parts empty, and then needs
+    none. Folders do.
     """
 
     data_root: Path | None = None
@@ -142,6 +144,7 @@ class DataRequest:
     cache: Path | None = None
     download: bool = False
     progress: bool = False
+    test_only: bool = False
 
 
 class DataSet(ABC):
@@ -176,12 +179,16 @@ def refuse_masks(name: str, request: DataRequest) -> None:
         )
 
 
-def check_parts(data: AuditData) -> AuditData:
+def check_parts(data: AuditData, test_only: bool = False) -> AuditData:
     """`data`, with notes on images that are in two parts at once.
 
-    InputError naming the part that has too few images for an audit.
+    test_only: no training images are needed. InputError naming the part that has too few images for an audit.
     """
-    needed = {"train_nominal": MIN_TRAIN, "test_nominal": MIN_TEST, "test_anomalous": MIN_TEST}
+    needed = {
+        "train_nominal": 0 if test_only else MIN_TRAIN,
+        "test_nominal": MIN_TEST,
+        "test_anomalous": MIN_TEST,
+    }
     for part, least in needed.items():
         if len(data.parts()[part]) < least:
             raise InputError(

@@ -19,13 +19,14 @@ LAYOUT = (
     "expected train/nominal, test/nominal, test/anomalous and, if there are any, train/anomalous and "
     "masks (or MVTec's train/good, test/good, test/<defect>, ground_truth/<defect>)"
 )
+TEST_LAYOUT = "expected test/nominal and test/anomalous (or MVTec's test/good and test/<defect>)"
 DEFAULT_SIZE = 64
 VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder data set.
+    """The files of a folder data set; those to train on are left out where only test images are wanted.
 
     masks: by the anomalous test image that they belong to. unused_masks: how many belong to none.
     """
@@ -38,13 +39,14 @@ class Listing:
     unused_masks: int
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, test_only: bool = False) -> Listing:
     """Find the files of both layouts; InputError if `root` has neither."""
     if not root.is_dir():
         raise InputError(f"data root '{root}' is no folder; give an existing one with --data-root")
-    nominal = next((n for n in ("nominal", "good") if (root / "train" / n).is_dir()), None)
+    part, layout = ("test", TEST_LAYOUT) if test_only else ("train", LAYOUT)
+    nominal = next((n for n in ("nominal", "good") if (root / part / n).is_dir()), None)
     if nominal is None:
-        raise InputError(f"'{root}' has neither train/nominal nor train/good; {LAYOUT}")
+        raise InputError(f"'{root}' has neither {part}/nominal nor {part}/good; {layout}")
     test = root / "test"
     anomalous = (
         [path for folder in sorted(test.iterdir()) if folder.name != nominal for path in find_images(folder)]
@@ -56,17 +58,17 @@ def list_folder(root: Path) -> Listing:
     ]
     masks = _match_masks(root, anomalous, mask_files)
     listing = Listing(
-        find_images(root / "train" / nominal),
-        find_images(root / "train" / "anomalous"),
+        [] if test_only else find_images(root / "train" / nominal),
+        [] if test_only else find_images(root / "train" / "anomalous"),
         find_images(test / nominal),
         anomalous,
         masks,
         len(mask_files) - len(set(masks.values())),
     )
-    for part in ("train_nominal", "test_nominal", "test_anomalous"):
+    for part in ("train_nominal", "test_nominal", "test_anomalous")[test_only:]:
         if not getattr(listing, part):
             where = part.replace("_", "/").replace("nominal", nominal)
-            raise InputError(f"'{root}' has no {where} images; {LAYOUT}")
+            raise InputError(f"'{root}' has no {where} images; {layout}")
     return listing
 
 
@@ -122,25 +124,28 @@ def load_listing(
     """The data of a folder in one of the two layouts; size, oe: the data set's defaults.
 
     With `request.masks_per_defect`, so many test images with masks of each kind of defect (each folder below
-    test) go to the anomalous training images and aren't tested on. InputError for outlier exposure that
-    could not be used beside what there is.
+    test) go to the anomalous training images and aren't tested on. With `request.test_only`, the training
+    parts are empty. InputError for outlier exposure that could not be used beside what there is.
     """
     if request.masks_per_defect and request.oe not in (None, "none"):
         raise InputError(
             f"with --masks-per-defect the labelled anomalies take the place of outlier exposure, and '--oe "
             f"{request.oe}' can't be used; drop one of them"
         )
-    listing = list_folder(root)
+    if request.test_only and request.oe is not None:
+        raise InputError(f"nothing is trained, and '--oe {request.oe}' can't be used; drop it")
+    listing = list_folder(root, request.test_only)
     size = request.image_size or size
     notes: list[str] = []
 
     def gallery(paths: list[Path], part: str) -> Gallery:
         return of_files(paths, root, part)
 
+    test_nominal = gallery(listing.test_nominal, "test/nominal")
     whole = gallery(listing.train_nominal, "train/nominal")
     kept, held = whole.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-    train_nominal = decoded(kept, size, request, notes, request.channels)
-    channels = train_nominal.images.shape[1]
+    leading = decoded(test_nominal if request.test_only else kept, size, request, notes, request.channels)
+    channels = leading.images.shape[1]
 
     def load(part: Gallery) -> ImageSet:
         return decoded(part, size, request, notes, channels)
@@ -160,6 +165,13 @@ def load_listing(
     learnt, tested = _semi_supervised(listing, request.masks_per_defect, root)
     if listing.unused_masks:
         notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
+    if request.test_only:
+        if learnt:
+            notes.append(f"{len(learnt)} anomalous images with masks are left out, as if trained on.")
+        none = ImageSet(leading.images[:0], ())
+        anomalous = masked(tested, "test/anomalous")
+        data = AuditData(dataset, nominal_class, none, none, none, leading, anomalous, tuple(notes))
+        return check_parts(data, test_only=True)
     if learnt:
         exposure = masked(learnt, "labelled training")
         notes.append(
@@ -176,17 +188,17 @@ def load_listing(
             )
         notes.append("Training anomalies: the folder's own train/anomalous.")
     else:
-        exposure, oe_notes = outliers(request, oe, train_nominal)
+        exposure, oe_notes = outliers(request, oe, leading)
         notes += oe_notes
         exposed = True
     return check_parts(
         AuditData(
             name=dataset,
             nominal_class=nominal_class,
-            train_nominal=train_nominal,
+            train_nominal=leading,
             train_anomalous=exposure,
             validation=load(held),
-            test_nominal=load(gallery(listing.test_nominal, "test/nominal")),
+            test_nominal=load(test_nominal),
             test_anomalous=masked(tested, "test/anomalous"),
             notes=tuple(notes),
             outlier_exposure=exposed,

@@ -35,7 +35,8 @@ OBTAIN = "mvtec.com/company/research/datasets/mvtec-ad (4.9 GB, CC BY-NC-SA 4.0)
 class Mvtec(DataSet):
     """MVTec AD, one of 15 categories of products; OE: confetti noise, or --masks-per-defect N.
 
-    Any data set in MVTec's layout works: its categories are the folders that have a train/good.
+    Any data set in MVTec's layout works: its categories are the folders that have a train/good, or for
+    finished detectors a test/good.
     """
 
     def classes(self, root: Path | None) -> tuple[str, ...]:
@@ -64,7 +65,11 @@ def _base(root: Path | None) -> Path | None:
 def _categories(base: Path) -> tuple[str, ...]:
     if not base.is_dir():
         return ()
-    return tuple(folder.name for folder in sorted(base.iterdir()) if (folder / "train" / "good").is_dir())
+    return tuple(
+        folder.name
+        for folder in sorted(base.iterdir())
+        if any((folder / part / "good").is_dir() for part in ("train", "test"))
+    )
 
 
 def _absent(root: Path | None) -> str:
@@ -72,6 +77,6 @@ def _absent(root: Path | None) -> str:
     hint = ""
     if root is not None and (packed := sorted(root.glob("mvtec*.tar.*"))):
         hint = f" ('{packed[0].name}' must be unpacked first)"
-    elif root is not None and (root / "train" / "good").is_dir():
+    elif root is not None and any((root / part / "good").is_dir() for part in ("train", "test")):
         hint = " (it is a single category: use --dataset folder, or give its parent folder)"
     return f"MVTec AD {where}{hint}; looked for {LAYOUT}. To get it: {OBTAIN}"

@@ -7,14 +7,17 @@ import re
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from fcdd_audit.measures.reliance import Direction
 
+BINS = 40  # of a histogram
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 PALETTE = {"nominal": "#3b82c4", "anomalous": "#d1495b"}
 STYLE: Any = {
@@ -144,6 +147,31 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
 def _kind(rate: dict[str, Any]) -> str:
     decoy = f" ({rate['decoy']})" if rate["decoy"] else ""
     return f"{rate['detector']}, {rate['truth']}{decoy}"
+
+
+def among_placebos(
+    artifact: dict[str, float], placebos: list[float], label: str, threshold: float, prefix: str
+) -> str:
+    """A number of each placebo as a histogram, and the artifact's as a diamond above, with its interval.
+
+    artifact: `{value, low, high}`. label: of the axis. threshold: as a line.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 2.2), layout="constrained")
+        axis = figure.subplots()
+        shown = [*artifact.values(), threshold, *placebos]
+        counts, edges = np.histogram(placebos, BINS, (min(shown), max(shown) + 1e-9))
+        axis.stairs(counts, edges, fill=True, color=PALETTE["nominal"], alpha=0.6, label="placebos")
+        above = 1.15 * float(counts.max())
+        axis.plot(
+            [artifact["low"], artifact["high"]], [above, above], color=PALETTE["anomalous"], linewidth=1.6
+        )
+        axis.plot(artifact["value"], above, "D", color=PALETTE["anomalous"], markersize=6, label="artifact")
+        axis.axvline(threshold, linestyle=":", linewidth=1, color=INK)
+        axis.set(xlabel=label, ylabel="placebos", ylim=(0, 1.25 * above))
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
+        return to_svg(figure, prefix)
 
 
 def _over_prevalence(axis: Axes, lines: dict[str, list[tuple[float, dict[str, Any]]]]) -> None:

@@ -20,6 +20,7 @@ from fcdd_audit.measures.reliance import DIRECTIONS, Direction
 from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import limits, normalise
 from fcdd_audit.report.figures import dose_response, roc_curves, score_distributions
+from fcdd_audit.report.finished import finished_context
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.report.wording import kind_of_audit, tested, trained
 from fcdd_audit.runs import RunFolder, read_scores
@@ -102,21 +103,15 @@ def render_report(path: Path) -> Path:
     """
     run = RunFolder(path)
     config, found = run.read_json("config.json"), run.read_json("findings.json")
+    finished = config.get("null") == "placebos"
     try:
-        results = pd.read_csv(path / "results.csv", keep_default_na=False, na_values={"value": [""]})
-        placed = "mask" in run.read_arrays(config["questions"][0]["examples"])
-        questions = zip(config["questions"], found["findings"], strict=True)
-        sections = [
-            _section(run, config, question, finding, index)
-            for index, (question, finding) in enumerate(islice(questions, DRAWN))
-        ]
+        context = finished_context(run, config, found) if finished else _twins_context(run, config, found)
     except (OSError, KeyError, ValueError) as error:
         missing = getattr(error, "filename", None) or error
         raise InputError(
             f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "
             "wrote, with its cells"
         ) from error
-    natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     environment = Environment(
         loader=FileSystemLoader(template_folder()),
         autoescape=True,
@@ -133,30 +128,43 @@ def render_report(path: Path) -> Path:
         "trained": trained,
         "tested": tested,
     }
-    page = environment.get_template("report.html.j2").render(
+    page = environment.get_template("finished.html.j2" if finished else "report.html.j2").render(
         config=config,
         found=found,
-        provenance=found["provenance"],
-        doses=_doses(found["findings"], config["config"]["thresholds"]),
-        effects=EFFECTS,
-        lowers=[name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
-        sets=_sets(natural),
-        natural=natural,
-        error_rates=config.get("error_rates"),
-        listed=LISTED,
-        placed=placed,
-        sections=sections,
-        undrawn=len(found["findings"]) > DRAWN,
-        many=len(config["data"]) > 1,
         words=WORDS,
         thresholds=config["config"]["thresholds"],
         quantile=config["config"]["quantile"],
-        quadrants=_quadrants(found["findings"]),
-        seeds=_by_seed(results),
         css=Markup((template_folder() / "report.css").read_text(encoding="utf-8")),
         findings_json=_script_json(found),
+        **context,
     )
     return run.write_text("report.html", page)
+
+
+def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What report.html.j2 shows besides config.json and findings.json."""
+    results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
+    questions = zip(config["questions"], found["findings"], strict=True)
+    natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
+    return {
+        "provenance": found["provenance"],
+        "doses": _doses(found["findings"], config["config"]["thresholds"]),
+        "effects": EFFECTS,
+        "lowers": [name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
+        "sets": _sets(natural),
+        "natural": natural,
+        "error_rates": config.get("error_rates"),
+        "listed": LISTED,
+        "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
+        "sections": [
+            _section(run, config, question, finding, index)
+            for index, (question, finding) in enumerate(islice(questions, DRAWN))
+        ],
+        "undrawn": len(found["findings"]) > DRAWN,
+        "many": len(config["data"]) > 1,
+        "quadrants": _quadrants(found["findings"]),
+        "seeds": _by_seed(results),
+    }
 
 
 def _script_json(value: Any) -> Markup:

@@ -369,6 +369,61 @@ def test_skipping_can_leave_too_few(tmp_path):
         load(root, skip_corrupt=True)
 
 
+# Test images only
+
+
+@pytest.mark.parametrize("layout", [own_layout, mvtec_layout])
+def test_without_training_images_the_test_images_are_enough_if_only_they_are_wanted(tmp_path, layout):
+    whole = load(layout(tmp_path))
+    with_training = load(tmp_path, oe=None, test_only=True)
+    shutil.rmtree(tmp_path / "train")
+    data = load(tmp_path, oe=None, test_only=True)
+    assert data.shape == (1, SIZE, SIZE)
+    assert [len(images) for images in data.parts().values()] == [0, 0, 0, 3, 4]
+    assert data.fingerprint() == with_training.fingerprint() != whole.fingerprint()
+    assert data.test_nominal.content() == whole.test_nominal.content()
+    assert data.test_anomalous.content() == whole.test_anomalous.content()
+    with pytest.raises(InputError, match="neither train/nominal nor train/good"):
+        load(tmp_path)
+
+
+def test_the_test_images_decide_on_colour_if_nothing_else_is_asked_for(tmp_path):
+    grey, coloured = own_layout(tmp_path / "grey"), own_layout(tmp_path / "coloured", mode="RGB")
+    assert load(grey, oe=None, test_only=True).shape[0] == 1
+    assert load(coloured, oe=None, test_only=True).shape[0] == 3
+    assert load(grey, oe=None, test_only=True, channels=3).shape[0] == 3
+
+
+def test_masks_of_test_images_are_read_and_those_that_were_trained_on_left_out(tmp_path):
+    root = own_layout(tmp_path)
+    shutil.rmtree(root / "train")
+    mask(root / "masks/00.png", row=0)
+    mask(root / "masks/02.png", row=6)
+    data = load(root, oe=None, test_only=True)
+    assert rows(data)["test/anomalous/02.png"] == [6]
+    data = load(root, oe=None, test_only=True, masks_per_defect=1)
+    assert len(data.test_anomalous) == 3
+    assert "1 anomalous images with masks are left out" in said(data)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("test", "neither test/nominal nor test/good; expected test/nominal and test/anomalous"),
+        ("test/anomalous", "no test/anomalous images"),
+    ],
+)
+def test_missing_test_images_are_named(tmp_path, missing, message):
+    shutil.rmtree(own_layout(tmp_path) / missing)
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, oe=None, test_only=True)
+
+
+def test_outlier_exposure_has_no_use_without_training(tmp_path):
+    with pytest.raises(InputError, match="nothing is trained, and '--oe photos' can't be used; drop it"):
+        load(own_layout(tmp_path), oe="photos", test_only=True)
+
+
 # Real images
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,6 +50,15 @@ def test_categories_are_the_folders_with_train_good(tmp_path, category, below):
     assert MVTEC.missing(tmp_path) is None
     assert load(tmp_path).nominal_class == "bolt"
     assert load(tmp_path, nominal_class="leather").nominal_class == "leather"
+
+
+def test_a_category_without_training_images_is_enough_if_only_test_images_are_wanted(tmp_path, category):
+    shutil.rmtree(category("leather") / "train")
+    assert MVTEC.classes(tmp_path) == ("leather",)
+    data = load(tmp_path, test_only=True, oe_limit=None)
+    assert [len(images) for images in data.parts().values()] == [0, 0, 0, 3, 8]
+    with pytest.raises(InputError, match="neither train/nominal nor train/good"):
+        load(tmp_path)
 
 
 def test_without_data_the_15_categories_are_known(tmp_path):

@@ -6,7 +6,14 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from fcdd_audit.measures.reliance import DIRECTIONS
-from fcdd_audit.report.figures import INK, dose_response, rates_figure, roc_curves, score_distributions
+from fcdd_audit.report.figures import (
+    INK,
+    among_placebos,
+    dose_response,
+    rates_figure,
+    roc_curves,
+    score_distributions,
+)
 
 
 @pytest.fixture
@@ -32,6 +39,7 @@ def figures(scores: pd.DataFrame) -> dict[str, str]:
         ),
         "c": dose_response([finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "c"),
         "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
+        "e": among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "e"),
     }
 
 
@@ -71,6 +79,13 @@ def test_prevalences_without_a_number_are_left_out_of_the_curve():
     assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, "x")
 
 
+def test_the_artifact_stands_among_its_placebos():
+    svg = among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "x")
+    for text in ("AUROC lost", "placebos", "artifact"):
+        assert f">{text}<" in svg, text
+    assert "</svg>" in among_placebos(span(0.0, 0.0, 0.0), [0.0] * 39, "AUROC lost", 0.0, "x"), "all alike"
+
+
 def test_the_figure_of_rates_names_each_kind_of_null():
     svg = rates_figure(
         [
@@ -96,7 +111,7 @@ def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(scores):
         assert svg.startswith("<svg viewBox=")
         assert INK not in svg
         assert "currentColor" in svg
-        assert re.search("planted twin|prevalence", svg)
+        assert re.search("planted twin|prevalence|AUROC lost", svg)
 
 
 def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(scores):

@@ -1,0 +1,99 @@
+"""What the page shows of a finished detector: answers by side, figures of the placebos, pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from fcdd_audit.report.display import limits, normalise
+from fcdd_audit.report.figures import among_placebos
+from fcdd_audit.report.strips import heat_uri, photo_uri
+from fcdd_audit.runs import RunFolder
+
+VARIANTS = ("clean", "stamped", "placebo")
+
+
+def finished_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What finished.html.j2 shows besides config.json and findings.json."""
+    arrays = run.read_arrays(config["questions"][0]["examples"])
+    thresholds = config["config"]["thresholds"]
+    strips, scales = _strips(arrays, config["config"]["quantile"])
+    return {
+        "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
+        "strips": strips,
+        "scales": scales,
+        "variants": VARIANTS,
+    }
+
+
+def _answer(finding: dict[str, Any], thresholds: dict[str, float], index: int) -> dict[str, Any]:
+    """One side's finding with its figures. as_many: placebos that cost as much as the artifact or more."""
+    placebo = finding["placebo"]
+    effect, others = placebo["effect"], placebo["placebo_effects"]
+    drawn = among_placebos(effect, others, "AUROC lost", thresholds["reliance"], f"effect-{index}")
+    explanations = [
+        {
+            **placebo["explanations"][explainer["explainer"]],
+            "name": explainer["explainer"],
+            "quadrant": explainer["quadrant"],
+        }
+        for explainer in finding["explainers"]
+    ]
+    for number, one in enumerate(explanations):
+        if one["placebo_overlaps"]:
+            figure = among_placebos(
+                one["overlap"],
+                one["placebo_overlaps"],
+                f"pixel AUROC of {one['name']}",
+                0.5 + thresholds["reveal"],
+                f"overlap-{index}-{number}",
+            )
+        one["median"] = _median(one["placebo_overlaps"])
+        one["figure"] = Markup(figure) if one["placebo_overlaps"] else None
+    return {
+        "finding": finding,
+        "placebo": placebo,
+        "figure": Markup(drawn),
+        "median": _median(others),
+        "median_shift": _median(placebo["placebo_shifts"]),
+        "as_many": sum(other >= effect["value"] for other in others),
+        "explanations": explanations,
+    }
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def _strips(
+    arrays: dict[str, np.ndarray], quantile: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of pictures, and each explainer with the range of heat that all its maps share."""
+    masks = arrays["mask"][:, 0]
+    names = [name.removeprefix("heat.") for name in arrays if name.startswith("heat.")]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": str(arrays["name"][row]),
+            "side": str(arrays["side"][row]),
+            "area": float(mask.mean()),
+            "clean": photo_uri(arrays["clean"][row]),
+            "stamped": photo_uri(arrays["stamped"][row], mask),
+            "placebo": photo_uri(arrays["placebo"][row], mask),
+            "maps": {},
+        }
+        for row, mask in enumerate(masks)
+    ]
+    scales = []
+    for name in names:
+        heat = arrays[f"heat.{name}"].astype(np.float32) * arrays[f"scale.{name}"]
+        low, high = limits(heat, quantile)
+        scales.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
+        for variant, maps in zip(VARIANTS, heat, strict=True):
+            shown = normalise(maps, quantile, heat)
+            for row, one, shade, mask in zip(rows, maps, shown, masks, strict=True):
+                inside = float(one[mask].sum() / one.sum()) if one.any() else float(mask.mean())
+                row["maps"].setdefault(name, {})[variant] = {"uri": heat_uri(shade, mask), "share": inside}
+    return rows, scales
