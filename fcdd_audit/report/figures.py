@@ -126,7 +126,8 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
     for rate in rates:
         if rate["truth"] == "planted":
             planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
-    alarms = [rate for rate in rates if rate["truth"] != "planted" and rate["audits"]]
+    nulls = [rate for rate in rates if rate["truth"] != "planted" and rate["audits"]]
+    alarms = [rate for rate in nulls if rate["relied_on"] != "yes"]  # the others are right
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.8 + max(2.0, 0.24 * len(alarms))), layout="constrained")
         left, right = figure.subplots(1, 2)

@@ -19,7 +19,7 @@ from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.reliance import DIRECTIONS, Direction
 from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import limits, normalise
-from fcdd_audit.report.figures import dose_response, roc_curves, score_distributions
+from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
 from fcdd_audit.report.finished import finished_context
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.report.wording import kind_of_audit, tested, trained
@@ -153,7 +153,7 @@ def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]
         "lowers": [name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
         "sets": _sets(natural),
         "natural": natural,
-        "error_rates": config.get("error_rates"),
+        "error_rates": _error_rates(config),
         "listed": LISTED,
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
         "sections": [
@@ -165,6 +165,14 @@ def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]
         "quadrants": _quadrants(found["findings"]),
         "seeds": _by_seed(results),
     }
+
+
+def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
+    """With their figure; None for a run of before they were noted."""
+    noted: dict[str, Any] | None = config.get("error_rates")
+    if noted is None or not noted["rates"]:
+        return noted
+    return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
 
 
 def _script_json(value: Any) -> Markup:

@@ -53,7 +53,7 @@ def finding(prevalence):
     return {"prevalence": prevalence, "reliance": span(prevalence / 2), "explainers": [shown, known]}
 
 
-def rate(truth, prevalence, decoy=""):
+def rate(truth, prevalence, decoy="", relied_on="no"):
     return {
         "detector": "fcdd",
         "truth": truth,
@@ -61,6 +61,7 @@ def rate(truth, prevalence, decoy=""):
         "prevalence": prevalence,
         "audits": 20,
         "says_relies": span(0.5, 0.3, 0.7),
+        "relied_on": relied_on,
     }
 
 
@@ -150,3 +151,8 @@ def test_roc_curves_are_of_the_set_in_use_and_of_the_conflict_set(scores, plant_
         assert values == expected[0] + expected[1]
         assert anomalous == [False] * 9 + [True] * 9
     assert svg.index(">in use<") < svg.index(">conflict<")
+
+
+def test_an_artifact_that_carries_over_is_no_false_alarm():
+    rates = [rate("planted", 1.0), rate("other-artifact", None, "patch", relied_on="yes")]
+    assert "fcdd, other-artifact (patch)" not in rates_figure(rates, "x")
