@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from fcdd_audit.audit import versions
-from fcdd_audit.cells import Cell, Setup, cell_key, device_name, precision_of
+from fcdd_audit.cells import Cell, Setup, cell_key, device_name
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
@@ -28,7 +28,7 @@ from fcdd_audit.errors import InputError
 from fcdd_audit.measures.reliance import DIRECTIONS, Scores, drop, reliance
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.planning import check_trainable, prepare
-from fcdd_audit.probes import NATURAL, make_probe
+from fcdd_audit.probes import NATURAL, make_probe, planted_count
 from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.verdict import Evidence, Finding, Thresholds, judge, without_nan
@@ -81,6 +81,10 @@ class Calibration:
                 f"seeds is {self.audit.seeds}; fewer than {self.audit.thresholds.min_seeds} give no verdict"
             )
         for decoy in self.decoys:
+            if decoy in NATURAL:
+                raise InputError(
+                    f"the decoy '{decoy}' is found on images and can't be planted; name another with --decoy"
+                )
             make_probe(decoy, self.audit.options)
 
     @property
@@ -115,13 +119,15 @@ class Rate:
     """How often audits of one kind gave each verdict.
 
     truth: `any-null` for all nulls together. decoy: the other artifact that was planted, or "". prevalence:
-    None for nulls. says_relies: the share of audits that did, with its exact 95 % interval: sensitivity where
-    the artifact was planted, else false alarms.
+    None where nothing is planted, or for all nulls together. says_relies: the share of audits that did, with
+    its exact 95 % interval: sensitivity where the artifact was planted, else false alarms.
 
     reliance, drop: mean over the seeds of all these audits, of the reliance and of the planted twin's own
-    drop, with Student's t interval: what the verdicts are about. relied_on: whether both are over the
-    threshold (`yes`), one of them is under it (`no`), or it isn't clear (`unclear`), by these intervals. A
-    null whose artifact is relied on is none: it isn't counted in `any-null`.
+    drop, with Student's t interval: what the verdicts are about. NaN for `any-null`, which mixes several, and
+    for `unrelated-seeds`, where the mean over the ring of controls is 0 by construction. relied_on: whether
+    both are over the threshold (`yes`), one of them is under it (`no`), or it isn't clear (`unclear`), by
+    these intervals. Another artifact that is learned and carries over to the probed one is no null: such
+    audits aren't counted in `any-null`.
     """
 
     detector: str
@@ -202,6 +208,8 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
             f"{detector} never sees {DIRECTIONS[side].side} images in training, so nothing planted there can "
             "be calibrated; drop --plant-on"
         )
+    for prevalence in (*calibration.audit.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
+        planted_count(len(setup.data.parts()[f"train_{DIRECTIONS[side].side}"]), prevalence)
     identity = (calibration.audit.dataset, setup.data.nominal_class, detector, calibration.audit.probe)
 
     def control(index: int) -> tuple[Cell, ...]:
@@ -305,7 +313,7 @@ def rates(outcomes: Sequence[Outcome], limits: Thresholds) -> list[Rate]:
         for outcome in outcomes:
             trial = outcome.trial
             if trial.detector == detector:
-                prevalence = trial.prevalence if trial.truth == "planted" else None
+                prevalence = None if trial.truth == "unrelated-seeds" else trial.prevalence
                 groups.setdefault((trial.truth, trial.decoy, prevalence), []).append(outcome)
         planted = sorted((key for key in groups if key[0] == "planted"), key=lambda key: key[2] or 0)
         nulls = [key for key in groups if key[0] != "planted"]
@@ -313,18 +321,23 @@ def rates(outcomes: Sequence[Outcome], limits: Thresholds) -> list[Rate]:
         counted = [
             outcome
             for rate, key in zip(mine[len(planted) :], nulls, strict=True)
-            if rate.relied_on != "yes"
+            if not carries_over(rate.truth, rate.relied_on)
             for outcome in groups[key]
         ]
         found += [*mine, _rate(detector, (ANY_NULL, "", None), counted, limits)]
     return found
 
 
+def carries_over(truth: str, relied_on: str) -> bool:
+    """Whether the other artifact that was planted is taken for the probed one."""
+    return truth == "other-artifact" and relied_on == "yes"
+
+
 def _rate(
     detector: str, key: tuple[str, str, float | None], outcomes: list[Outcome], limits: Thresholds
 ) -> Rate:
     verdicts: dict[str, int] = dict(Counter(outcome.finding.verdict for outcome in outcomes))
-    if outcomes:
+    if outcomes and key[0] not in ("unrelated-seeds", ANY_NULL):
         pooled = mean_interval(np.concatenate([outcome.reliance for outcome in outcomes]), limits.confidence)
         own = mean_interval(np.concatenate([outcome.drop for outcome in outcomes]), limits.confidence)
     else:
@@ -344,11 +357,10 @@ def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         **conditions(config, setup),
-        "images": {part: len(images) for part, images in setup.data.parts().items()},
         "fingerprint": setup.fingerprint,
         "decoys": {name: repr(make_probe(name, config.options)) for name in calibration.decoys},
         "audits": calibration.audits,
         "nulls": calibration.nulls,
         "versions": versions(),
-        "device": {"name": device_name(setup.device), "precision": precision_of(config.recipe, setup.device)},
+        "device": device_name(setup.device),
     }

@@ -18,11 +18,13 @@ from torch import Tensor
 
 from fcdd_audit._version import __version__
 from fcdd_audit.datasets import AuditData, ImageSet
-from fcdd_audit.detectors import Detector, Recipe, build, fit
+from fcdd_audit.detectors import SIDES, Detector, Recipe, build, fit
+from fcdd_audit.detectors.base import Side
 from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import RunError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
+from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.probes import NaturalArtifact, Probe, plant
 from fcdd_audit.seeding import torch_generator
 
@@ -32,13 +34,6 @@ EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
 LOCALIZED = ("explainer", "part", "mask", "image", "area", *LOCALIZATION)  # columns of the localization
-PLANTED_ON = {  # the sides whose training images bear the artifact
-    "nominal": ("nominal",),
-    "anomalous": ("anomalous",),
-    "oe": ("anomalous",),
-    "all-but-oe": ("nominal",),
-    "both": ("nominal", "anomalous"),
-}
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -71,7 +66,7 @@ class Found:
     was removed as the artifact, at another place.
     """
 
-    share: dict[str, float]
+    share: dict[Side, float]
     removal: str
     nominal: ImageSet
     anomalous: ImageSet
@@ -206,7 +201,7 @@ def _training_images(cell: Cell, setup: Setup) -> tuple[Tensor, Tensor, Tensor |
         if artifact is None or isinstance(artifact, NaturalArtifact):
             raise ValueError(f"{cell} plants an artifact and there is none to plant")
         generator = torch_generator(cell.seed, "planting")
-        for side in PLANTED_ON[cell.plant_on]:
+        for side in SIDES if cell.plant_on == "both" else (DIRECTIONS[cell.plant_on].side,):
             images[side] = plant(images[side], artifact, cell.prevalence, generator)
     return images["nominal"], images["anomalous"], data.train_anomalous.masks
 

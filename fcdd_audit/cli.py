@@ -283,7 +283,7 @@ def calibrate(
         from fcdd_audit.calibrate import PREVALENCE, Calibration
         from fcdd_audit.calibrate import calibrate as run_calibration
 
-        audit = _config({**flags, "prevalence": prevalence or PREVALENCE}, config, option or [])
+        audit = _config(flags, config, option or [], {"prevalence": PREVALENCE})
         decoys = tuple(name.strip() for name in decoy.split(",") if name.strip())
         result = run_calibration(Calibration(audit, audits, nulls, decoys), quiet=quiet or as_json)
         if as_json:
@@ -301,7 +301,12 @@ def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) -> AuditConfig:
+def _config(
+    flags: dict[str, Any],
+    path: Path | None,
+    assignments: list[str],
+    defaults: dict[str, Any] | None = None,
+) -> AuditConfig:
     from fcdd_audit.config import make_config, parse_option, read_config, read_environment
 
     options: dict[str, dict[str, Any]] = {}
@@ -309,7 +314,7 @@ def _config(flags: dict[str, Any], path: Path | None, assignments: list[str]) ->
         target, option, value = parse_option(assignment)
         options.setdefault(target, {})[option] = value
     recipe = options.pop("recipe", {})
-    layers = [read_config(path)] if path else []
+    layers = [defaults or {}, *([read_config(path)] if path else [])]
     return make_config(*layers, read_environment(os.environ), flags, {"options": options, "recipe": recipe})
 
 
@@ -361,14 +366,16 @@ def _print_findings(result: AuditResult) -> None:
         )
     for mean in found["means"]:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
-        side, prevalence = mean["plant_on"], f"{mean['prevalence']:g}"
+        side = mean["plant_on"]
+        prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
         rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
-    if not found["means"]:
+    many = len({finding["nominal_class"] for finding in found["findings"]}) > 1
+    if not many:
         rows = [row[1:] for row in rows]
     _print_table(rows)
     for finding in result.findings:
         if finding.reason:
-            about = f"{finding.nominal_class}, " if found["means"] else ""
+            about = f"{finding.nominal_class}, " if many else ""
             print(f"{about}{finding.detector}: {finding.reason}")
     print(result.report)
 

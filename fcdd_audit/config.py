@@ -44,7 +44,7 @@ PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
 CONFETTI_MASKS = ("full", "blob")
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")
-OF_FINISHED = ("weights", "placebos")  # are for finished detectors
+WITH_OTHERS = ("weights", "placebos", "control")  # can't be checked alone
 ALL = "all"  # nominal classes, one after the other
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 DISPLAY_QUANTILE = 0.97
@@ -383,7 +383,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             try:
                 if "preset" in setting:  # whether it fits the data set is known once all layers are
                     check_preset(value)
-                elif not setting.keys().isdisjoint(OF_FINISHED):  # so is what these go with
+                elif not setting.keys().isdisjoint(WITH_OTHERS) or value in NATURAL:  # so is what these need
                     for key in setting:
                         _convert(key, value)
                 else:

@@ -9,21 +9,29 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fcdd_audit.cells import Setup
+from fcdd_audit.cells import Setup, precision_of
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.errors import InputError
 
 SCHEMA = 2  # of calibration.json
+RATE = {"detector", "truth", "decoy", "prevalence", "audits", "verdicts"} | {
+    "says_relies",
+    "reliance",
+    "relied_on",
+}
 SHIPPED = "textures-watermark.json"  # of the default settings
 LABELS = {
     "dataset": "data set",
     "nominal_class": "nominal class",
     "shape": "image shape",
+    "images": "number of images",
+    "outliers": "outlier exposure",
     "probe": "artifact",
     "plant_on": "side",
     "seeds": "number of seeds",
     "recipe": "training",
+    "precision": "precision",
     "options": "options of detectors",
     "thresholds": "thresholds",
 }
@@ -35,10 +43,13 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         "dataset": setup.data.name,
         "nominal_class": setup.data.nominal_class,
         "shape": list(setup.data.shape),
+        "images": {part: len(images) for part, images in setup.data.parts().items()},
+        "outliers": [config.oe, config.oe_limit, config.masks_per_defect, config.confetti_mask],
         "probe": repr(setup.probe),
         "plant_on": config.plant_on,
         "seeds": config.seeds,
         "recipe": asdict(config.recipe),
+        "precision": precision_of(config.recipe, setup.device),
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
         "thresholds": asdict(config.thresholds),
     }
@@ -57,10 +68,13 @@ def read_calibration(path: Path | None) -> dict[str, Any]:
         missing = {"rates", *LABELS} - found.keys()
         if missing:
             raise ValueError(f"no {min(missing)}")
-    except (OSError, ValueError, AttributeError) as error:
+        for rate in found["rates"]:
+            if missing := RATE - rate.keys():
+                raise ValueError(f"a rate without {min(missing)}")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"'{path}' is no calibration ({reason}); give what 'fcdd-audit calibrate' wrote"
+            f"'{source}' is no calibration ({reason}); give what 'fcdd-audit calibrate' wrote"
         ) from None
     return found
 

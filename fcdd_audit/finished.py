@@ -22,7 +22,15 @@ from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import pixel_auroc
-from fcdd_audit.placebos import BATCH, PlaceboResult, Score, SideResult, placebo_test, places
+from fcdd_audit.placebos import (
+    BATCH,
+    PlaceboResult,
+    Score,
+    SideResult,
+    check_placebos,
+    placebo_test,
+    places,
+)
 from fcdd_audit.probes import make_probe
 from fcdd_audit.probes.surrogates import Placebos, blend_of
 from fcdd_audit.results import COLUMNS
@@ -147,7 +155,9 @@ def _load(config: AuditConfig, quiet: bool) -> _Loaded:
     detector = build(name, data.test_nominal.images[:1], 0, options, recipe.network, recipe.normalise)
     what = f"{name} with the network {recipe.network} for images of {'x'.join(map(str, data.shape))}"
     fill(detector, weights, what).to(device)
-    return _Loaded(data, weights, detector, _explainers(config, detector), device)
+    explainers = _explainers(config, detector)
+    check_placebos(config.placebos, len(explainers), config.thresholds)
+    return _Loaded(data, weights, detector, explainers, device)
 
 
 def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:

@@ -31,7 +31,7 @@ from fcdd_audit.measures.statistics import Interval, holm, image_weights, interv
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of
 from fcdd_audit.seeding import numpy_generator, torch_generator
-from fcdd_audit.verdict import Answer, Thresholds, Verdict
+from fcdd_audit.verdict import Answer, Thresholds, Verdict, without_nan
 
 BATCH = 128  # images scored at a time
 ALIKE = 0.5  # placebos of a higher correlation with the artifact aren't of other content
@@ -126,15 +126,7 @@ class PlaceboResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""
-        return _plain(asdict(self))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
+        return without_nan(asdict(self))
 
 
 def rank_p_value(observed: float, placebos: np.ndarray) -> float:
@@ -233,6 +225,11 @@ def _check(nominal: Tensor, anomalous: Tensor, placebos: int, explainers: int, l
             f"the nominal test images are of shape {tuple(nominal.shape[1:])}, and the anomalous ones of "
             f"{tuple(anomalous.shape[1:])}; give them one (channels, height, width)"
         )
+    check_placebos(placebos, explainers, limits)
+
+
+def check_placebos(placebos: int, explainers: int, limits: Thresholds) -> None:
+    """InputError for too few placebos to answer for both sides and for so many explanations."""
     level = 1 - limits.confidence
     if placebos < placebos_needed(level):
         raise InputError(

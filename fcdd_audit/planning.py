@@ -92,18 +92,21 @@ def _prepare_planted(plant_on: str, data: AuditData, probe: Probe, shared: dict[
 def _prepare_found(
     removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
 ) -> Setup:
-    data, found, tests = remove(data, locate(artifact, data), removal, progress)
+    data, found, as_found = remove(data, locate(artifact, data), removal, progress)
+    tests: dict[str, Any] = {
+        "nominal_stamped": as_found.nominal,
+        "nominal_mask": as_found.nominal_mask,
+        "anomalous_stamped": as_found.anomalous,
+        "anomalous_mask": as_found.anomalous_mask,
+    }
     parts = (found.nominal, found.anomalous)
     others = (found.nominal_elsewhere, found.anomalous_elsewhere)
     cleaned = [tensor for part in parts for tensor in (part.images, part.masks)]
     return Setup(
         data=data,
         fingerprint=_fingerprint(data, *tests.values(), *others, *cleaned),
-        nominal_stamped=tests["nominal"],
-        nominal_mask=tests["nominal_mask"],
-        anomalous_stamped=tests["anomalous"],
-        anomalous_mask=tests["anomalous_mask"],
         found=found,
+        **tests,
         **shared,
     )
 

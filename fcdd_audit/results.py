@@ -165,7 +165,10 @@ def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
     if classes < 2:
         return table
     keys = [name for name in COLUMNS if name not in ("nominal_class", "value")]
-    groups = table.groupby(keys, sort=False, dropna=False)["value"]
+    # The share of images on which an artifact is found is each class's own.
+    own = table["plant_on"].str.startswith("found-on") & (table["twin"] != "control")
+    shared = table.assign(prevalence=table["prevalence"].mask(own))
+    groups = shared.groupby(keys, sort=False, dropna=False)["value"]
     means = groups.agg(lambda values: values.mean() if len(values.dropna()) == classes else np.nan).dropna()
     rows = means.reset_index().assign(nominal_class=MEAN)[list(COLUMNS)]
     return pd.concat([table, rows], ignore_index=True)
@@ -175,7 +178,9 @@ def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Per detector, side and prevalence, the means over several nominal classes; empty for one class."""
     grouped: dict[tuple[Any, ...], list[Finding]] = {}
     for finding in findings:
-        key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, finding.prevalence)
+        own = finding.plant_on.startswith("found-on")  # then each class has a share of its own
+        prevalence = None if own else finding.prevalence
+        key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, prevalence)
         grouped.setdefault(key, []).append(finding)
     names = ("dataset", "detector", "probe", "plant_on", "prevalence")
     return [
@@ -211,7 +216,9 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         probe=question.probe,
         plant_on=question.plant_on,
         prevalence=question.prevalence,
-        images=len(data.test_nominal) + len(data.test_anomalous),
+        images=sum(map(len, planted[0].scores.split("usual", question.plant_on)))
+        if planted
+        else len(data.test_nominal) + len(data.test_anomalous),
         planted=[record.scores for record in planted],
         control=[record.scores for record in control],
         overlaps={

@@ -58,8 +58,8 @@ class Thresholds:
     reveal: the same for the excess pixel AUROC of an explanation.
     confidence: of all intervals.
     min_seeds: with fewer, every answer is inconclusive.
-    usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict.
-    room: reliance can't exceed the planted twin's clean AUROC less the control's drop; with less than
+    usable_auroc: a control below this mean AUROC in use is no working detector and gets no verdict.
+    room: reliance can't exceed the planted twin's AUROC in use less the control's drop; with less than
         this, "does not rely" isn't said.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
         said that an explanation doesn't show the artifact.
@@ -135,8 +135,8 @@ class ExplainerFinding:
     An artifact planted on the nominal side lowers the score, which a map of what raises the score can't
     show: reveals is inconclusive then. Reference maps have no quadrant (undecided).
 
-    agreement: Spearman correlation of excess and reliance over the detector's seeds and prevalences, or
-    None where there are too few.
+    images: how many bear the artifact. agreement: Spearman correlation of excess and reliance over the
+    detector's seeds and prevalences, or None where there are too few.
     """
 
     explainer: str
@@ -146,6 +146,7 @@ class ExplainerFinding:
     quadrant: Quadrant
     agreement: float | None
     overlaps: tuple[Overlap, ...]
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -492,6 +493,7 @@ def _judge_explainer(
         QUADRANTS.get((verdict, reveals), "undecided"),
         correlation,
         overlaps,
+        images=item.overlaps[explainer][HEADLINE][0].shape[1],
     )
 
 

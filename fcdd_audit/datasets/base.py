@@ -72,7 +72,8 @@ class AuditData:
     """All the images of one audit. The five parts share channels and size and should be disjoint.
 
     Outlier exposure and labelled training anomalies are both `train_anomalous`; `outlier_exposure` says
-    which, since one set never has both. `validation` is nominal and sets the frozen threshold. fit: how the
+    which, since one set never has both; `malformed`, whether it is made of the nominal training images
+    (confetti). `validation` is nominal and sets the frozen threshold. fit: how the
     images were made square (see `cache.decoded`).
     """
 
@@ -85,6 +86,7 @@ class AuditData:
     test_anomalous: ImageSet
     notes: tuple[str, ...] = field(default=())
     outlier_exposure: bool = True
+    malformed: bool = False
     fit: Fit = "squash"
 
     def parts(self) -> dict[str, ImageSet]:

@@ -11,7 +11,7 @@ from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, 
 from fcdd_audit.datasets.cache import decoded
 from fcdd_audit.datasets.gallery import Gallery, of_files, printable
 from fcdd_audit.datasets.images import decode_mask, find_images
-from fcdd_audit.datasets.outliers import outliers
+from fcdd_audit.datasets.outliers import CONFETTI, outliers
 from fcdd_audit.errors import InputError
 from fcdd_audit.seeding import numpy_generator
 
@@ -202,6 +202,7 @@ def load_listing(
             test_anomalous=masked(tested, "test/anomalous"),
             notes=tuple(notes),
             outlier_exposure=exposed,
+            malformed=exposed and (request.oe or oe) == CONFETTI,
         )
     )
 

@@ -65,11 +65,12 @@ def _base(root: Path | None) -> Path | None:
 def _categories(base: Path) -> tuple[str, ...]:
     if not base.is_dir():
         return ()
-    return tuple(
-        folder.name
-        for folder in sorted(base.iterdir())
-        if any((folder / part / "good").is_dir() for part in ("train", "test"))
+    folders = sorted(base.iterdir())
+    train, test = (
+        tuple(folder.name for folder in folders if (folder / part / "good").is_dir())
+        for part in ("train", "test")
     )
+    return train or test  # a finished detector needs no training images
 
 
 def _absent(root: Path | None) -> str:

@@ -19,7 +19,7 @@ from fcdd_audit.datasets.base import (
 from fcdd_audit.datasets.cache import decoded
 from fcdd_audit.datasets.gallery import Gallery
 from fcdd_audit.datasets.images import Fit
-from fcdd_audit.datasets.outliers import outliers
+from fcdd_audit.datasets.outliers import CONFETTI, outliers
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import ids_named
 from fcdd_audit.errors import InputError
@@ -97,6 +97,7 @@ class OneVsRest(DataSet):
                 test_anomalous=load(rest),
                 notes=(*oe_notes, *notes),
                 fit=self.fit,
+                malformed=request.oe == CONFETTI,
             )
         )
 

@@ -23,7 +23,8 @@ from fcdd_audit.seeding import numpy_generator, torch_generator
 
 PHOTO_CROPS = 512
 CONFETTI_IMAGES = 2000
-BUILT_IN = ("photos", "confetti", "none")
+CONFETTI = "confetti"
+BUILT_IN = ("photos", CONFETTI, "none")
 
 
 def outliers(
@@ -45,7 +46,7 @@ def outliers(
         )
         images = torch.from_numpy(np.rint(crops * 255).astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
         return ImageSet(images, names), ["Outlier exposure: crops of photos that scikit-image ships."]
-    if name == "confetti":
+    if name == CONFETTI:
         return _malformed(nominal, request)
     try:
         gallery, notes = kept_apart(named_gallery(name, request), avoid)

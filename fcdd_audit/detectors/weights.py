@@ -58,7 +58,13 @@ def read_weights(path: Path) -> Weights:
                 f"'{name}' in the weights '{file}' has values that aren't finite: the training diverged, or "
                 "the file is damaged; give the weights of a working detector"
             )
-    return Weights(file.name, hashlib.sha256(content).hexdigest(), values)
+    found = Weights(file.name, hashlib.sha256(content).hexdigest(), values)
+    if found.channels not in (None, 1, 3):
+        raise InputError(
+            f"the weights '{file}' are for images of {found.channels} channels; only grey and colour images "
+            "(1 or 3) can be audited"
+        )
+    return found
 
 
 def fill(detector: Detector, weights: Weights, what: str) -> Detector:

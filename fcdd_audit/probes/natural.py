@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
@@ -19,15 +20,20 @@ from fcdd_audit.registry import Registry
 
 ROUNDING = 1e-9  # of sums of shares
 
+log = logging.getLogger("fcdd_audit")
+
 
 @runtime_checkable
 class NaturalArtifact(Protocol):
     """Knows where an artifact is on images that came with it.
 
-    on_outliers: whether it is looked for on outlier exposure too.
+    on_outliers: whether it is looked for on outlier exposure too. by_name: whether images are known by name.
     """
 
-    on_outliers: ClassVar[bool]
+    by_name: ClassVar[bool]
+
+    @property
+    def on_outliers(self) -> bool: ...
 
     def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
         """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
@@ -95,7 +101,7 @@ class Region:
     Outlier exposure comes from elsewhere and isn't taken to bear it.
     """
 
-    on_outliers: ClassVar[bool] = False
+    by_name: ClassVar[bool] = False
 
     left: float = 0.0
     top: float = 0.0
@@ -115,6 +121,10 @@ class Region:
         if self.width == 1 and self.height == 1:
             raise InputError("the region is the whole image; an artifact must be a part of it")
 
+    @property
+    def on_outliers(self) -> bool:
+        return False
+
     def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
         """The same mask for every name, bool (N, 1, H, W) of shape (H, W); half-covered pixels count."""
         rows = _shares(self.top, self.height, shape[0])
@@ -128,28 +138,38 @@ class Marked:
     """What is marked for each image in mask files, COCO JSON or Pascal VOC XML: found, not planted.
 
     masks: a folder of masks, a folder of XML files, or a JSON file; see `annotations.read_annotations`.
-    only: names of the categories that are artifacts, separated by commas; empty: all.
+    only: names of the categories that are artifacts, separated by commas; empty: all. outliers: whether the
+    annotations are for outlier exposure too.
     """
 
-    on_outliers: ClassVar[bool] = True
+    by_name: ClassVar[bool] = True
 
     masks: str = ""
     only: str = ""
+    outliers: bool = False
 
     def __post_init__(self) -> None:
         if not self.masks.strip():
             raise InputError(f"mask masks is empty; {KINDS}, with --set mask.masks=PATH")
 
+    @property
+    def on_outliers(self) -> bool:
+        return self.outliers
+
     def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
         """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
 
         names: of all images that the annotations are for, at once, so that none is given another's mask.
-        fit: how the images were made square. InputError for annotations that can't be used.
+        fit: how the images were made square. Warns of annotations that fit no image. InputError for
+        annotations that can't be used.
         """
         chosen = [name.strip() for name in self.only.split(",") if name.strip()]
         found = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
-        masks = read_annotations(self.masks, chosen).masks(names)
-        for target, mask in zip(found, masks, strict=True):
+        annotations = read_annotations(self.masks, chosen)
+        known = len(annotations.areas)
+        if unused := known - sum(path is not None for path in annotations.match(names)):
+            log.warning("%d of %d annotations in '%s' fit no image", unused, known, self.masks)
+        for target, mask in zip(found, annotations.masks(names), strict=True):
             if mask is not None:
                 target[0] = fitted(mask, shape, fit)
         return found

@@ -127,7 +127,8 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
         if rate["truth"] == "planted":
             planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
     nulls = [rate for rate in rates if rate["truth"] != "planted" and rate["audits"]]
-    alarms = [rate for rate in nulls if rate["relied_on"] != "yes"]  # the others are right
+    # Another artifact that carries over is no null: there "relies" is right.
+    alarms = [rate for rate in nulls if rate["truth"] != "other-artifact" or rate["relied_on"] != "yes"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.8 + max(2.0, 0.24 * len(alarms))), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -147,7 +148,8 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
 
 def _kind(rate: dict[str, Any]) -> str:
     decoy = f" ({rate['decoy']})" if rate["decoy"] else ""
-    return f"{rate['detector']}, {rate['truth']}{decoy}"
+    prevalence = f" {100 * rate['prevalence']:.3g} %" if rate["prevalence"] is not None else ""
+    return f"{rate['detector']}, {rate['truth']}{decoy}{prevalence}"
 
 
 def among_placebos(

@@ -35,13 +35,13 @@ def tested(finding: dict[str, Any]) -> str:
 def kind_of_audit(rate: dict[str, Any]) -> str:
     """What was known of the audits that a rate is of."""
     truth = rate["truth"]
-    if truth == "planted":
-        return f"artifact planted on {100 * rate['prevalence']:.3g} %"
+    share = "" if rate["prevalence"] is None else f" on {100 * rate['prevalence']:.3g} %"
     if truth == "other-artifact":
         spills = ", which carries over" if rate["relied_on"] == "yes" else ""
-        return f"{rate['decoy']} planted instead{spills}"
+        return f"{rate['decoy']} planted instead{share}{spills}"
     return {
-        "both-sides": "planted on both sides alike",
+        "planted": f"artifact planted{share}",
+        "both-sides": f"planted{share} of both sides alike",
         "unrelated-seeds": "two clean twins of unrelated seeds",
         "any-null": "all nulls together",
     }[truth]
