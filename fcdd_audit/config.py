@@ -180,7 +180,8 @@ class AuditConfig:
         if self.probe in NATURAL:
             _check(
                 self.plant_on == "auto" and self.prevalence == (1.0,),
-                f"'{self.probe}' is found on images, not planted; drop --plant-on and --prevalence",
+                f"'{self.probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
+                "and can't be calibrated",
             )
         else:
             _check(

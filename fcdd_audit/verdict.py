@@ -58,7 +58,7 @@ class Thresholds:
     reveal: the same for the excess pixel AUROC of an explanation.
     confidence: of all intervals.
     min_seeds: with fewer, every answer is inconclusive.
-    usable_auroc: a control below this mean AUROC in use is no working detector and gets no verdict.
+    usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict.
     room: reliance can't exceed the planted twin's AUROC in use less the control's drop; with less than
         this, "does not rely" isn't said.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
@@ -306,10 +306,12 @@ def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     seeds = len(item.planted)
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
-    usable = rely.auroc_estimate(item.control, "usual", item.plant_on).value
+    # Without the artifact, which it never saw: in use that may be all that misleads it.
+    usable = rely.auroc_estimate(item.control, "clean", item.plant_on).value
     if usable < limits.usable_auroc:
         return (
-            f"not a working detector here: the control's AUROC is {usable:.3f}, under {limits.usable_auroc}"
+            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
+            f"{limits.usable_auroc}"
         )
     return None
 

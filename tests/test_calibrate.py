@@ -234,7 +234,8 @@ def test_rates_by_hand():
     assert list(found) == [
         ("planted", 0.1),
         ("planted", 1.0),
-        ("both-sides", None),
+        ("both-sides", 0.2),
+        ("both-sides", 1),
         ("unrelated-seeds", None),
         (ANY_NULL, None),
     ]
@@ -247,14 +248,15 @@ def test_rates_by_hand():
         ANY_NULL: "unclear",
     }
     assert found["planted", 0.1].relied_on == "unclear"
-    pooled = np.array([*NONE, *WIDE])
+    pooled = np.array([*WIDE, *WIDE, *WIDE])
     scipys = stats.ttest_1samp(pooled, 0).confidence_interval(0.95)
-    for interval in (found["unrelated-seeds", None].reliance, found["unrelated-seeds", None].drop):
+    for interval in (found["planted", 0.1].reliance, found["planted", 0.1].drop):
         assert interval.value == pytest.approx(pooled.mean())
         assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high))
+    for key in ("unrelated-seeds", ANY_NULL):  # 0 by construction, and a mixture
+        assert np.isnan(found[key, None].reliance.value)
     everything = found[ANY_NULL, None]
     assert (everything.audits, everything.says_relies.value) == (4, 1 / 4)
-    assert everything.reliance.value == pytest.approx(np.mean([*NONE, *NONE, *NONE, *WIDE]))
     exact = stats.binomtest(1, 4).proportion_ci(0.95, method="exact")
     assert (everything.says_relies.low, everything.says_relies.high) == (exact.low, exact.high)
 
@@ -275,7 +277,7 @@ def test_a_null_whose_artifact_is_relied_on_is_none(reliance, drop, relied_on):
     outcomes = [
         outcome("unrelated-seeds", 0.0, UNCLEAR, NONE),
         outcome("other-artifact", 0.2, RELIES, reliance, drop, "bars"),
-        outcome("other-artifact", 1.0, UNCLEAR, reliance, drop, "bars"),
+        outcome("other-artifact", 0.2, UNCLEAR, reliance, drop, "bars"),
         outcome("other-artifact", 0.2, UNCLEAR, NONE, decoy="patch"),
     ]
     found = {(rate.truth, rate.decoy): rate for rate in rates(outcomes, Thresholds())}
@@ -290,6 +292,12 @@ def test_a_null_whose_artifact_is_relied_on_is_none(reliance, drop, relied_on):
     assert (found[ANY_NULL, ""].audits, found[ANY_NULL, ""].verdicts) == (
         (2, {UNCLEAR: 2}) if relied_on == "yes" else (4, {RELIES: 1, UNCLEAR: 3})
     )
+
+
+def test_a_null_by_construction_counts_whatever_its_reliance():
+    outcomes = [outcome("both-sides", 0.2, RELIES, SURE), outcome("unrelated-seeds", 0.0, UNCLEAR, NONE)]
+    everything = rates(outcomes, Thresholds())[-1]
+    assert (everything.truth, everything.audits, everything.says_relies.value) == (ANY_NULL, 2, 1 / 2)
 
 
 def test_whether_an_artifact_is_relied_on_is_asked_of_the_threshold():
@@ -334,12 +342,11 @@ def test_a_calibration_leaves_its_rates_outcomes_and_figure(finished):
     assert np.isfinite(outcomes["reliance_value"]).all()
     assert set(outcomes["decoy"].dropna()) == {"patch"}
     for rate in found["rates"]:
-        if rate["truth"] == "planted":
-            mine = outcomes[(outcomes["truth"] == "planted") & (outcomes["prevalence"] == rate["prevalence"])]
+        mine = outcomes[(outcomes["detector"] == rate["detector"]) & (outcomes["truth"] == rate["truth"])]
+        if rate["truth"] in ("unrelated-seeds", ANY_NULL):
+            assert rate["reliance"]["value"] is None
         else:
-            mine = outcomes[outcomes["truth"] == rate["truth"]]
-        mine = mine[mine["detector"] == rate["detector"]]["reliance_value"]
-        if len(mine):
+            mine = mine[mine["prevalence"] == rate["prevalence"]]["reliance_value"]
             assert rate["reliance"]["value"] == pytest.approx(mine.mean(), abs=1e-9), rate["truth"]
     assert (result.folder / "calibration.svg").read_text().startswith("<svg")
     assert result.folder.name == "calibration-textures-watermark"

@@ -188,11 +188,11 @@ def test_the_version_does_not_wait_for_torch():
         (["--probe", "region", "--set", "region.width=2"], ["region width is 2"]),
         (
             ["--probe", "mask", "--set", "mask.masks=m", "--plant-on", "nominal"],
-            ["'mask' is found on images, not planted", "drop --plant-on and --prevalence"],
+            ["'mask' is found on images, not planted", "it takes no --plant-on and no --prevalence"],
         ),
         (
             ["--probe", "mask", "--set", "mask.masks=m", "--prevalence", "0.2"],
-            ["'mask' is found on images, not planted", "drop --plant-on and --prevalence"],
+            ["'mask' is found on images, not planted", "it takes no --plant-on and no --prevalence"],
         ),
         (["--probe", "mask", "--set", "mask.masks=missing"], ["'missing'", "mask"]),
         (

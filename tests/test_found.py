@@ -36,6 +36,7 @@ class Spots:
     bearing: tuple[str, ...]
     asked: list = field(default_factory=list)
     on_outliers: ClassVar[bool] = True
+    by_name: ClassVar[bool] = True
 
     def find(self, names, shape, fit="squash"):
         self.asked.append((tuple(names), tuple(shape), fit))
@@ -218,10 +219,10 @@ def test_by_default_images_are_dropped_where_half_of_each_side_is_left(nominal, 
     bearing = {"train_nominal": range(nominal), "train_anomalous": range(anomalous)}
     _, _, data, found, _ = taken_off("auto", **bearing)
     assert found.removal == expected
-    note = data.notes[-1]
+    note = data.notes[0]
     assert note.startswith(
-        f"The artifact is found on {100 * nominal / 8:.3g} % of the nominal and {100 * anomalous / 6:.3g} % "
-        "of the anomalous training images; for the control twin "
+        f"The artifact was found on these images: {nominal} of 8 train nominal, "
+        f"{anomalous} of 6 train anomalous, "
     )
     assert ("dropped" in note, "filled in" in note) == (expected == "drop", expected == "inpaint")
 
@@ -243,8 +244,8 @@ def test_test_images_that_bear_it_come_first_with_all_that_is_theirs():
     for side, order in (("nominal", [2, 4, 0, 1, 3]), ("anomalous", [1, 3, 0, 2])):
         part, original = data.parts()[f"test_{side}"], before.parts()[f"test_{side}"]
         assert part.names == tuple(original.names[index] for index in order)
-        assert torch.equal(as_found[side], original.images[order])
-        assert marked(as_found[f"{side}_mask"]) == [0, 1]
+        assert torch.equal(getattr(as_found, side), original.images[order])
+        assert marked(getattr(as_found, f"{side}_mask")) == [0, 1]
         if original.masks is not None:
             assert torch.equal(part.masks, original.masks[order])
         assert len(getattr(found, f"{side}_elsewhere")) == len(order)
@@ -255,7 +256,8 @@ def test_test_images_that_bear_it_come_first_with_all_that_is_theirs():
 def test_removal_changes_the_artifact_only_and_what_is_removed_elsewhere_is_as_much():
     _, _, data, found, as_found = taken_off(train_nominal=[0], test_nominal=[2, 4])
     for side in ("nominal", "anomalous"):
-        part, images, mask = data.parts()[f"test_{side}"], as_found[side], as_found[f"{side}_mask"]
+        part = data.parts()[f"test_{side}"]
+        images, mask = getattr(as_found, side), getattr(as_found, f"{side}_mask")
         removed = (part.images != images).any(dim=1, keepdim=True)
         assert not (removed & ~mask).any()
         assert removed.sum() >= 0.8 * mask.sum()
@@ -273,10 +275,46 @@ def test_what_is_removed_elsewhere_is_no_true_anomaly_where_there_is_room():
     data = tiny(test_anomalous=replace(images_of("test_anomalous", 4), masks=masks))
     located = locate(spots(train_nominal=[0], test_anomalous=range(4)), data)
     _, found, as_found = remove(data, located, "drop")
-    changed = (found.anomalous_elsewhere != as_found["anomalous"]).any(dim=1)
+    changed = (found.anomalous_elsewhere != as_found.anomalous).any(dim=1)
     assert changed.flatten(1).any(dim=1).all()
     assert not changed[:, 3:].any()
     assert not changed[SPOT].any()
+
+
+def test_it_is_said_where_there_is_no_room_elsewhere():
+    class Corners(Spots):
+        """In two opposite corners, so that there is no other place for both."""
+
+        def find(self, names, shape, fit="squash"):
+            masks = super().find(names, shape, fit)
+            return masks | masks.flip(2, 3)
+
+    bearing = tuple(f"{part}/{index}" for part in ("train_nominal", "test_nominal") for index in (0, 1))
+    data, _, _ = remove(tiny(), locate(Corners(bearing), tiny()), "drop")
+    assert data.notes[-1].startswith("On 2 test images there is no room to remove as much elsewhere")
+    clear, *_ = remove(tiny(), locate(Spots(bearing), tiny()), "drop")
+    assert len(clear.notes) == len(data.notes) - 1
+
+
+def test_confetti_on_nominal_images_bears_the_artifact_too():
+    with pytest.raises(InputError, match="is confetti on its nominal training images"):
+        locate(Spots(("train_nominal/0",)), tiny(malformed=True))
+
+
+def test_annotations_cannot_tell_images_of_the_same_name_apart():
+    data = tiny(validation=replace(images_of("validation", 3), names=("train_nominal/0", "a", "b")))
+    with pytest.raises(InputError, match="two images of 'set' are called 'train_nominal/0'"):
+        locate(Spots(("train_nominal/0",)), data)
+
+
+def test_an_artifact_all_over_an_image_is_refused_by_the_images_name():
+    class Everywhere(Spots):
+        def find(self, names, shape, fit="squash"):
+            masks = super().find(names, shape, fit)
+            return masks.flatten(1).any(dim=1)[:, None, None, None].expand_as(masks)
+
+    with pytest.raises(InputError, match="covers all of 'test_nominal/1'"):
+        locate(Everywhere(("test_nominal/1",)), tiny())
 
 
 def test_removed_data_have_another_fingerprint():
@@ -462,8 +500,7 @@ def test_the_report_speaks_of_what_was_found(audited):
         "In use: as found.",
         "AUROC, in use",
         "drop, as much removed elsewhere",
-        "The artifact is found on 0 % of the nominal and 75 % of the anomalous training images; for the "
-        "control twin the artifact is filled in from around it.",
+        "For the control twin the artifact is filled in from around it.",
         "identical by construction: no nominal training image, from which ae learns, bears it",
     ):
         assert text in words, text

@@ -42,14 +42,17 @@ def test_one_source_of_images_is_named():
     ("about", "words"),
     [
         ({"truth": "planted", "prevalence": 0.05}, "artifact planted on 5 %"),
-        ({"truth": "other-artifact", "decoy": "bars", "relied_on": "no"}, "bars planted instead"),
         (
-            {"truth": "other-artifact", "decoy": "bars", "relied_on": "yes"},
-            "bars planted instead, which carries over",
+            {"truth": "other-artifact", "decoy": "bars", "relied_on": "no", "prevalence": 0.2},
+            "bars planted instead on 20 %",
         ),
-        ({"truth": "both-sides"}, "planted on both sides alike"),
-        ({"truth": "unrelated-seeds"}, "two clean twins of unrelated seeds"),
-        ({"truth": "any-null"}, "all nulls together"),
+        (
+            {"truth": "other-artifact", "decoy": "bars", "relied_on": "yes", "prevalence": 1.0},
+            "bars planted instead on 100 %, which carries over",
+        ),
+        ({"truth": "both-sides", "prevalence": 0.2}, "planted on 20 % of both sides alike"),
+        ({"truth": "unrelated-seeds", "prevalence": None}, "two clean twins of unrelated seeds"),
+        ({"truth": "any-null", "prevalence": None}, "all nulls together"),
     ],
 )
 def test_each_kind_of_audit_of_a_calibration_has_words(about, words):
