@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from fcdd_audit.planning import Question, plan, planned_cells, prepare, training
 from fcdd_audit.provenance import check_provenance
 from fcdd_audit.report import render_report
 from fcdd_audit.results import class_means, evidence, results_table, with_class_means
-from fcdd_audit.runs import SCHEMA, CellRecord, RunFolder
+from fcdd_audit.runs import SCHEMA, RunFolder
 from fcdd_audit.verdict import Evidence, Finding, judge
 
 log = logging.getLogger("fcdd_audit")
@@ -148,11 +148,7 @@ def _audit_class(
     provenance = _provenance(setup, config)
     cells = planned_cells(questions)
     trained = finish_cells(cells, setup, run, config.workers, quiet)
-    records = {
-        cell: _relevant(run.read_cell(cell_key(cell, setup)), question)
-        for question in questions
-        for cell in (*question.planted, *question.control)
-    }
+    records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
     examples = f"examples-{index}.npz"
     return _Audited(
         evidence=[evidence(question, records, setup.data) for question in questions],
@@ -178,14 +174,6 @@ def _audit_class(
         device=setup.device,
         reused=len(cells) - trained,
     )
-
-
-def _relevant(record: CellRecord, question: Question) -> CellRecord:
-    """Of the side where an artifact is removed, only the test images that bear it."""
-    if question.marked is None:
-        return record
-    side = DIRECTIONS[question.plant_on].changed
-    return replace(record, scores=record.scores.only(side, question.marked.numpy()))
 
 
 def _bearing(question: Question, setup: Setup) -> list[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,14 @@ def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -
     return frame.assign(**described)[list(COLUMNS)]
 
 
+def _relevant(record: CellRecord, question: Question) -> CellRecord:
+    """Of the side where an artifact is removed, only the test images that bear it."""
+    if question.marked is None:
+        return record
+    side = rely.DIRECTIONS[question.plant_on].changed
+    return replace(record, scores=record.scores.only(side, question.marked.numpy()))
+
+
 def results_table(
     questions: list[Question], records: dict[Cell, CellRecord], quantile: float
 ) -> pd.DataFrame:
@@ -147,13 +156,14 @@ def results_table(
                 if cell in seen:
                     continue
                 seen.add(cell)
-                record = records[cell]
+                record = _relevant(records[cell], question)
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
                     *localization_numbers(record.localization),
                 ]
                 frames.append(_tidy(side, record, numbers))
-            paired = list(paired_numbers(records[planted], records[control], question.plant_on))
+            after, before = (_relevant(records[cell], question) for cell in (planted, control))
+            paired = list(paired_numbers(after, before, question.plant_on))
             frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
@@ -203,10 +213,20 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean([v for v in known if v is not None])) if None not in known else None
 
 
+def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
+    """See `Evidence`; on all test images, and not only on those that bear the artifact."""
+
+    def mean(split: str, cells: Sequence[Cell]) -> float:
+        sets = [records[cell].scores.split(split, question.plant_on) for cell in cells]
+        return float(np.mean([detection.auroc(*scores) for scores in sets]))
+
+    return max(mean("clean", question.control), mean("usual", question.planted))
+
+
 def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
     """What the verdict on one question is judged on."""
-    planted = [records[cell] for cell in question.planted]
-    control = [records[cell] for cell in question.control]
+    planted = [_relevant(records[cell], question) for cell in question.planted]
+    control = [_relevant(records[cell], question) for cell in question.control]
     by_seed = [(overlaps(p), overlaps(c)) for p, c in zip(planted, control, strict=True)]
     explainers = by_seed[0][0] if by_seed else {}
     return Evidence(
@@ -235,4 +255,5 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         references=tuple(n for n in explainers if EXPLAINERS[n].reference),
         identical=question.identical,
         found=question.marked is not None,
+        ability=None if question.marked is None else _ability(question, records),
     )

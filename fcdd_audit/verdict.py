@@ -58,7 +58,8 @@ class Thresholds:
     reveal: the same for the excess pixel AUROC of an explanation.
     confidence: of all intervals.
     min_seeds: with fewer, every answer is inconclusive.
-    usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict.
+    usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict; of a found
+        artifact, see `Evidence.ability`.
     room: reliance can't exceed the planted twin's AUROC in use less the control's drop; with less than
         this, "does not rely" isn't said.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
@@ -88,7 +89,8 @@ class Evidence:
     with the artifact's mask on each stamped test image, (planted, control), each (seeds, images).
     chance: each measure's chance level. references: the explainers that know nothing of the model.
     identical: why the twins can't differ, or no verdict is possible otherwise; or None. found: whether the
-    artifact is found in the data, not planted.
+    artifact is found in the data, not planted. ability: of a found artifact, the better of two mean AUROC:
+    the control's with the artifact removed, and the planted twin's as found, which it may be all of.
     """
 
     dataset: str
@@ -105,6 +107,7 @@ class Evidence:
     references: tuple[str, ...] = ()
     identical: str | None = None
     found: bool = False
+    ability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -306,7 +309,13 @@ def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     seeds = len(item.planted)
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
-    # Without the artifact, which it never saw: in use that may be all that misleads it.
+    if item.ability is not None:
+        if item.ability < limits.usable_auroc:
+            return (
+                "not a working detector here: neither the control without the artifact nor the planted twin "
+                f"has a mean AUROC of {limits.usable_auroc} (at best {item.ability:.3f})"
+            )
+        return None
     usable = rely.auroc_estimate(item.control, "clean", item.plant_on).value
     if usable < limits.usable_auroc:
         return (

@@ -310,9 +310,12 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"probe": "mask"}, "mask masks is empty; give a folder of mask images"),
         ({"probe": "region"}, "region width is 0.0; it must be in (0, 1]"),
         ({**REGION, "options": {"region": {"widht": 0.1}}}, "region has no option 'widht'"),
-        ({**REGION, "plant_on": "nominal"}, "'region' is found on images, not planted; drop --plant-on and"),
-        ({**REGION, "plant_on": "oe"}, "'region' is found on images, not planted; drop --plant-on and"),
-        ({**REGION, "prevalence": "0.5"}, "'region' is found on images, not planted; drop --plant-on and"),
+        (
+            {**REGION, "plant_on": "nominal"},
+            "'region' is found on images, not planted: it takes",
+        ),
+        ({**REGION, "plant_on": "oe"}, "'region' is found on images, not planted: it takes"),
+        ({**REGION, "prevalence": "0.5"}, "'region' is found on images, not planted: it takes"),
         ({**REGION, "prevalence": "0.5,1"}, "'region' is found on images, not planted"),
         (
             {**REGION, "control": "dorp"},

@@ -21,7 +21,6 @@ from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.probes.natural import Region
 from fcdd_audit.report.figures import roc_curves
-from fcdd_audit.verdict import Thresholds
 
 COUNTS = {"train_nominal": 8, "train_anomalous": 6, "validation": 3, "test_nominal": 5, "test_anomalous": 4}
 SIDE = 12  # px
@@ -582,7 +581,6 @@ def test_a_mark_that_alone_means_normal_is_relied_on(tmp_path):
         explainers=("grad-cam",),
         seeds=3,
         recipe=Recipe(epochs=8, batch_size=8),
-        thresholds=Thresholds(usable_auroc=0),  # the control has nothing to tell them by
         out=tmp_path,
     )
     (finding,) = run_audit(config).findings

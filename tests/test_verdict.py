@@ -392,21 +392,28 @@ def test_what_is_lost_without_the_artifact_is_reliance(plant_on):
 
 
 @pytest.mark.parametrize("plant_on", IN_USE)
-def test_a_control_must_work_on_images_as_they_are_in_use(plant_on):
+def test_a_control_must_work_without_the_artifact(plant_on):
     planted = [in_use(1.0, plant_on)] * 4
-    finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=[in_use(0.5, plant_on)] * 4)
-    assert finding.verdict != "inconclusive", "on clean images its AUROC is 0.5"
+    misled = in_use(0.0, plant_on)
+    misled = dataclasses.replace(misled, nominal_stamped=misled.nominal_stamped + 2)
+    finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=[misled] * 4)
+    assert (finding.control_auroc, finding.verdict) == (0, "relies"), "in use only the artifact misleads it"
     worthless = [in_use(0.0, plant_on, worthless=True)] * 4
     finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=worthless)
     assert finding.verdict == "inconclusive"
-    assert finding.reason == "not a working detector here: the control's AUROC is 0.500, under 0.6"
+    assert finding.reason == "not a working detector here: the control's clean AUROC is 0.500, under 0.6"
 
 
 def test_a_planted_twin_that_is_worthless_in_use_is_no_all_clear():
     worthless = [in_use(0.0, "found-on-anomalous", worthless=True)] * 4
     control = [in_use(0.5, "found-on-anomalous")] * 4
     finding = judge_one(
-        [0] * 4, plant_on="found-on-anomalous", found=True, planted=worthless, control=control
+        [0] * 4,
+        Thresholds(usable_auroc=0.0),
+        plant_on="found-on-anomalous",
+        found=True,
+        planted=worthless,
+        control=control,
     )
     assert finding.verdict == "inconclusive"
     assert "saturated: the planted twin's AUROC less its control's drop leaves 0.00" in finding.reason

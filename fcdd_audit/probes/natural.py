@@ -166,9 +166,9 @@ class Marked:
         chosen = [name.strip() for name in self.only.split(",") if name.strip()]
         found = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
         annotations = read_annotations(self.masks, chosen)
-        known = len(annotations.areas)
-        if unused := known - sum(path is not None for path in annotations.match(names)):
-            log.warning("%d of %d annotations in '%s' fit no image", unused, known, self.masks)
+        marked = {path for path, area in annotations.areas.items() if area is not None}
+        if unused := len(marked.difference(annotations.match(names))):
+            log.warning("%d of %d annotations in '%s' fit no image", unused, len(marked), self.masks)
         for target, mask in zip(found, annotations.masks(names), strict=True):
             if mask is not None:
                 target[0] = fitted(mask, shape, fit)

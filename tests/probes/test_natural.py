@@ -217,6 +217,16 @@ def test_a_mask_is_fitted_as_asked(tmp_path):
     assert not probe.find(["a.png"], (2, 2), "centre").any()
 
 
+def test_annotations_that_fit_no_image_are_warned_of(tmp_path, caplog):
+    for name in ("a", "b", "stray"):
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / f"{name}.png")
+    Marked(str(tmp_path)).find(["a.jpg", "b.jpg"], (4, 4))
+    assert caplog.messages == [f"1 of 3 annotations in '{tmp_path}' fit no image"]
+    caplog.clear()
+    Marked(str(tmp_path)).find(["a.jpg", "b.jpg", "stray.jpg"], (4, 4))
+    assert caplog.messages == []
+
+
 def test_only_the_named_categories(tmp_path):
     boxes = (
         f"<object><name>{name}</name><bndbox><xmin>{x}</xmin><ymin>1</ymin><xmax>{x}</xmax><ymax>1</ymax>"

@@ -66,7 +66,7 @@ def test_every_image_and_figure_is_painted(opened):
     figures = opened.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().height)"
     )
-    assert len(figures) == 2
+    assert len(figures) == 3
     assert min(figures) > 100
 
 

@@ -46,7 +46,7 @@ def page(source):
 
 def test_sections_come_in_the_order_of_a_report(page):
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    before = ["verdict", "controls", "training-images", "evidence"]
+    before = ["verdict", "error-rates", "controls", "training-images", "evidence"]
     assert sections == [*before, "pictures", "scores", "method", "provenance"]
 
 
@@ -191,8 +191,8 @@ def test_only_the_first_findings_have_pictures_and_plots(classes_run):
     source = classes_run.report.read_text(encoding="utf-8")
     page = Page(source)
     assert len(classes_run.findings) == 8 > DRAWN == 6
-    assert sum(tag == "figure" for tag, _ in page.tags) == 2 * DRAWN + 4, (
-        "and a curve for each class and detector"
+    assert sum(tag == "figure" for tag, _ in page.tags) == 2 * DRAWN + 4 + 1, (
+        "and a curve for each class and detector, and the error rates"
     )
     assert source.count('<table class="strips">') == DRAWN
     assert "Only the first 6 of 8 findings have pictures and plots here" in " ".join(page.text.split())
