@@ -256,6 +256,7 @@ def _finding(config: AuditConfig, data: AuditData, result: PlaceboResult, side: 
                 quadrant=QUADRANTS.get((side.verdict, found.reveals), "undecided"),
                 agreement=None,
                 overlaps=(),
+                images=result.nominal_images,
             )
             for name, found in explanations.items()
         ),

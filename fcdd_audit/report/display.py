@@ -38,6 +38,17 @@ def limits(reference: np.ndarray, quantile: float) -> tuple[float, float]:
     return low, low + top
 
 
+def shown_limits(reference: np.ndarray, quantile: float) -> dict[str, float]:
+    """`limits` as a caption gives them, `low` and `high`: "2e-05 to 4.6" says no more than "0 to 4.6"."""
+    low, high = limits(reference, quantile)
+    return {"low": low if abs(low) > high / 200 else 0.0, "high": high}
+
+
+def share_inside(heat: np.ndarray, mask: np.ndarray) -> float:
+    """Share of a map's heat, (H, W), in the mask, bool (H, W), in [0, 1]; of a map of zeros its area."""
+    return float(heat[mask].sum() / heat.sum()) if heat.any() else float(mask.mean())
+
+
 def _range(heat: np.ndarray, quantile: float) -> tuple[float, float]:
     """The least heat, and how much above it is shown as 1; 0 if all heat is the same."""
     if not 0 <= quantile <= 1:

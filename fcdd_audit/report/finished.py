@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fcdd_audit.report.display import limits, normalise
+from fcdd_audit.finished import VARIANTS
+from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import among_placebos
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.runs import RunFolder
-
-VARIANTS = ("clean", "stamped", "placebo")
 
 
 def finished_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +88,10 @@ def _strips(
     scales = []
     for name in names:
         heat = arrays[f"heat.{name}"].astype(np.float32) * arrays[f"scale.{name}"]
-        low, high = limits(heat, quantile)
-        scales.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
+        scales.append({"name": name, **shown_limits(heat, quantile)})
         for variant, maps in zip(VARIANTS, heat, strict=True):
             shown = normalise(maps, quantile, heat)
             for row, one, shade, mask in zip(rows, maps, shown, masks, strict=True):
-                inside = float(one[mask].sum() / one.sum()) if one.any() else float(mask.mean())
+                inside = share_inside(one, mask)
                 row["maps"].setdefault(name, {})[variant] = {"uri": heat_uri(shade, mask), "share": inside}
     return rows, scales

@@ -18,7 +18,7 @@ from fcdd_audit.errors import InputError
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.reliance import DIRECTIONS, Direction
 from fcdd_audit.provenance import plain
-from fcdd_audit.report.display import limits, normalise
+from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
 from fcdd_audit.report.finished import finished_context
 from fcdd_audit.report.strips import heat_uri, photo_uri
@@ -317,9 +317,7 @@ def _strips(
     tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
     explainers = []
     for name in maps["planted"]:
-        low, high = limits(reference[name], quantile)
-        # "2e-05 to 4.6" says no more than "0 to 4.6".
-        explainers.append({"name": name, "low": low if abs(low) > high / 200 else 0.0, "high": high})
+        explainers.append({"name": name, **shown_limits(reference[name], quantile)})
         tiles[name] = {twin: _tiles(maps[twin][name], masks, quantile, reference[name]) for twin in maps}
     strips = [
         {
@@ -345,13 +343,9 @@ def _tiles(
         {
             "shared": heat_uri(shared, mask),
             "own": heat_uri(own, mask),
-            "share": None if mask is None else _share_inside(one, mask),
+            "share": None if mask is None else share_inside(one, mask),
         }
         for one, mask, shared, own in zip(
             heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
         )
     ]
-
-
-def _share_inside(heat: np.ndarray, mask: np.ndarray) -> float:
-    return float(heat[mask].sum() / heat.sum()) if heat.any() else float(mask.mean())

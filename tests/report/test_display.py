@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fcdd_audit.report.display import limits, normalise
+from fcdd_audit.report.display import limits, normalise, share_inside, shown_limits
 
 # Whole numbers, so that shifts and scales by powers of two are exact.
 MAPS = arrays(np.int64, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 1000))
@@ -98,3 +98,15 @@ def test_what_has_no_scale_is_refused(maps, quantile, reference, words):
 def test_the_reference_may_have_any_shape(maps, quantile):
     np.testing.assert_array_equal(normalise(maps, quantile, maps.ravel()), normalise(maps, quantile, maps))
     assert limits(maps.ravel(), quantile) == limits(maps, quantile)
+
+
+def test_captions_round_a_low_end_that_says_nothing_to_zero():
+    heat = np.linspace(2e-5, 4.6, 100)
+    assert shown_limits(heat, 1.0) == {"low": 0.0, "high": pytest.approx(4.6)}
+    assert shown_limits(heat + 1, 1.0)["low"] == pytest.approx(1 + 2e-5)
+
+
+def test_the_share_of_heat_in_a_mask_and_of_no_heat_its_area():
+    mask = np.array([[True, False], [False, False]])
+    assert share_inside(np.array([[3.0, 1.0], [0.0, 0.0]]), mask) == 3 / 4
+    assert share_inside(np.zeros((2, 2)), mask) == 1 / 4
