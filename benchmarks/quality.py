@@ -26,10 +26,11 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
-from fcdd_audit.config import make_config, parse_option
+from fcdd_audit.convert import parse_option
 from fcdd_audit.datasets import DATASETS, AuditData, ImageSet
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
 from fcdd_audit.detectors.training import training_steps
+from fcdd_audit.settings import make_config
 
 BATCH = 128
 

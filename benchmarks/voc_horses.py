@@ -30,7 +30,6 @@ from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
 from fcdd_audit import AuditConfig, run_audit
-from fcdd_audit.config import make_config
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
 from fcdd_audit.explainers import EXPLAINERS
@@ -41,6 +40,7 @@ from fcdd_audit.probes.natural import Marked
 from fcdd_audit.probes.removal import inpaint
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.seeding import numpy_generator, torch_generator
+from fcdd_audit.settings import make_config
 
 TAG = "watermark"  # the name of its boxes
 EXPLAINED_BY = ("native", "gradient")

@@ -2,7 +2,6 @@ from ._version import __version__ as __version__
 from .audit import AuditResult as AuditResult
 from .audit import run_audit as run_audit
 from .config import AuditConfig as AuditConfig
-from .config import make_config as make_config
 from .datasets import DATASETS as DATASETS
 from .datasets import SOURCES as SOURCES
 from .datasets import AuditData as AuditData
@@ -19,10 +18,11 @@ from .errors import InputError as InputError
 from .errors import RunError as RunError
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
+from .findings import Finding as Finding
 from .placebos import PlaceboResult as PlaceboResult
 from .placebos import placebo_test as placebo_test
 from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report
-from .verdict import Finding as Finding
+from .settings import make_config as make_config
 from .verdict import Thresholds as Thresholds

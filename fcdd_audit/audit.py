@@ -22,6 +22,7 @@ from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
 from fcdd_audit.error_rates import conditions, error_rates, read_calibration
+from fcdd_audit.findings import Evidence, Finding
 from fcdd_audit.finished import audit_finished
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
@@ -29,7 +30,7 @@ from fcdd_audit.provenance import check_provenance
 from fcdd_audit.report import render_report
 from fcdd_audit.results import class_means, evidence, results_table, with_class_means
 from fcdd_audit.runs import SCHEMA, RunFolder
-from fcdd_audit.verdict import Evidence, Finding, judge
+from fcdd_audit.verdict import judge
 
 log = logging.getLogger("fcdd_audit")
 

@@ -25,13 +25,14 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
 from fcdd_audit.error_rates import SCHEMA, conditions
 from fcdd_audit.errors import InputError
+from fcdd_audit.findings import Evidence, Finding, without_nan
 from fcdd_audit.measures.reliance import DIRECTIONS, Scores, drop, reliance
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.planning import check_trainable, prepare
 from fcdd_audit.probes import NATURAL, make_probe, planted_count
 from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.runs import RunFolder
-from fcdd_audit.verdict import Evidence, Finding, Thresholds, judge, without_nan
+from fcdd_audit.verdict import Thresholds, judge
 
 Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]

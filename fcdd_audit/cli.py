@@ -307,7 +307,8 @@ def _config(
     assignments: list[str],
     defaults: dict[str, Any] | None = None,
 ) -> AuditConfig:
-    from fcdd_audit.config import make_config, parse_option, read_config, read_environment
+    from fcdd_audit.convert import parse_option
+    from fcdd_audit.settings import make_config, read_config, read_environment
 
     options: dict[str, dict[str, Any]] = {}
     for assignment in assignments:

@@ -1,11 +1,8 @@
-"""What was asked: one validated description of an audit, from defaults, a file, the environment and flags."""
+"""What was asked: one validated description of an audit."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fcdd_audit.convert import RECIPE_FIELDS, check, convert, parse_option, recipe_value
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, SIDES, Recipe
@@ -21,7 +19,7 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.found import REMOVALS
 from fcdd_audit.placebos import placebos_needed
 from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
-from fcdd_audit.presets import check_preset, preset_settings
+from fcdd_audit.presets import preset_settings
 from fcdd_audit.probes import (
     NATURAL,
     PROBES,
@@ -33,18 +31,10 @@ from fcdd_audit.probes import (
 from fcdd_audit.registry import check_options, suggest
 from fcdd_audit.verdict import Thresholds
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-ENVIRONMENT = "FCDD_AUDIT_"
-TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
 PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
 CONFETTI_MASKS = ("full", "blob")
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")
-WITH_OTHERS = ("weights", "placebos", "control")  # can't be checked alone
 ALL = "all"  # nominal classes, one after the other
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 DISPLAY_QUANTILE = 0.97
@@ -109,24 +99,24 @@ class AuditConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None:
-                object.__setattr__(self, name, _convert(name, value))
+                object.__setattr__(self, name, convert(name, value))
         _ = DATASETS[self.dataset]
         if self.probe not in NATURAL:
             _ = probe_names(self.probe)
-        self._fill_in(_preset(self.preset, self.dataset))
-        _check(
+        self._fill_in(read_preset(self.preset, self.dataset))
+        check(
             self.confetti_mask in CONFETTI_MASKS,
             f"confetti mask is '{self.confetti_mask}'; it must be {' or '.join(CONFETTI_MASKS)}",
         )
-        _check(
+        check(
             self.quantile is not None and 0 < self.quantile <= 1,
             f"quantile is {self.quantile}; it must be in (0, 1]",
         )
-        _check(
+        check(
             self.oe_limit is None or self.oe_limit >= 1,
             f"oe limit is {self.oe_limit}; it must be at least 1 image",
         )
-        _check(
+        check(
             self.masks_per_defect >= 0,
             f"masks per defect is {self.masks_per_defect}; it must be at least 0",
         )
@@ -136,29 +126,29 @@ class AuditConfig:
         ):
             for name in names:
                 _ = registry[name]
-            _check(len(names) > 0, f"no {kind} given; name at least one with --{kind}")
-            _check(len(set(names)) == len(names), f"a {kind} is named twice: {', '.join(names)}")
-        _check(
+            check(len(names) > 0, f"no {kind} given; name at least one with --{kind}")
+            check(len(set(names)) == len(names), f"a {kind} is named twice: {', '.join(names)}")
+        check(
             self.plant_on in PLANT_ON,
             f"unknown side '{self.plant_on}' for --plant-on{suggest(self.plant_on, list(PLANT_ON))} "
             f"(known: {', '.join(PLANT_ON)})",
         )
-        _check(len(self.prevalence) > 0, "no prevalence given; give at least one with --prevalence")
+        check(len(self.prevalence) > 0, "no prevalence given; give at least one with --prevalence")
         for value in self.prevalence:
-            _check(0 <= value <= 1, f"prevalence is {value:g}; it is a share and must be in [0, 1]")
-        _check(len(set(self.prevalence)) == len(self.prevalence), "a prevalence is given twice")
-        _check(self.seeds >= 1, f"seeds is {self.seeds}; at least 1 is needed, 3 for a verdict")
-        _check(
+            check(0 <= value <= 1, f"prevalence is {value:g}; it is a share and must be in [0, 1]")
+        check(len(set(self.prevalence)) == len(self.prevalence), "a prevalence is given twice")
+        check(self.seeds >= 1, f"seeds is {self.seeds}; at least 1 is needed, 3 for a verdict")
+        check(
             self.image_size is None or self.image_size >= 1,
             f"image size is {self.image_size}; it must be at least 1 px",
         )
-        _check(
+        check(
             self.workers is None or self.workers >= 1,
             f"workers is {self.workers}; it must be at least 1",
         )
         self._check_finished()
         name = self.run_name
-        _check(
+        check(
             name.strip() not in ("", ".", "..")
             and Path(name).name == name
             and name.isprintable()
@@ -167,31 +157,31 @@ class AuditConfig:
             f"run name {name!r} must be a plain folder name; the parent folder is --out",
         )
         _ = NETWORKS[self.recipe.network]
-        _check(
+        check(
             self.recipe.normalise in NORMALISATIONS,
             f"unknown normalisation '{self.recipe.normalise}'"
             f"{suggest(self.recipe.normalise, list(NORMALISATIONS))} (known: {', '.join(NORMALISATIONS)})",
         )
-        _check(
+        check(
             self.control in REMOVALS,
             f"unknown control '{self.control}'{suggest(self.control, list(REMOVALS))} "
             f"(known: {', '.join(REMOVALS)})",
         )
         if self.probe in NATURAL:
-            _check(
+            check(
                 self.plant_on == "auto" and self.prevalence == (1.0,),
                 f"'{self.probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
                 "and can't be calibrated",
             )
         else:
-            _check(
+            check(
                 self.control == "auto",
                 f"control '{self.control}' is for artifacts that are found on images, and '{self.probe}' is "
                 "planted; drop --control",
             )
         known = [*DETECTORS, *PROBES, *NATURAL]
         for target in self.options:
-            _check(
+            check(
                 target in known,
                 f"options for unknown detector or probe '{target}'{suggest(target, known)}",
             )
@@ -202,34 +192,34 @@ class AuditConfig:
     def _check_finished(self) -> None:
         """What a finished detector needs, and what only it or only twins can have."""
         if self.weights is None:
-            _check(
+            check(
                 self.placebos == AuditConfig.placebos,
                 f"--placebos {self.placebos} is for finished detectors; name the weights of one with "
                 "--weights, or drop it",
             )
             return
-        _check(
+        check(
             len(self.detectors) == 1,
             f"weights are of one detector, and not of {', '.join(self.detectors)}; name the detector with "
             "--detector",
         )
         for name in OF_TWINS:
-            _check(
+            check(
                 getattr(self, name) == getattr(AuditConfig, name),
                 f"--{name.replace('_', '-')} is for twins, and with --weights nothing is trained; drop one "
                 "of them",
             )
-        _check(
+        check(
             self.probe not in NATURAL,
             f"placebos are put on images, and '{self.probe}' is found on them; use a probe that is planted, "
             "or train twins without --weights",
         )
-        _check(
+        check(
             len(self.nominal_class) <= 1 and ALL not in self.nominal_class,
             "a finished detector has learnt one nominal class; name one with --nominal-class",
         )
         needed = placebos_needed(1 - self.thresholds.confidence)
-        _check(
+        check(
             self.placebos >= needed,
             f"placebos is {self.placebos}; at least {needed} are needed for a p-value of "
             f"{1 - self.thresholds.confidence:.2g} on two sides",
@@ -256,10 +246,10 @@ class AuditConfig:
         InputError for a class that the data set doesn't have.
         """
         known = DATASETS[self.dataset]().classes(self.data_root)
-        _check(MEAN not in known, f"a class can't be called '{MEAN}', as means over classes are; rename it")
+        check(MEAN not in known, f"a class can't be called '{MEAN}', as means over classes are; rename it")
         wanted = self.nominal_class
         if not known:
-            _check(
+            check(
                 not wanted or wanted == (ALL,),
                 f"data set '{self.dataset}' has no nominal class to choose; drop --nominal-class",
             )
@@ -269,7 +259,7 @@ class AuditConfig:
         if ALL in wanted:
             return known
         chosen = tuple(_class_named(name, known) for name in wanted)
-        _check(len(set(chosen)) == len(chosen), f"a nominal class is named twice: {', '.join(chosen)}")
+        check(len(set(chosen)) == len(chosen), f"a nominal class is named twice: {', '.join(chosen)}")
         return chosen
 
     @property
@@ -343,189 +333,14 @@ class _Preset:
     options: dict[str, dict[str, Any]]
 
 
-def _preset(name: str, dataset: str) -> _Preset:
+def read_preset(name: str, dataset: str) -> _Preset:
     found = _Preset({}, {}, {})
     for setting, text in preset_settings(name, dataset).items():
         if "." in setting:
             target, option, value = parse_option(f"{setting}={text}")
             found.options.setdefault(target, {})[option] = value
         elif setting in RECIPE_FIELDS:
-            found.recipe[setting] = _recipe_value(setting, text)
+            found.recipe[setting] = recipe_value(setting, text)
         else:
-            found.settings[setting] = _convert(setting, text)
+            found.settings[setting] = convert(setting, text)
     return found
-
-
-def _check(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)
-
-
-LISTS = {"detector": "detectors", "explainer": "explainers"}
-RECIPE_FIELDS = tuple(f.name for f in dataclasses.fields(Recipe))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Settings of a TOML file, with tables [recipe] and [options.NAME]. InputError if unreadable."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"can't read config file '{path}': {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"config file '{path}' is no valid TOML: {error}") from None
-
-
-def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings from variables such as FCDD_AUDIT_SEEDS=5; InputError names the variable."""
-    settings: dict[str, Any] = {}
-    for variable, value in environment.items():
-        if variable.startswith(ENVIRONMENT) and variable != TEST_DATA:
-            setting = {variable.removeprefix(ENVIRONMENT).lower(): value}
-            try:
-                if "preset" in setting:  # whether it fits the data set is known once all layers are
-                    check_preset(value)
-                elif not setting.keys().isdisjoint(WITH_OTHERS) or value in NATURAL:  # so is what these need
-                    for key in setting:
-                        _convert(key, value)
-                else:
-                    make_config(setting)
-            except InputError as error:
-                raise InputError(f"variable {variable}: {error}") from None
-            settings |= setting
-    return settings
-
-
-def parse_option(assignment: str) -> tuple[str, str, Any]:
-    """`watermark.text=(c) me` as (name, option, value); the value as a Python literal, else as text."""
-    target, equals, text = assignment.partition("=")
-    name, dot, option = target.strip().partition(".")
-    if not (equals and dot and name and option):
-        raise InputError(f"--set '{assignment}' must read NAME.OPTION=VALUE, as in watermark.size=0.5")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = text
-    return name, option, text if _takes_text(name, option) and not isinstance(value, str) else value
-
-
-def _takes_text(name: str, option: str) -> bool:
-    """Whether the option's default is text: then digits are text too."""
-    known: dict[str, type] = {**dict(PROBES.items()), **dict(NATURAL.items()), **dict(DETECTORS.items())}
-    if name not in known:
-        return False
-    parameter = inspect.signature(known[name]).parameters.get(option)
-    return parameter is not None and isinstance(parameter.default, str)
-
-
-def make_config(*layers: Mapping[str, Any]) -> AuditConfig:
-    """An AuditConfig from layers of settings, later ones winning; None means not given.
-
-    Keys are the long flags' names with underscores (`detector`, `prevalence`, `epochs`), plus the tables
-    `recipe` and `options`. Text is converted, lists may be comma-separated. InputError for anything unknown
-    or malformed.
-    """
-    settings: dict[str, Any] = {}
-    recipe: dict[str, Any] = {}
-    options: dict[str, dict[str, Any]] = {}
-    known = [f.name for f in dataclasses.fields(AuditConfig) if f.name != "thresholds"]
-    for layer in layers:
-        for key, value in layer.items():
-            key = LISTS.get(key, key)
-            if value is None:
-                continue
-            if key == "options":
-                for name, values in _table(key, value).items():
-                    options.setdefault(name, {}).update(_table(f"options.{name}", values))
-            elif key == "recipe":
-                recipe.update(_table(key, value))
-            elif key in RECIPE_FIELDS:
-                recipe[key] = value
-            elif key in known:
-                settings[key] = value
-            else:
-                raise InputError(f"unknown setting '{key}'{suggest(key, [*known, *RECIPE_FIELDS])}")
-    for key in recipe:
-        if key not in RECIPE_FIELDS:
-            raise InputError(f"unknown recipe setting '{key}'{suggest(key, list(RECIPE_FIELDS))}")
-    given = {key: _recipe_value(key, value) for key, value in recipe.items()}
-    dataset, preset = settings.get("dataset", AuditConfig.dataset), settings.get("preset", AuditConfig.preset)
-    _ = DATASETS[str(dataset)]
-    base = _preset(str(preset), str(dataset))
-    return AuditConfig(**settings, recipe=Recipe(**{**base.recipe, **given}), options=options)
-
-
-def _table(key: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InputError(f"setting '{key}' must be a table")
-    return value
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _number(key: str, value: Any, kind: type) -> Any:
-    label = key.replace("_", " ")
-    if isinstance(value, bool):
-        raise InputError(f"{label} is {value}; a number is needed")
-    try:
-        number = kind(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{label} is '{value}'; a number is needed") from None
-    if kind is int and number != float(value):
-        raise InputError(f"{label} is {value}; a whole number is needed")
-    return number
-
-
-def _recipe_value(key: str, value: Any) -> Any:
-    """A setting of the recipe in its own type."""
-    default = getattr(Recipe(), key)
-    if isinstance(default, bool):
-        return _flag(key, value)
-    if isinstance(default, tuple):
-        return tuple(_share(key, item) for item in _items(value) if item != "none")
-    return str(value) if isinstance(default, str) else _number(key, value, type(default))
-
-
-def _share(key: str, value: Any) -> float:
-    """A number, also as a fraction: 2/3."""
-    top, slash, bottom = str(value).partition("/")
-    if not slash:
-        return _number(key, value, float)
-    below = _number(key, bottom, float)
-    _check(below != 0, f"{key.replace('_', ' ')} is '{value}'; a number is needed")
-    return _number(key, top, float) / below
-
-
-def _flag(key: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() in ("1", "true", "yes", "0", "false", "no"):
-        return str(value).lower() in ("1", "true", "yes")
-    raise InputError(f"{key.replace('_', ' ')} is '{value}'; true or false is needed")
-
-
-def _convert(key: str, value: Any) -> Any:
-    """A setting in its own type; InputError if it can't be read so."""
-    if key in ("detectors", "explainers", "nominal_class"):
-        return tuple(str(item) for item in _items(value))
-    if key == "prevalence":
-        return tuple(_number(key, item, float) for item in _items(value))
-    if key in ("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"):
-        return _number(key, value, int)
-    if key == "quantile":
-        return _number(key, value, float)
-    if key in ("data_root", "out", "cache", "calibration", "weights"):
-        if not isinstance(value, str | Path):
-            raise InputError(f"{key.replace('_', ' ')} is {value!r}; a path is needed")
-        return Path(value).expanduser()
-    if key in ("skip_corrupt", "download"):
-        return _flag(key, value)
-    kinds: dict[str, type] = {"recipe": Recipe, "options": Mapping, "thresholds": Thresholds}
-    if key not in kinds:
-        return str(value)
-    if not isinstance(value, kinds[key]):
-        raise InputError(f"{key} is {value!r}; a {kinds[key].__name__} is needed")
-    return value

@@ -21,6 +21,7 @@ from fcdd_audit.detectors.training import deterministic
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.findings import QUADRANTS, ExplainerFinding, Finding
 from fcdd_audit.measures.localization import pixel_auroc
 from fcdd_audit.placebos import (
     BATCH,
@@ -36,7 +37,6 @@ from fcdd_audit.probes.surrogates import Placebos, blend_of
 from fcdd_audit.results import COLUMNS
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.seeding import torch_generator
-from fcdd_audit.verdict import QUADRANTS, ExplainerFinding, Finding
 
 SEED = 0  # of the artifact's places, the placebos' contents and the bootstrap
 VARIANTS = ("clean", "stamped", "placebo")  # of the images that the report shows

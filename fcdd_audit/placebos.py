@@ -25,13 +25,14 @@ from tqdm import tqdm
 from fcdd_audit.detectors.base import SIDES, Side
 from fcdd_audit.detectors.training import deterministic
 from fcdd_audit.errors import InputError, RunError
+from fcdd_audit.findings import Answer, Verdict, without_nan
 from fcdd_audit.measures.detection import auroc, weighted_auroc
 from fcdd_audit.measures.localization import pixel_auroc
 from fcdd_audit.measures.statistics import Interval, holm, image_weights, interval
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of
 from fcdd_audit.seeding import numpy_generator, torch_generator
-from fcdd_audit.verdict import Answer, Thresholds, Verdict, without_nan
+from fcdd_audit.verdict import Thresholds
 
 BATCH = 128  # images scored at a time
 ALIKE = 0.5  # placebos of a higher correlation with the artifact aren't of other content

@@ -14,12 +14,12 @@ from fcdd_audit.cells import Cell
 from fcdd_audit.config import MEAN
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.findings import Evidence, Finding
 from fcdd_audit.measures import detection
 from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.planning import Question
 from fcdd_audit.runs import CellRecord
-from fcdd_audit.verdict import Evidence, Finding
 
 COLUMNS = (
     "dataset",

@@ -29,10 +29,11 @@ from fcdd_audit import (
 )
 from fcdd_audit.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.engines import run_cells
+from fcdd_audit.findings import Evidence
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.results import COLUMNS, with_class_means
 from fcdd_audit.runs import RunFolder
-from fcdd_audit.verdict import Evidence, Thresholds, judge
+from fcdd_audit.verdict import Thresholds, judge
 
 QUICK = Recipe(epochs=1)
 SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))

@@ -20,11 +20,12 @@ from fcdd_audit.calibrate import (
     trials,
 )
 from fcdd_audit.cells import Cell, cell_key, train_cell
-from fcdd_audit.config import make_config
 from fcdd_audit.errors import InputError
+from fcdd_audit.findings import Finding
 from fcdd_audit.planning import prepare
 from fcdd_audit.probes import PROBES
-from fcdd_audit.verdict import Finding, Thresholds
+from fcdd_audit.settings import make_config
+from fcdd_audit.verdict import Thresholds
 
 SMALL = {
     "detector": "fcdd,ae",

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from fcdd_audit.config import AuditConfig, make_config, parse_option, read_config, read_environment
+from fcdd_audit.config import AuditConfig
+from fcdd_audit.convert import parse_option
 from fcdd_audit.detectors import Recipe
 from fcdd_audit.errors import InputError
 from fcdd_audit.probes import Chain
 from fcdd_audit.probes.natural import Marked, Region
 from fcdd_audit.probes.stamps import Watermark
 from fcdd_audit.probes.tones import Jpeg
+from fcdd_audit.settings import make_config, read_config, read_environment
 
 
 def complaint(*layers, **settings):

@@ -26,7 +26,6 @@ from fcdd_audit import (
     run_audit,
 )
 from fcdd_audit.cli import app
-from fcdd_audit.config import make_config, read_environment
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.detectors.weights import read_weights
 from fcdd_audit.probes import PROBES, stamp
@@ -34,6 +33,7 @@ from fcdd_audit.report.page import number, span
 from fcdd_audit.results import COLUMNS
 from fcdd_audit.runs import RunFolder
 from fcdd_audit.seeding import torch_generator
+from fcdd_audit.settings import make_config, read_environment
 from fcdd_audit.verdict import Thresholds
 
 EACH = 24  # test images a side

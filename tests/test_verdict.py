@@ -4,10 +4,11 @@ import json
 import numpy as np
 import pytest
 
+from fcdd_audit.findings import QUADRANTS, Evidence
 from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import Interval
-from fcdd_audit.verdict import QUADRANTS, Evidence, Thresholds, judge
+from fcdd_audit.verdict import Thresholds, judge
 
 IMAGES = 20
 
