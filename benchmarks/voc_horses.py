@@ -34,7 +34,7 @@ from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import auroc
-from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share
+from fcdd_audit.measures.localization import area_share, measure_all
 from fcdd_audit.measures.statistics import Estimate, draw, interval
 from fcdd_audit.probes.natural import Marked
 from fcdd_audit.probes.removal import inpaint
@@ -212,10 +212,9 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         for name in EXPLAINED_BY:
             explainer = EXPLAINERS[name]()
             if explainer.unavailable(model) is None:
-                heat = Ranked.of(explainer.explain(model, x, torch_generator(0, "true tags")).detach())
-                found |= {
-                    f"{name} {one}": LOCALIZATION[one].function(heat, masks).double().numpy() for one in SHOWN
-                }
+                heat = explainer.explain(model, x, torch_generator(0, "true tags"))
+                measured = measure_all(heat, masks)
+                found |= {f"{name} {one}": measured[one].numpy() for one in SHOWN}
         return found
 
     for question in json.loads((run.path / "config.json").read_text())["questions"]:

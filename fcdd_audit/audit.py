@@ -17,18 +17,21 @@ import pandas as pd
 import torch
 
 from fcdd_audit._version import __version__
-from fcdd_audit.cells import EXAMPLES, Setup, cell_key, device_name, precision_of
+from fcdd_audit.cells import Cell, Setup, cell_key, device_name, precision_of, untrained
+from fcdd_audit.comparison import compare
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.engines import finish_cells
 from fcdd_audit.error_rates import conditions, error_rates, read_calibration
+from fcdd_audit.explaining import EXAMPLES
 from fcdd_audit.findings import Evidence, Finding
 from fcdd_audit.finished import audit_finished
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.planning import Question, plan, planned_cells, prepare, training_notes
 from fcdd_audit.provenance import check_provenance
 from fcdd_audit.report import render_report
-from fcdd_audit.results import class_means, evidence, results_table, with_class_means
+from fcdd_audit.report.comparison import write_comparison
+from fcdd_audit.results import COSTS, class_means, costs_table, evidence, results_table, with_class_means
 from fcdd_audit.runs import SCHEMA, RunFolder
 from fcdd_audit.verdict import judge
 
@@ -109,7 +112,10 @@ def _audit_finished(config: AuditConfig, run: RunFolder, started: float, quiet: 
         for finding in found.findings
     ]
     pictures = ("examples-0.npz", found.pictures)
-    audited = [_Audited([], found.table, found.data, {}, questions, *pictures, {}, found.device, 0)]
+    costs = pd.DataFrame(columns=COSTS)
+    audited = [
+        _Audited([], found.table, costs, [], found.data, {}, questions, *pictures, {}, found.device, 0)
+    ]
     with run.opened():
         _write(run, audited, result, _describe(config, audited, started, found.weights))
         return result
@@ -121,9 +127,14 @@ def _write(run: RunFolder, audited: list[_Audited], result: AuditResult, descrip
     for part in audited:
         run.write_arrays(part.examples, part.pictures)
     run.write_text("results.csv", table.to_csv(index=False, lineterminator="\n"))
+    costs = pd.concat([part.costs for part in audited], ignore_index=True)
+    if len(costs):
+        run.write_text("costs.csv", costs.to_csv(index=False, lineterminator="\n"))
     run.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
     run.write_text("config.json", json.dumps(description, indent=1) + "\n")
     render_report(run.path)
+    if len(costs):  # explanations were checked
+        write_comparison(compare([run.path]), run.path)
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,8 @@ class _Audited:
 
     evidence: list[Evidence]
     table: pd.DataFrame
+    costs: pd.DataFrame
+    explained: list[dict[str, Any]]
     data: dict[str, Any]
     provenance: dict[str, Any]
     questions: list[dict[str, Any]]
@@ -151,9 +164,16 @@ def _audit_class(
     trained = finish_cells(cells, setup, run, config.workers, quiet)
     records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
     examples = f"examples-{index}.npz"
+
+    def maps_of(cell: Cell) -> dict[str, np.ndarray]:
+        return run.read_heatmaps(cell_key(cell, setup))
+
+    maps = maps_of if setup.sanity else None
     return _Audited(
         evidence=[evidence(question, records, setup.data) for question in questions],
-        table=results_table(questions, records, config.thresholds.score_quantile),
+        table=results_table(questions, records, config.thresholds.score_quantile, maps),
+        costs=costs_table(questions, records).assign(nominal_class=setup.data.nominal_class),
+        explained=_explained(config, setup),
         data=_describe_data(setup, training_notes(config, setup)),
         provenance=provenance,
         questions=[
@@ -185,6 +205,28 @@ def _bearing(question: Question, setup: Setup) -> list[str] | None:
     return [name for name, bears in zip(part.names, question.marked.tolist(), strict=True) if bears]
 
 
+def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
+    """Of each detector and explainer: why it can't work, or how fine its map is."""
+    rows = []
+    for detector in config.detectors:
+        model = untrained(detector, 0, setup)
+        for name, explainer in setup.make_explainers().items():
+            reason = explainer.unavailable(model)
+            grain = None if reason else explainer.grain(model, min(setup.data.shape[1:]))
+            rows.append(
+                {
+                    "nominal_class": setup.data.nominal_class,
+                    "detector": detector,
+                    "explainer": name,
+                    "reference": explainer.reference,
+                    "unavailable": reason,
+                    "field": None if grain is None else grain.size,
+                    "stride": None if grain is None else grain.stride,
+                }
+            )
+    return rows
+
+
 def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
     """Whether the training images of the two sides differ in how they were made; warns if that can be
     learned."""
@@ -202,21 +244,21 @@ def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
 
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
-    """The test images that the report shows: the first of each side, clean and stamped."""
-    count, data = EXAMPLES, setup.data
-    pairs = {
-        "clean": (data.test_nominal.images, data.test_anomalous.images),
-        "stamped": (setup.nominal_stamped, setup.anomalous_stamped),
-        "mask": (setup.nominal_mask, setup.anomalous_mask),
-    }
+    """The test images that the report shows: the first explained ones of each side, clean and stamped."""
+    parts, data = setup.stamped(), (setup.data.test_nominal, setup.data.test_anomalous)
+    clean = []
+    for part, images in zip(parts, data, strict=True):
+        places = {name: place for place, name in enumerate(images.names)}
+        clean.append(images.images[[places[name] for name in part.names[:EXAMPLES]]])
     arrays = {
-        name: torch.cat([nominal[:count], anomalous[:count]]).numpy()
-        for name, (nominal, anomalous) in pairs.items()
-        if nominal is not None and anomalous is not None  # an artifact without a place has no mask
+        "clean": torch.cat(clean).numpy(),
+        "stamped": torch.cat([part.images[:EXAMPLES] for part in parts]).numpy(),
     }
-    names = (*data.test_nominal.names[:count], *data.test_anomalous.names[:count])
-    sides = ["nominal"] * len(data.test_nominal.names[:count])
-    sides += ["anomalous"] * (len(names) - len(sides))
+    masks = [part.mask[:EXAMPLES] for part in parts if part.mask is not None]
+    if masks:  # an artifact without a place has none
+        arrays["mask"] = torch.cat(masks).numpy()
+    names = [name for part in parts for name in part.names[:EXAMPLES]]
+    sides = [part.name for part in parts for _ in part.names[:EXAMPLES]]
     return {**arrays, "name": np.array(names), "side": np.array(sides)}
 
 
@@ -266,5 +308,6 @@ def _describe(
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "seconds": round(time.perf_counter() - started, 1),
         "cells_reused": sum(part.reused for part in audited),
+        "explainers": [row for part in audited for row in part.explained],
         "questions": [question for part in audited for question in part.questions],
     }

@@ -6,8 +6,8 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -22,18 +22,24 @@ from fcdd_audit.detectors import SIDES, Detector, Recipe, build, fit
 from fcdd_audit.detectors.base import Side
 from fcdd_audit.detectors.training import deterministic, uses_bfloat16
 from fcdd_audit.errors import RunError
-from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.measures.localization import LOCALIZATION, Ranked, area_share, dilate
+from fcdd_audit.explainers import Explainer, make_explainer
+from fcdd_audit.explaining import (
+    DEFECT,
+    EXAMPLES,
+    LEVELS,
+    SCALED_BY,
+    Explanations,
+    Part,
+    batches,
+    check_explanations,
+    explain_all,
+    spread_out,
+)
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.probes import NaturalArtifact, Probe, plant
 from fcdd_audit.seeding import torch_generator
 
 Twin = Literal["planted", "control"]
-EVALUATION_BATCH = 128
-EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
-SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
-LEVELS = 1001  # quantiles kept of that heat
-LOCALIZED = ("explainer", "part", "mask", "image", "area", *LOCALIZATION)  # columns of the localization
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -81,8 +87,9 @@ class Setup:
     The stamped test images are paired with `data`'s test images, one to one; their masks say where the
     artifact is, and are None for one without a place. Of a `found` artifact the stamped images are those that
     it is on, as found, and the data's own test images those with it removed; both are the same where it
-    isn't. `explainers`: in the registry's order. `options`: by the name of a detector or probe. `decoy`: an
-    artifact that may be planted and isn't probed.
+    isn't. `explainers`: in the registry's order. `options`: by the name of a detector, probe or explainer.
+    `explained`: at most so many test images of each side are explained; None: all. `sanity`: on so many of
+    each side explanations are checked; 0: on none. `decoy`: an artifact that may be planted and isn't probed.
     """
 
     data: AuditData
@@ -96,26 +103,34 @@ class Setup:
     explainers: tuple[str, ...]
     device: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    explained: int | None = None
+    sanity: int = 0
     decoy: Probe | None = None
     found: Found | None = None
+
+    def stamped(self) -> tuple[Part, Part]:
+        """The test images that bear the artifact and are explained, nominal and anomalous."""
+        tests = (
+            ("nominal", self.data.test_nominal, self.nominal_stamped, self.nominal_mask),
+            ("anomalous", self.data.test_anomalous, self.anomalous_stamped, self.anomalous_mask),
+        )
+        nominal, anomalous = (
+            spread_out(Part(side, part.names, images, mask), self.explained)
+            for side, part, images, mask in tests
+        )
+        return nominal, anomalous
+
+    def make_explainers(self) -> dict[str, Explainer]:
+        return {name: make_explainer(name, self.options) for name in self.explainers}
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a finished cell leaves behind.
-
-    scores: part, image, variant, score. localization: one row an image, explainer and mask, one column
-    a measure; no rows for an artifact without a place. heatmaps: of the examples, by explainer,
-    (2 * EXAMPLES, H, W), nominal ones first. levels: by explainer, evenly spaced quantiles, (LEVELS,), of the
-    heat in the maps of the first SCALED_BY stamped test images of each side, or of as many as the smaller
-    side has.
-    """
+    """What a finished cell leaves behind. scores: part, image, variant, score."""
 
     cell: Cell
     scores: pd.DataFrame
-    localization: pd.DataFrame
-    heatmaps: dict[str, np.ndarray]
-    levels: dict[str, np.ndarray]
+    explanations: Explanations
     weights: dict[str, Tensor]
     losses: list[float]
     seconds: dict[str, float]
@@ -129,7 +144,8 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
         "decoy": repr(setup.decoy) if cell.decoy else None,
-        "explainers": setup.explainers,
+        "explainers": {name: setup.options.get(name, {}) for name in setup.explainers},
+        "explained": [setup.explained, setup.sanity],
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],
@@ -163,10 +179,10 @@ def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: N
         detector, losses = train_cell(cell, setup, device, on_step)
         trained = time.perf_counter()
         scores = _score_all(detector, setup, device)
-        localization, heatmaps, levels = _explain_all(detector, setup, device)
+        explanations = _explain(cell, detector, scores, setup, device)
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
     seconds = {"training": trained - started, "measuring": time.perf_counter() - trained}
-    return CellResult(cell, scores, localization, heatmaps, levels, weights, losses, seconds)
+    return CellResult(cell, scores, explanations, weights, losses, seconds)
 
 
 def train_cell(
@@ -174,18 +190,16 @@ def train_cell(
 ) -> tuple[Detector, list[float]]:
     """The cell's trained detector and its loss by epoch. Twins of a seed differ in the artifact only."""
     nominal, anomalous, masks = _training_images(cell, setup)
-    recipe, options = setup.recipe, setup.options.get(cell.detector)
     # Of the same images for both twins, so that they begin with the same standardisation.
-    detector = build(
-        cell.detector,
-        setup.data.train_nominal.images,
-        cell.seed,
-        options,
-        recipe.network,
-        recipe.normalise,
-    )
+    detector, recipe = untrained(cell.detector, cell.seed, setup), setup.recipe
     losses = fit(detector, nominal, anomalous, recipe, cell.seed, device, masks=masks, on_step=on_step)
     return detector, losses
+
+
+def untrained(detector: str, seed: int, setup: Setup) -> Detector:
+    """A detector as the setup makes it, before training."""
+    recipe, nominal = setup.recipe, setup.data.train_nominal.images
+    return build(detector, nominal, seed, setup.options.get(detector), recipe.network, recipe.normalise)
 
 
 def _training_images(cell: Cell, setup: Setup) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -206,12 +220,6 @@ def _training_images(cell: Cell, setup: Setup) -> tuple[Tensor, Tensor, Tensor |
     return images["nominal"], images["anomalous"], data.train_anomalous.masks
 
 
-def _batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
-    for batch in images.split(EVALUATION_BATCH):
-        x = batch.to(device).float() / 255
-        yield x.contiguous(memory_format=torch.channels_last)
-
-
 def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.DataFrame:
     data, found = setup.data, setup.found
     scored = [
@@ -229,7 +237,7 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
     frames = []
     for part, variant, names, images in scored:
         with torch.no_grad():
-            scores = torch.cat([detector.score(x) for x in _batches(images, device)])
+            scores = torch.cat([detector.score(x) for x in batches(images, device)])
         if not torch.isfinite(scores).all():
             raise RunError(f"{type(detector).__name__} gives {part} test images scores that aren't finite")
         frames.append(
@@ -238,62 +246,25 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
     return pd.concat(frames, ignore_index=True)
 
 
-def _explain_all(
-    detector: Detector, setup: Setup, device: torch.device
-) -> tuple[pd.DataFrame, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Overlap of every applicable explainer's heatmaps with the artifact's mask on stamped images, where it
-    has one; and with the true anomaly's mask on clean anomalous images that have one. Examples of the
-    heatmaps, and levels of their heat (see CellResult)."""
-    data = setup.data
-    grown = detector.map_field.stride // 2
-    measured_on = "cpu" if device.type == "mps" else device  # which has no float64
-    parts: list[tuple[str, tuple[str, ...], Tensor, Tensor | None]] = [
-        ("nominal", data.test_nominal.names, setup.nominal_stamped, setup.nominal_mask),
-        ("anomalous", data.test_anomalous.names, setup.anomalous_stamped, setup.anomalous_mask),
-    ]
-    truth = data.test_anomalous.masks
+def _explain(
+    cell: Cell, detector: Detector, scores: pd.DataFrame, setup: Setup, device: torch.device
+) -> Explanations:
+    """Of stamped images; and of clean anomalous ones with a mask of the true anomaly. The network before
+    training is the same for both twins, so that its maps are measured with the control's."""
+    explainers, parts = setup.make_explainers(), list(setup.stamped())
+    truth, anomalous = setup.data.test_anomalous.masks, setup.data.test_anomalous
     if truth is not None:
         has = truth.flatten(1).any(dim=1)
-        names = tuple(n for n, keep in zip(data.test_anomalous.names, has, strict=True) if keep)
-        parts.append(("defect", names, data.test_anomalous.images[has], truth[has]))
-
-    frames, kept, levels = [], {}, {}
-    for name in setup.explainers:
-        explainer = EXPLAINERS[name]()
-        if explainer.unavailable(detector) is not None:
-            continue
-        shown = []
-        generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
-        for part, names, images, mask in parts:
-            masks = {} if mask is None else {"exact": mask}
-            if mask is not None and part != "defect":
-                masks["dilated"] = dilate(mask, grown)
-            explained = images if masks else images[:SCALED_BY]  # nothing to measure: only what is shown
-            measured: dict[str, list[pd.DataFrame]] = {kind: [] for kind in masks}
-            first = 0
-            for x in _batches(explained, device):
-                maps = explainer.explain(detector, x, generator).to(measured_on)
-                if not torch.isfinite(maps).all():
-                    raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
-                if part != "defect" and first == 0:
-                    shown.append(maps[:SCALED_BY, 0].cpu().numpy())
-                ranked = Ranked.of(maps)
-                for kind, where in masks.items():
-                    here = where[first : first + len(x)].to(measured_on)
-                    values = {
-                        measure: entry.function(ranked, here).cpu() for measure, entry in LOCALIZATION.items()
-                    }
-                    measured[kind].append(pd.DataFrame(values))
-                first += len(x)
-            for kind, where in masks.items():
-                about = {"explainer": name, "part": part, "mask": kind, "image": names}
-                frame = pd.DataFrame({**about, "area": area_share(where)}).join(
-                    pd.concat(measured[kind], ignore_index=True)
-                )
-                frames.append(frame[frame["area"] > 0])  # a found artifact isn't on every image
-        kept[name] = np.concatenate([maps[:EXAMPLES] for maps in shown])
-        even = min(map(len, shown))
-        heat = np.concatenate([maps[:even] for maps in shown])
-        levels[name] = np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
-    localization = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=LOCALIZED)
-    return localization, kept, levels
+        names = tuple(name for name, keep in zip(anomalous.names, has, strict=True) if keep)
+        parts.append(spread_out(Part(DEFECT, names, anomalous.images[has], truth[has]), setup.explained))
+    before = None
+    if cell.twin == "control" and setup.nominal_mask is not None:
+        before = untrained(cell.detector, cell.seed, setup).eval()
+        before.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = explain_all(detector, parts, explainers, device, before)
+    if setup.sanity == 0:
+        return found
+    clean = scores[(scores["part"] == "nominal") & (scores["variant"] == "clean")]["score"]
+    unit = float(np.subtract(*np.quantile(clean, [0.75, 0.25]))) or float("nan")
+    checks, costs = check_explanations(detector, parts, explainers, device, setup.sanity, unit)
+    return replace(found, checks=checks, costs=costs)

@@ -20,6 +20,7 @@ from fcdd_audit.errors import AuditError, InputError
 if TYPE_CHECKING:
     from fcdd_audit.audit import AuditResult
     from fcdd_audit.calibrate import CalibrationResult
+    from fcdd_audit.comparison import Comparison
     from fcdd_audit.config import AuditConfig
     from fcdd_audit.registry import Registry
 
@@ -130,7 +131,20 @@ def run(
     dataset: Dataset = None,
     probe: ProbeName = None,
     detector: Detectors = None,
-    explainer: Annotated[str | None, typer.Option(help="Explainers, comma-separated  [default: all]")] = None,
+    explainer: Annotated[
+        str | None,
+        typer.Option(
+            help="Explainers, comma-separated, or all  [default: native,grad-cam,gradient,random,edges]"
+        ),
+    ] = None,
+    explained: Annotated[
+        int | None,
+        typer.Option(help="At most so many test images of each side are explained; 0: all  [default: 0]"),
+    ] = None,
+    sanity: Annotated[
+        int | None,
+        typer.Option(help="So many of each side serve to check the explanations themselves  [default: 0]"),
+    ] = None,
     data_root: DataRoot = None,
     nominal_class: NominalClass = None,
     preset: PresetName = None,
@@ -438,6 +452,55 @@ def report(
         print(page)
         if open_report:
             typer.launch(page.resolve().as_uri())
+
+
+@app.command(epilog="Example: fcdd-audit compare reports/textures-watermark reports/textures-bars")
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that 'run' wrote, of twins.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parent of the comparison's folder.")] = Path("reports"),
+    name: Annotated[str, typer.Option(help="Name of the comparison's folder.")] = "comparison",
+    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
+    quiet: Quiet = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Compare explanations over runs: which expose a Clever Hans, and which raise false alarms.
+
+    Writes comparison.html, .csv and .json. Runs with '--explainer all' also have sanity checks and costs.
+    """
+    with _ErrorsAsLines(debug):
+        from fcdd_audit.comparison import compare as compare_runs
+        from fcdd_audit.report.comparison import write_comparison
+
+        found = compare_runs(folders)
+        page = write_comparison(found, out / name)
+        if as_json:
+            print(json.dumps(found.as_json(), indent=1))
+        elif not quiet:
+            _print_comparison(found, page)
+        if open_report:
+            typer.launch(page.resolve().as_uri())
+
+
+def _print_comparison(found: Comparison, page: Path) -> None:
+    from fcdd_audit.report.page import number
+
+    rows: list[tuple[str, ...]] = [
+        ("detector", "rank", "explainer", "exposes", "of twins", "false alarms", "on controls", "agreement")
+    ]
+    for row in found.as_json()["explainers"]:
+        if row["unavailable"] is None:
+            counts = [
+                f"{row[key]['hits']} of {row[key]['trials']}"
+                for key in ("exposes", "exposes_twins", "false_alarms", "alarms_on_controls")
+            ]
+            place = "" if row["reference"] else str(row["rank"])
+            agreement = number(row["agreement"]["value"])
+            rows.append((row["detector"], place, row["explainer"], *counts, agreement))
+    _print_table(rows)
+    print(page)
 
 
 def _list(registry: Registry[Any]) -> None:

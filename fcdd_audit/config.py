@@ -15,7 +15,7 @@ from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, SIDES, Recipe
 from fcdd_audit.errors import InputError
-from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.found import REMOVALS
 from fcdd_audit.placebos import placebos_needed
 from fcdd_audit.presets import DEFAULT as DEFAULT_PRESET
@@ -35,7 +35,8 @@ PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
 CONFETTI_MASKS = ("full", "blob")
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")
-ALL = "all"  # nominal classes, one after the other
+ALL = "all"  # nominal classes, one after the other; explainers
+ALL_EXPLAINED, ALL_CHECKED = 32, 4  # test images of each side, where all explainers are asked for
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 DISPLAY_QUANTILE = 0.97
 
@@ -44,8 +45,8 @@ DISPLAY_QUANTILE = 0.97
 class AuditConfig:
     """One audit. Everything is checked here, before anything is loaded: InputError says what is wrong.
 
-    dataset, detectors, explainers: registered names. probe: one too, or several to apply in order: a+b; or
-    an artifact that is found on the images, not planted.
+    dataset, detectors, explainers: registered names, or `all` explainers. probe: a registered name too, or
+    several to apply in order: a+b; or an artifact that is found on the images, not planted.
     preset: where the recipe and other settings that aren't given come from (`fcdd-audit list presets`).
     nominal_class: names or indices of the data set's classes, or all; empty: its first. data_root,
     image_size, oe, oe_limit, masks_per_defect, confetti_mask, skip_corrupt, cache, download: passed to the
@@ -54,11 +55,14 @@ class AuditConfig:
     tells sources of images apart: oe, on outlier exposure only, or all-but-oe, on everything else, test
     images too. prevalence: shares of those training images that bear the artifact. control: of a found
     artifact, how the control's training images are rid of it: drop, inpaint, or auto (see `found.remove`).
+    explained: at most so many test images of each side are explained; 0: all. sanity: on how many of them of
+    each side explanations are checked (randomised weights, noise, deletion and insertion, cost); both by
+    default 0, or 32 and 4 where the explainers are `all`.
     seeds: twins are trained for seeds 0 to seeds - 1. device: auto, cpu, cuda, cuda:1, mps. workers:
     processes for cells on the CPU. out, name: the run folder is out/name. recipe: training. options: by the
-    name of a detector or probe. thresholds: what the verdict depends on. calibration: the calibration.json
-    whose error rates are reported beside the verdicts; by default that of the default settings. Lists may be
-    comma-separated text, paths may be text.
+    name of a detector, probe or explainer. thresholds: what the verdict depends on. calibration: the
+    calibration.json whose error rates are reported beside the verdicts; by default that of the default
+    settings. Lists may be comma-separated text, paths may be text.
     weights: of a finished detector, a safetensors file or the folder of a run's cell; then nothing is
     trained, and what the artifact does to its scores is compared with what so many `placebos` do.
 
@@ -84,6 +88,8 @@ class AuditConfig:
     plant_on: str = "auto"
     prevalence: tuple[float, ...] = (1.0,)
     control: str = "auto"
+    explained: int | None = None
+    sanity: int | None = None
     seeds: int = 5
     weights: Path | None = None
     placebos: int = 99
@@ -101,6 +107,7 @@ class AuditConfig:
             if value is not None:
                 object.__setattr__(self, name, convert(name, value))
         _ = DATASETS[self.dataset]
+        self._fill_in_explanations()
         if self.probe not in NATURAL:
             _ = probe_names(self.probe)
         self._fill_in(read_preset(self.preset, self.dataset))
@@ -179,15 +186,28 @@ class AuditConfig:
                 f"control '{self.control}' is for artifacts that are found on images, and '{self.probe}' is "
                 "planted; drop --control",
             )
-        known = [*DETECTORS, *PROBES, *NATURAL]
+        known = [*DETECTORS, *PROBES, *NATURAL, *EXPLAINERS]
         for target in self.options:
             check(
                 target in known,
-                f"options for unknown detector or probe '{target}'{suggest(target, known)}",
+                f"options for unknown detector, probe or explainer '{target}'{suggest(target, known)}",
             )
         self.make_artifact()
+        for explainer in EXPLAINERS:  # those that aren't asked for too: a typo is said
+            make_explainer(explainer, self.options)
         for detector in self.detectors:
             check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
+
+    def _fill_in_explanations(self) -> None:
+        """Explainers by name, and on how many images."""
+        everything = self.explainers == (ALL,)
+        if everything:
+            object.__setattr__(self, "explainers", tuple(EXPLAINERS))
+        for name, default in (("explained", ALL_EXPLAINED), ("sanity", ALL_CHECKED)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default if everything else 0)
+            value = getattr(self, name)
+            check(value >= 0, f"{name} is {value}; it must be at least 0 images of each side")
 
     def _check_finished(self) -> None:
         """What a finished detector needs, and what only it or only twins can have."""

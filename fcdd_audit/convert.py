@@ -11,9 +11,14 @@ from typing import Any
 
 from fcdd_audit.detectors import DETECTORS, Recipe
 from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.probes import NATURAL, PROBES
 from fcdd_audit.verdict import Thresholds
 
+WHOLE_NUMBERS = (
+    *("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"),
+    *("explained", "sanity"),
+)
 RECIPE_FIELDS = tuple(f.name for f in dataclasses.fields(Recipe))
 
 
@@ -37,7 +42,9 @@ def parse_option(assignment: str) -> tuple[str, str, Any]:
 
 def _takes_text(name: str, option: str) -> bool:
     """Whether the option's default is text: then digits are text too."""
-    known: dict[str, type] = {**dict(PROBES.items()), **dict(NATURAL.items()), **dict(DETECTORS.items())}
+    known: dict[str, Any] = {
+        name: kind for registry in (PROBES, NATURAL, DETECTORS, EXPLAINERS) for name, kind in registry.items()
+    }
     if name not in known:
         return False
     parameter = inspect.signature(known[name]).parameters.get(option)
@@ -97,7 +104,7 @@ def convert(key: str, value: Any) -> Any:
         return tuple(str(item) for item in _items(value))
     if key == "prevalence":
         return tuple(_number(key, item, float) for item in _items(value))
-    if key in ("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"):
+    if key in WHOLE_NUMBERS:
         return _number(key, value, int)
     if key == "quantile":
         return _number(key, value, float)

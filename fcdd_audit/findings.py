@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,9 @@ class Evidence:
 
     planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
     with the artifact's mask on each stamped test image, (planted, control), each (seeds, images).
-    chance: each measure's chance level. references: the explainers that know nothing of the model.
+    chance: each measure's chance level. untrained: by explainer and measure, of the network before
+    training. references: the explainers that know nothing of the model. either_way: those that also show what
+    lowers the score.
     identical: why the twins can't differ, or no verdict is possible otherwise; or None. found: whether the
     artifact is found in the data, not planted. ability: of a found artifact, the better of two mean AUROC:
     the control's with the artifact removed, and the planted twin's as found, which it may be all of.
@@ -47,20 +50,27 @@ class Evidence:
     overlaps: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
     chance: dict[str, float]
     references: tuple[str, ...] = ()
+    either_way: tuple[str, ...] = ()
     identical: str | None = None
+    untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     found: bool = False
     ability: float | None = None
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """One measure of one explainer: mean over stamped images and seeds. `excess`: planted minus control."""
+    """One measure of one explainer: mean over stamped images and seeds. `excess`: planted minus control.
+
+    chance: of a random ranking. untrained: of the same explainer on the network before training, mean over
+    images and seeds; None for reference maps.
+    """
 
     measure: str
     chance: float
     planted: Interval
     control: Interval
     excess: Interval
+    untrained: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,9 @@ class Effect:
 class ExplainerFinding:
     """Does this explanation show the artifact, beyond the control's? `excess_pixel_auroc`: in [-1, 1].
 
-    An artifact planted on the nominal side lowers the score, which a map of what raises the score can't
-    show: reveals is inconclusive then. Reference maps have no quadrant (undecided).
+    judged: whether that can be asked. An artifact planted on the nominal side lowers the score, which a map
+    of what raises the score can't show, but one of what moves it either way can; reference maps explain
+    nothing. Otherwise reveals is inconclusive, and there is no quadrant (undecided).
 
     images: how many bear the artifact. agreement: Spearman correlation of excess and reliance over the
     detector's seeds and prevalences, or None where there are too few.
@@ -92,6 +103,7 @@ class ExplainerFinding:
     agreement: float | None
     overlaps: tuple[Overlap, ...]
     images: int = 0
+    judged: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fcdd_audit.cells import EXAMPLES
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.datasets import DATASETS, AuditData, ImageSet
 from fcdd_audit.detectors import SIDES, Detector, Side, build
 from fcdd_audit.detectors.training import deterministic
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.errors import InputError
-from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.explaining import EXAMPLES
 from fcdd_audit.findings import QUADRANTS, ExplainerFinding, Finding
 from fcdd_audit.measures.localization import pixel_auroc
 from fcdd_audit.placebos import (
@@ -164,11 +164,12 @@ def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:
     """Without reference maps, which know nothing of the detector: here placebos say what a map is worth."""
     found: dict[str, Score] = {}
     for name in (name for name in EXPLAINERS if name in config.explainers):
-        explainer = EXPLAINERS[name]()
+        explainer = make_explainer(name, config.options)
         if not explainer.reference and explainer.unavailable(detector) is None:
-            found[name] = partial(_explain, name, detector)
+            found[name] = partial(_explain, name, explainer, detector)
     if not found:
-        reasons = (EXPLAINERS[name]().unavailable(detector) for name in config.explainers)
+        made = (make_explainer(name, config.options) for name in config.explainers)
+        reasons = (explainer.unavailable(detector) for explainer in made)
         reason = next((reason for reason in reasons if reason), "reference maps know nothing of it")
         raise InputError(
             f"none of the explainers {', '.join(config.explainers)} explains {config.detectors[0]}: "
@@ -177,9 +178,9 @@ def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:
     return found
 
 
-def _explain(name: str, detector: Detector, x: Tensor) -> Tensor:
+def _explain(name: str, explainer: Explainer, detector: Detector, x: Tensor) -> Tensor:
     # A generator made anew: images with the artifact and with placebos stay paired.
-    return EXPLAINERS[name]().explain(detector, x, torch_generator(0, f"explainer {name}"))
+    return explainer.explain(detector, x, torch_generator(0, f"explainer {name}"))
 
 
 def _pictures(loaded: _Loaded, config: AuditConfig) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcdd_audit.cells import EXAMPLES, Cell, Setup, cell_key
+from fcdd_audit.cells import Cell, Setup, cell_key
 from fcdd_audit.config import AuditConfig
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.datasets.base import MIN_TEST
@@ -19,6 +19,7 @@ from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.explaining import EXAMPLES
 from fcdd_audit.found import locate, remove
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.probes import NaturalArtifact, Probe, planted_count, stamp
@@ -60,6 +61,8 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
         "explainers": tuple(name for name in EXPLAINERS if name in config.explainers),
         "device": str(device),
         "options": {name: dict(options) for name, options in config.options.items()},
+        "explained": config.explained or None,  # 0: all
+        "sanity": config.sanity or 0,
     }
     if isinstance(artifact, NaturalArtifact):
         return _prepare_found(config.control, data, artifact, shared, progress)
@@ -210,10 +213,11 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
                 "train/anomalous or --oe, or leave out " + detector
             )
         model = _built(detector, data.train_nominal.images[:2], setup)
-        if setup.explainers and all(EXPLAINERS[name]().unavailable(model) for name in config.explainers):
+        reasons = {name: one.unavailable(model) for name, one in setup.make_explainers().items()}
+        if reasons and None not in reasons.values():
             raise InputError(
                 f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
-                f"{EXPLAINERS[config.explainers[0]]().unavailable(model)}; add another with --explainer"
+                f"{reasons[config.explainers[0]]}; add another with --explainer"
             )
 
 

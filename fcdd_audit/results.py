@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from fcdd_audit.cells import Cell
 from fcdd_audit.config import MEAN
@@ -18,6 +19,7 @@ from fcdd_audit.findings import Evidence, Finding
 from fcdd_audit.measures import detection
 from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.localization import LOCALIZATION
+from fcdd_audit.measures.similarity import rank_correlation, structural_similarity
 from fcdd_audit.planning import Question
 from fcdd_audit.runs import CellRecord
 
@@ -34,6 +36,10 @@ COLUMNS = (
     "split",
     "metric",
     "value",
+)
+COSTS = (
+    *("detector", "twin", "prevalence", "seed", "explainer"),
+    *("seconds", "megabytes", "seconds_to_score"),
 )
 Number = tuple[str, str, str, float]  # explainer, split, metric, value
 
@@ -78,6 +84,31 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
                 yield str(explainer), split, f"{name}_chance", entry.chance(area)
 
 
+def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
+    """Mean overlap of each explainer's maps of the network before training, split untrained."""
+    for explainer, split, metric, value in localization_numbers(untrained):
+        if split == "stamped" and not metric.endswith("_chance"):
+            yield explainer, "untrained", metric, value
+
+
+def check_numbers(checks: pd.DataFrame) -> Iterator[Number]:
+    """Sanity and faithfulness of explanations (see `explaining.check_explanations`)."""
+    for row in checks.itertuples(index=False):
+        yield str(row.explainer), str(row.split), str(row.metric), float(row.value)  # type: ignore[arg-type]
+
+
+def twin_numbers(planted: Mapping[str, np.ndarray], control: Mapping[str, np.ndarray]) -> Iterator[Number]:
+    """How alike the twins' maps of the same images are, split twins. By explainer, (images, H, W): maps that
+    stay as they are although the training data changed don't explain what was learned from them."""
+    for explainer, maps in planted.items():
+        pair = [torch.from_numpy(one)[:, None] for one in (maps, control[explainer])]
+        for metric, measure in (
+            ("rank_correlation", rank_correlation),
+            ("structural_similarity", structural_similarity),
+        ):
+            yield explainer, "twins", metric, float(measure(*pair).nanmean())
+
+
 def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> Iterator[Number]:
     """What the planted twin of a seed does beyond its control."""
     yield (
@@ -86,16 +117,16 @@ def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> I
         "reliance",
         float(rely.reliance([planted.scores], [control.scores], plant_on)[0]),
     )
-    before, after = overlaps(control), overlaps(planted)
+    before, after = overlaps(control.localization), overlaps(planted.localization)
     for explainer, measures in after.items():
         excess = measures["pixel_auroc"] - before[explainer]["pixel_auroc"]
         yield explainer, "stamped", "excess_pixel_auroc", float(np.nanmean(excess))
 
 
-def overlaps(record: CellRecord) -> dict[str, dict[str, np.ndarray]]:
+def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """By explainer and measure, the overlap with the artifact's mask on each stamped image, (images,)."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    artifact = record.localization[record.localization["part"] != "defect"]
+    artifact = localization[localization["part"] != "defect"]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
         for measure in LOCALIZATION:
             name = measured_name(measure, str(mask))
@@ -145,9 +176,15 @@ def _relevant(record: CellRecord, question: Question) -> CellRecord:
 
 
 def results_table(
-    questions: list[Question], records: dict[Cell, CellRecord], quantile: float
+    questions: list[Question],
+    records: dict[Cell, CellRecord],
+    quantile: float,
+    maps: Callable[[Cell], dict[str, np.ndarray]] | None = None,
 ) -> pd.DataFrame:
-    """results.csv: tidy, in the order of the plan. A control's rows stand once."""
+    """results.csv: tidy, in the order of the plan. A control's rows stand once.
+
+    maps: the kept heatmaps of a cell by explainer, where the twins' are to be compared.
+    """
     frames, seen = [], set()
     for question in questions:
         for control, planted in zip(question.control, question.planted, strict=True):
@@ -160,12 +197,34 @@ def results_table(
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
                     *localization_numbers(record.localization),
+                    *untrained_numbers(record.untrained),
+                    *check_numbers(record.checks),
                 ]
                 frames.append(_tidy(side, record, numbers))
             after, before = (_relevant(records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on))
+            if maps is not None:
+                paired += twin_numbers(maps(planted), maps(control))
             frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> pd.DataFrame:
+    """costs.csv: what a heatmap cost in each cell: its seconds, megabytes, and seconds to score an image."""
+    cells = dict.fromkeys(cell for question in questions for cell in (*question.control, *question.planted))
+    rows = [
+        {
+            "detector": cell.detector,
+            "twin": cell.twin,
+            "prevalence": cell.prevalence,
+            "seed": cell.seed,
+            "explainer": explainer,
+            **spent,
+        }
+        for cell in cells
+        for explainer, spent in records[cell].costs.items()
+    ]
+    return pd.DataFrame(rows, columns=COSTS)
 
 
 def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -223,11 +282,25 @@ def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
     return max(mean("clean", question.control), mean("usual", question.planted))
 
 
+def _untrained(control: Sequence[CellRecord]) -> dict[str, dict[str, float]]:
+    """Overlap of the network's maps before training, by explainer and measure, mean over images and seeds."""
+    by_seed = [overlaps(record.untrained) for record in control]
+    return {
+        explainer: {
+            measure: float(np.nanmean([found[explainer][measure] for found in by_seed]))
+            for measure in measures
+        }
+        for explainer, measures in (by_seed[0] if by_seed else {}).items()
+    }
+
+
 def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
     """What the verdict on one question is judged on."""
     planted = [_relevant(records[cell], question) for cell in question.planted]
     control = [_relevant(records[cell], question) for cell in question.control]
-    by_seed = [(overlaps(p), overlaps(c)) for p, c in zip(planted, control, strict=True)]
+    by_seed = [
+        (overlaps(p.localization), overlaps(c.localization)) for p, c in zip(planted, control, strict=True)
+    ]
     explainers = by_seed[0][0] if by_seed else {}
     return Evidence(
         dataset=data.name,
@@ -252,7 +325,9 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
             for explainer, measures in explainers.items()
         },
         chance=chance_levels(planted[0]) if planted else {},
-        references=tuple(n for n in explainers if EXPLAINERS[n].reference),
+        untrained=_untrained(control),
+        references=tuple(name for name in explainers if EXPLAINERS[name].reference),
+        either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
         identical=question.identical,
         found=question.marked is not None,
         ability=None if question.marked is None else _ability(question, records),

@@ -23,17 +23,23 @@ from fcdd_audit.measures.reliance import Scores
 
 SCHEMA = 3  # of config.json and findings.json
 TEMPORARY = ".tmp-"
-TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask")
-CELL_FILES = ("cell.json", "scores.csv", "localization.csv", "heatmaps.npz", "detector.safetensors")
+TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask", "split", "metric")
+CELL_FILES = (
+    *("cell.json", "scores.csv", "localization.csv", "untrained.csv", "checks.csv"),
+    *("heatmaps.npz", "detector.safetensors"),
+)
 
 
 @dataclass(frozen=True)
 class CellRecord:
-    """A finished cell as read back from disk."""
+    """A finished cell as read back from disk; the frames and costs are those of `Explanations`."""
 
     cell: Cell
     scores: Scores
     localization: pd.DataFrame
+    untrained: pd.DataFrame
+    checks: pd.DataFrame
+    costs: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -95,13 +101,16 @@ class RunFolder:
         folder = self.cells / f"{TEMPORARY}{key}-{os.getpid()}"
         folder.mkdir()
         result.scores.to_csv(folder / "scores.csv", index=False)
-        result.localization.to_csv(folder / "localization.csv", index=False)
-        _save_heatmaps(folder / "heatmaps.npz", result.heatmaps, result.levels)
+        found = result.explanations
+        for name in ("localization", "untrained", "checks"):
+            getattr(found, name).to_csv(folder / f"{name}.csv", index=False)
+        _save_heatmaps(folder / "heatmaps.npz", found.heatmaps, found.levels)
         save_file(result.weights, folder / "detector.safetensors")
         description = {
             "cell": asdict(result.cell),
             "losses": result.losses,
             "seconds": result.seconds,
+            "costs": found.costs,
         }
         (folder / "cell.json").write_text(json.dumps(description, indent=1))
         target = self.cells / key
@@ -125,7 +134,7 @@ class RunFolder:
             ) from error
 
     def _read_cell(self, folder: Path) -> CellRecord:
-        cell = Cell(**json.loads((folder / "cell.json").read_text())["cell"])
+        described = json.loads((folder / "cell.json").read_text())
         frame = read_scores(folder)
         arrays = {
             (part, variant): group["score"].to_numpy()
@@ -140,7 +149,14 @@ class RunFolder:
             arrays.get(("nominal", "elsewhere")),
             arrays.get(("anomalous", "elsewhere")),
         )
-        return CellRecord(cell, scores, _read_csv(folder / "localization.csv"))
+        return CellRecord(
+            Cell(**described["cell"]),
+            scores,
+            localization=_read_csv(folder / "localization.csv"),
+            untrained=_read_csv(folder / "untrained.csv"),
+            checks=_read_csv(folder / "checks.csv"),
+            costs=described["costs"],
+        )
 
     def read_heatmaps(self, key: str) -> dict[str, np.ndarray]:
         """The examples' heatmaps by explainer, (images, H, W) float32, on the explainer's own scale."""

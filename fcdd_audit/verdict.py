@@ -353,7 +353,8 @@ def _about_scores(
 def _can_show(item: Evidence, explainer: str) -> bool:
     """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score, which
     a map of what raises it can't show."""
-    return explainer not in item.references and rely.DIRECTIONS[item.plant_on].side == "anomalous"
+    raises = rely.DIRECTIONS[item.plant_on].side == "anomalous"
+    return explainer not in item.references and (raises or explainer in item.either_way)
 
 
 def _judge_explainer(
@@ -366,7 +367,12 @@ def _judge_explainer(
     correlation: float | None,
 ) -> ExplainerFinding:
     overlaps = tuple(
-        Overlap(measure, item.chance[measure], *pairs[explainer, measure].shown(limits, 0, 1))
+        Overlap(
+            measure,
+            item.chance[measure],
+            *pairs[explainer, measure].shown(limits, 0, 1),
+            untrained=item.untrained.get(explainer, {}).get(measure),
+        )
         for measure in item.overlaps[explainer]
     )
     headline = pairs[explainer, HEADLINE]
@@ -381,6 +387,7 @@ def _judge_explainer(
         correlation,
         overlaps,
         images=item.overlaps[explainer][HEADLINE][0].shape[1],
+        judged=_can_show(item, explainer),
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.networks import Network, network_for
+from fcdd_audit.detectors.receptive import ReceptiveField
 
 
 @DETECTORS.register("ae")
@@ -19,6 +20,7 @@ class Autoencoder(Detector):
     """
 
     learns_from = ("nominal",)
+    anomaly_field = ReceptiveField()
 
     def __init__(
         self,
@@ -37,13 +39,20 @@ class Autoencoder(Detector):
         self.expand = parts.expansion(size)
         self.decoder = parts.decoder()
 
+    def outputs(self, normalised: Tensor) -> Tensor:
+        """The residual, like the images."""
+        rebuilt = self.decoder(self.expand(self.embed(self.features(normalised)))).float()
+        if rebuilt.shape != normalised.shape:  # sides that pooling doesn't divide
+            rebuilt = F.interpolate(rebuilt, normalised.shape[-2:])
+        return rebuilt - normalised
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """Each squared residual, over their number."""
+        return outputs.square() / outputs[0].numel()
+
     def anomaly_map(self, x: Tensor) -> Tensor:
         """Squared residual, averaged over channels."""
-        wanted = self.normalise(x)
-        rebuilt = self.decoder(self.expand(self.embed(self.features(wanted)))).float()
-        if rebuilt.shape != wanted.shape:  # sides that pooling doesn't divide
-            rebuilt = F.interpolate(rebuilt, wanted.shape[-2:])
-        return (rebuilt - wanted).square().mean(dim=1, keepdim=True)
+        return self.outputs(self.normalise(x)).square().mean(dim=1, keepdim=True)
 
     def score(self, x: Tensor) -> Tensor:
         return self.anomaly_map(x).mean(dim=(1, 2, 3))

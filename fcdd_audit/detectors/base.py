@@ -41,7 +41,8 @@ class Detector(nn.Module, ABC):
 
     Subclasses set `features` (their convolutions) and define `score` and `loss`; those whose score is
     a mean over a map also define `anomaly_map(x) -> (N, 1, H, W)`, non-negative, which is their native
-    explanation.
+    explanation, and `anomaly_field`, the receptive field of that map's cells. Those that define `shares`, and
+    `layers` or `outputs`, can be explained by rules for each layer.
 
     shape: (C, H, W) of the images. mean, std, scale: a `Normalisation`'s mean, std and mode.
     """
@@ -49,6 +50,7 @@ class Detector(nn.Module, ABC):
     learns_from: ClassVar[tuple[Side, ...]] = SIDES
     uses_masks: bool = False  # whether `loss` does
     features: nn.Sequential
+    anomaly_field: ReceptiveField | None = None
 
     def __init__(
         self, shape: tuple[int, int, int], mean: Tensor, std: Tensor, scale: str = "nominal"
@@ -79,6 +81,27 @@ class Detector(nn.Module, ABC):
 
         mask: (N, 1, H, W), bool or in [0, 1], where the anomaly is, of detectors that use masks.
         """
+
+    @property
+    def layers(self) -> nn.Sequential | None:
+        """The whole network as one stack, normalised images to outputs; None where it isn't one."""
+        return None
+
+    def outputs(self, normalised: Tensor) -> Tensor:
+        """What the network makes of normalised images, (N, ...): what its score is computed from."""
+        if self.layers is None:
+            raise NotImplementedError(f"{type(self).__name__} doesn't say what its outputs are")
+        return self.layers(normalised)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """What each of the outputs contributes to the score, like `outputs`; they add up to the score, but
+        for a constant."""
+        raise NotImplementedError(f"{type(self).__name__} doesn't say what its outputs contribute")
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether the detector defines `shares`: explanations by rules begin there."""
+        return type(self).shares is not Detector.shares
 
     def start(self, nominal: Tensor) -> None:
         """Called once before training with up to 512 nominal training images, uint8 (N, C, H, W), on the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.networks import Network, network_for
@@ -56,6 +56,20 @@ class DeepSVDD(Detector):
         self.register_buffer("centre", torch.zeros(dimensions or parts.dimensions))
         self.register_buffer("squared_radius", torch.zeros(()))
         self._seen: list[Tensor] = []
+
+    @property
+    def layers(self) -> nn.Sequential:
+        """The last layer's outputs are taken from the centre: its bias is that of the distance's vector."""
+        *before, last = self.embed
+        if not isinstance(last, nn.Linear):
+            raise ValueError(f"the embedding ends in a {type(last).__name__}; a Linear is needed")
+        from_centre = nn.Linear(last.in_features, last.out_features)
+        from_centre.weight, from_centre.bias = last.weight, nn.Parameter(-self.centre, requires_grad=False)
+        return nn.Sequential(self.features, *before, from_centre)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """Squared coordinates; the squared radius is a constant."""
+        return outputs.float().square()
 
     def distance(self, x: Tensor) -> Tensor:
         """Squared distances from the centre, (N,)."""

@@ -9,6 +9,7 @@ from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_hub
 from fcdd_audit.detectors.networks import Network, network_for, output_channels, output_shape
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
+    ReceptiveField,
     receptive_field,
     reference_gain,
     spread,
@@ -29,6 +30,8 @@ class FCDD(Detector):
     supervision: image (the loss sees labels) or pixel (it sees masks of the training anomalies too).
     """
 
+    anomaly_field: ReceptiveField
+
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -48,17 +51,25 @@ class FCDD(Detector):
         self.supervision, self.uses_masks = supervision, supervision == "pixel"
         self.features = network_for(network, shape).features()
         self.head = nn.Conv2d(output_channels(self.features), 1, 1)
-        self.field = receptive_field(nn.Sequential(self.features, self.head))
-        self.sigma = SIGMA_PER_STRIDE * self.field.stride if sigma is None else sigma
+        self.anomaly_field = receptive_field(nn.Sequential(self.features, self.head))
+        self.sigma = SIGMA_PER_STRIDE * self.anomaly_field.stride if sigma is None else sigma
         if self.sigma <= 0:
             raise InputError(f"fcdd sigma is {sigma}; it must be over 0")
-        self.gain = reference_gain(self.field, self.sigma)
+        self.gain = reference_gain(self.anomaly_field, self.sigma)
         self.rows: Tensor  # of the upsampling of images of `shape`
         self.columns: Tensor
         grid = output_shape(self.features, shape)[1:]
         for name, cells, pixels in zip(("rows", "columns"), grid, shape[1:], strict=True):
-            matrix = upsampling_matrix(self.field, cells, pixels, self.sigma)
+            matrix = upsampling_matrix(self.anomaly_field, cells, pixels, self.sigma)
             self.register_buffer(name, matrix, persistent=False)
+
+    @property
+    def layers(self) -> nn.Sequential:
+        return nn.Sequential(self.features, self.head)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """Each cell's response, over their number."""
+        return pseudo_huber(outputs.float().square()) / outputs[0].numel()
 
     def response(self, x: Tensor) -> Tensor:
         """The map A at the network's own resolution, (N, 1, u, v), >= 0 (eq. 3: pseudo-Huber)."""
@@ -71,7 +82,7 @@ class FCDD(Detector):
         heat, size = self.response(x), (x.shape[-2], x.shape[-1])
         if size == self.shape[1:]:
             return spread(heat, self.rows, self.columns)
-        return upsample(heat, self.field, size, self.sigma)
+        return upsample(heat, self.anomaly_field, size, self.sigma)
 
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
         """By image: the hypersphere loss of the scores; `mask` isn't used.

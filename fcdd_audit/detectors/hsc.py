@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber
@@ -29,6 +30,16 @@ class HSC(Detector):
         parts = network_for(network, shape)
         self.features = parts.features()
         self.embed = parts.embedding(dimensions or None)
+
+    @property
+    def layers(self) -> nn.Sequential:
+        return nn.Sequential(self.features, self.embed)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """The score, shared out by the squares of the vector's coordinates."""
+        squares = outputs.float().square()
+        total = squares.sum(dim=1, keepdim=True)
+        return pseudo_huber(total) * squares / total.clamp_min(torch.finfo(total.dtype).tiny)
 
     def score(self, x: Tensor) -> Tensor:
         vector = self.embed(self.features(self.normalise(x))).float()

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from fcdd_audit.detectors.base import Scorer
-from fcdd_audit.registry import Registry
+from fcdd_audit.detectors.receptive import ReceptiveField
+from fcdd_audit.registry import Registry, check_options
 
 
 class Explainer(Protocol):
     """Turns a detector and images into heatmaps. What is explained is always the anomaly score.
 
-    reference: whether the map knows nothing of the model, and is there for comparison only.
+    Sign rule: a gradient says how the score would change with a pixel, up or down, so that its size counts
+    (`magnitude`); a contribution says what a pixel did to the score, and what raised it counts (`raising`).
+
+    reference: whether the map knows nothing of the model, and is there for comparison only. either_way:
+    whether it also shows what lowers the score.
     """
 
     reference: bool
+    either_way: bool
 
     def unavailable(self, detector: Scorer) -> str | None:
         """Why this explainer can't work on this detector, in one line; None if it can."""
@@ -31,5 +38,46 @@ class Explainer(Protocol):
         """
         ...
 
+    def grain(self, detector: Scorer, side: int) -> ReceptiveField | None:
+        """The cells that the map is made of, on images whose smaller side is `side` pixels: an artifact is
+        shown no smaller than a cell's stride, and may be shown anywhere in a cell's field. Field and stride
+        of 1: pixels. None: not known."""
+        ...
+
 
 EXPLAINERS: Registry[type[Explainer]] = Registry("explainer")
+
+PIXELS = ReceptiveField()
+
+
+class PixelMap:
+    """A map that has a value of its own for each pixel, and works on any model."""
+
+    reference = False
+    either_way = False
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        return None
+
+    def grain(self, detector: Scorer, side: int) -> ReceptiveField | None:
+        return PIXELS
+
+
+def make_explainer(name: str, options: Mapping[str, Mapping[str, Any]]) -> Explainer:
+    """The explainer of that name with its options, of all `options` by name.
+
+    InputError for an unknown name or option, or a value that it can't have.
+    """
+    kind, own = EXPLAINERS[name], options.get(name, {})
+    check_options(name, kind, own)
+    return kind(**own)
+
+
+def magnitude(gradient: Tensor) -> Tensor:
+    """Signed (N, C, H, W) to (N, 1, H, W): absolute values, summed over channels."""
+    return gradient.detach().abs().sum(dim=1, keepdim=True)
+
+
+def raising(contribution: Tensor) -> Tensor:
+    """Signed (N, C, H, W) to (N, 1, H, W): summed over channels, and what is positive of the sum."""
+    return contribution.detach().sum(dim=1, keepdim=True).clamp_min(0)

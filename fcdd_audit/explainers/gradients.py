@@ -1,50 +1,131 @@
-"""Explanations from the score's gradient, by captum."""
+"""Gradients of the score with respect to the image: how it would change with a pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import torch
-from captum.attr import LayerGradCam, Saliency
-from torch import Tensor
+from captum.attr import NoiseTunnel, Saliency
+from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import Scorer
-from fcdd_audit.detectors.receptive import SIGMA_PER_STRIDE, upsample
-from fcdd_audit.explainers.base import EXPLAINERS
+from fcdd_audit.errors import InputError
+from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, magnitude
+from fcdd_audit.explainers.smoothing import Smoothing
+
+RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
 
 
-@EXPLAINERS.register("grad-cam")
-class GradCam:
-    """Grad-CAM at the features' last activation, positive part: what raises the anomaly score.
-
-    Brought to image size by receptive-field upsampling. FCDD's features, an autoencoder's encoder: what
-    follows the last activation, such as a pooling or the bare last convolution of the paper's networks, is
-    not looked through, so that there the map is finer than the native one (cnn32: field 12 and stride 2,
-    not 22 and 4; cnn28, whose first convolution bears its only activation: 5 and 1).
-    Source: Selvaraju et al. 2017 (arXiv 1610.02391).
-    """
-
-    reference = False
-
-    def unavailable(self, detector: Scorer) -> str | None:
-        if getattr(detector, "cam_layer", None) is None or getattr(detector, "cam_field", None) is None:
-            return "the detector names no layer and its field to look at (cam_layer, cam_field)"
-        return None
-
-    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        layer, field = detector.cam_layer, detector.cam_field  # type: ignore[attr-defined]
-        coarse = LayerGradCam(detector.score, layer).attribute(x, relu_attributions=True)
-        shape = (x.shape[-2], x.shape[-1])
-        return upsample(coarse.detach(), field, shape, SIGMA_PER_STRIDE * field.stride)
+def _gradient(detector: Scorer, x: Tensor) -> Tensor:
+    """Signed, like x."""
+    return Saliency(detector.score).attribute(x.clone().requires_grad_(), abs=False)
 
 
 @EXPLAINERS.register("gradient")
-class Gradient:
+class Gradient(PixelMap):
     """Absolute gradient of the anomaly score, summed over channels (Simonyan et al., arXiv 1312.6034)."""
 
+    either_way = True
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return magnitude(_gradient(detector, x))
+
+
+@EXPLAINERS.register("blurred-gradient")
+@dataclass(frozen=True)
+class BlurredGradient(Smoothing):
+    """The gradient map, blurred as wide as FCDD's map; the paper's heatmap for HSC.
+
+    sigma: of the Gaussian, in pixels; default 0.4 of the stride of the detector's features.
+    """
+
     reference = False
+    either_way = True
 
     def unavailable(self, detector: Scorer) -> str | None:
+        return self.no_field(detector)
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self.smooth(detector, magnitude(_gradient(detector, x)))
+
+
+@EXPLAINERS.register("smooth-grad")
+@dataclass(frozen=True)
+class SmoothGrad(PixelMap):
+    """SmoothGrad: mean gradient over noisy copies of the image, its absolute value summed over channels.
+
+    samples: noisy copies. noise: standard deviation of the noise, for images in [0, 1].
+    Source: Smilkov et al. 2017 (arXiv 1706.03825).
+    """
+
+    either_way = True
+
+    samples: int = 10
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.noise <= 0:
+            raise InputError(
+                f"smooth-grad has {self.samples} samples with noise {self.noise}; at least 1 sample and "
+                "noise over 0 are needed"
+            )
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        tunnel = NoiseTunnel(Saliency(detector.score))
+        with _drawing_from(generator, x.device):
+            mean = tunnel.attribute(
+                x.clone().requires_grad_(),
+                nt_samples=self.samples,
+                nt_samples_batch_size=1,  # bounds the memory
+                stdevs=self.noise,
+                abs=False,
+            )
+        return magnitude(mean)
+
+
+@contextmanager
+def _drawing_from(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """captum draws from torch's global stream: seed it from the generator, and leave it as it was."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+        torch.manual_seed(seed)
+        yield
+
+
+@EXPLAINERS.register("guided-backprop")
+class GuidedBackprop(PixelMap):
+    """Gradient that passes rectifiers only where it is positive, its absolute value summed over channels.
+
+    captum's guides `nn.ReLU` only and would give the bare gradient of the networks here; this one guides
+    leaky ones too, and equals captum's where there is no other.
+    Source: Springenberg et al. 2015 (arXiv 1412.6806).
+    """
+
+    either_way = True
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        found = _rectifiers(detector)
+        if not found:
+            return "the detector has no module with a (leaky) ReLU whose gradient could be guided"
+        if any(module.inplace for module in found):
+            return "its rectifiers work in place (inplace=True), so that their gradient can't be guided"
         return None
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        gradient = Saliency(detector.score).attribute(x.clone().requires_grad_(), abs=True)
-        return gradient.detach().sum(dim=1, keepdim=True)
+        hooks = [module.register_full_backward_hook(_positive) for module in _rectifiers(detector)]
+        try:
+            return magnitude(_gradient(detector, x))
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _rectifiers(detector: Scorer) -> list[nn.ReLU | nn.ReLU6 | nn.LeakyReLU]:
+    modules = detector.modules() if isinstance(detector, nn.Module) else ()
+    return [module for module in modules if isinstance(module, RECTIFIERS)]
+
+
+def _positive(module: nn.Module, inputs: tuple[Tensor, ...], outputs: object) -> tuple[Tensor, ...]:
+    return tuple(gradient.clamp_min(0) for gradient in inputs)

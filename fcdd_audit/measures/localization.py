@@ -2,162 +2,312 @@
 
 Every measure takes
 
-    heatmap: (N, 1, H, W), float, finite, non-negative, higher is more responsible; or the same, `Ranked`,
-        to sort it once for several measures and masks
-    mask:    (N, 1, H, W), bool
+    heatmap: (N, 1, H, W), float, finite, non-negative, higher is more responsible
+    mask:    (N, 1, H, W), bool, on the same device
 
-and returns (N,) float64 on the same device, higher is better. An empty mask gives NaN: there is nothing
-to find; pixel AUROC, which compares with the pixels outside, is NaN for a full mask too. Ties share their
-credit equally, so that a flat map gets the value of chance. ValueError for other input.
+and returns (N,) float64 on that device, higher is better. An empty mask gives NaN: there is nothing to find;
+pixel AUROC and AUPRO, which compare with the pixels outside, are NaN for a full mask too. Ties share their
+credit equally, so that a flat map gets the value of chance. ValueError for other input. `measure_all` gives
+all measures at once, and sorts the pixels once for them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from skimage.measure import label
 from torch import Tensor
 
+AT_ONCE = 1 << 22  # pixels measured together: bounds the memory
+TOP_SHARE = 0.01  # of the pixels, whose intersection with the mask is taken by default
+FPR_LIMIT = 0.3  # up to which the per-region overlap is integrated
 
-@dataclass(frozen=True)
-class Ranked:
-    """Heatmaps with their pixels sorted.
 
-    shape: of the heatmaps, (N, 1, H, W). heat: (N, P), P = H * W. ordered: its rows sorted ascending.
-    order: where each sorted pixel comes from. first, last: for each sorted pixel, how many are colder, and
-    how many are at most as hot; all (N, P).
+class _Pixels:
+    """Heat and mask of images, pixel by pixel; sorted when that is asked for. P = H * W.
+
+    heat: (N, P), float32 or float64. inside: (N, P), bool. size: pixels of each mask, (N,) float64.
     """
 
-    shape: torch.Size
-    heat: Tensor
-    ordered: Tensor
-    order: Tensor
-    first: Tensor
-    last: Tensor
+    def __init__(self, heatmap: Tensor, mask: Tensor) -> None:
+        self.mask = mask
+        exact = heatmap.dtype in (torch.float32, torch.float64)
+        self.heat = (heatmap if exact else heatmap.float()).flatten(1)
+        self.inside = mask.flatten(1)
+        self.size = self.inside.sum(dim=1).double()
 
-    @classmethod
-    def of(cls, heatmap: Tensor) -> Ranked:
-        """Check and sort heatmaps, (N, 1, H, W); ValueError if they aren't finite and non-negative."""
-        if heatmap.ndim != 4 or heatmap.shape[1] != 1:
-            raise ValueError(f"heatmap must be (N, 1, H, W), not {tuple(heatmap.shape)}")
-        if not heatmap.is_floating_point() or not torch.isfinite(heatmap).all() or (heatmap < 0).any():
-            raise ValueError("heatmap must be float, finite and non-negative")
-        heat = heatmap.flatten(1)
-        ordered, order = heat.sort(dim=1)
-        first = torch.searchsorted(ordered, ordered)
-        last = torch.searchsorted(ordered, ordered, right=True)
-        return cls(heatmap.shape, heat, ordered, order, first, last)
+    @property
+    def count(self) -> int:
+        return self.heat.shape[1]
+
+    @cached_property
+    def _sorted(self) -> tuple[Tensor, Tensor]:
+        """The bits of a number that isn't negative are in its order, and leave one bit free: for the mask. So
+        sorting whole numbers sorts heat and mask together, without indices."""
+        whole = torch.int32 if self.heat.dtype == torch.float32 else torch.int64
+        lowest = torch.iinfo(whole).min  # the bit that makes signed numbers out of unsigned ones
+        bits = (self.heat + 0.0).contiguous().view(whole)  # + 0.0: of two zeros, the positive one
+        keys = _sort(((bits << 1) | self.inside) ^ lowest) ^ lowest
+        return ((keys >> 1) & ~lowest).view(self.heat.dtype), (keys & 1).bool()
+
+    @property
+    def ordered(self) -> Tensor:
+        """Heat from cold to hot, (N, P)."""
+        return self._sorted[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """Whether each of `ordered` is inside, (N, P); of a tie those outside come first."""
+        return self._sorted[1]
+
+    @cached_property
+    def first(self) -> Tensor:
+        """Where the tie that each of `ordered` belongs to begins, (N, P) int64."""
+        begins = F.pad(self.ordered[:, 1:] != self.ordered[:, :-1], (1, 0), value=True)
+        places = torch.arange(self.count, device=begins.device)
+        return torch.where(begins, places, 0).cummax(dim=1).values
+
+    def where_some(self, values: Tensor) -> Tensor:
+        """NaN for empty masks."""
+        return torch.where(self.size > 0, values, torch.nan)
+
+    def where_both(self, values: Tensor) -> Tensor:
+        """NaN for empty and for full masks."""
+        return torch.where((self.size > 0) & (self.size < self.count), values, torch.nan)
 
 
-def _prepare(heatmap: Tensor | Ranked, mask: Tensor) -> tuple[Ranked, Tensor]:
-    ranked = heatmap if isinstance(heatmap, Ranked) else Ranked.of(heatmap)
-    if mask.dtype != torch.bool or mask.shape != ranked.shape:
+def _sort(keys: Tensor) -> Tensor:
+    """Rows in ascending order. On the CPU by NumPy, which has vector instructions for it."""
+    if keys.device.type != "cpu":
+        return keys.sort(dim=1).values
+    rows = keys.numpy()
+    threads = min(torch.get_num_threads(), len(rows))
+    if threads < 2:
+        rows.sort(axis=1)
+        return keys
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda part: part.sort(axis=1), np.array_split(rows, threads)))
+    return keys
+
+
+Core = Callable[[_Pixels], Tensor]
+
+
+def _measure(core: Core, heatmap: Tensor, mask: Tensor) -> Tensor:
+    return _measured({"": core}, heatmap, mask)[""]
+
+
+def _measured(cores: dict[str, Core], heatmap: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Each core's numbers; ValueError for what can't be measured."""
+    if heatmap.ndim != 4 or heatmap.shape[1] != 1:
+        raise ValueError(f"heatmap must be (N, 1, H, W), not {tuple(heatmap.shape)}")
+    if not heatmap.is_floating_point():
+        raise ValueError(f"heatmap must be float, not {heatmap.dtype}")
+    if mask.dtype != torch.bool or mask.shape != heatmap.shape:
         raise ValueError(
-            f"mask must be bool and of the heatmap's shape {tuple(ranked.shape)}, not {mask.dtype} "
+            f"mask must be bool and of the heatmap's shape {tuple(heatmap.shape)}, not {mask.dtype} "
             f"{tuple(mask.shape)}"
         )
-    return ranked, mask.flatten(1)
+    found: dict[str, list[Tensor]] = {name: [] for name in cores}
+    rows = max(1, AT_ONCE // max(1, heatmap[0].numel())) if len(heatmap) else 1
+    for maps, masks in zip(heatmap.split(rows), mask.split(rows), strict=True):
+        low, high = torch.aminmax(maps) if maps.numel() else (maps.new_zeros(()), maps.new_zeros(()))
+        if not (low >= 0 and high < torch.inf):  # neither for NaN
+            raise ValueError("heatmap must be finite and non-negative")
+        pixels = _Pixels(maps, masks)
+        for name, core in cores.items():
+            found[name].append(core(pixels))
+    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _where_defined(values: Tensor, defined: Tensor) -> Tensor:
-    return torch.where(defined, values, torch.nan)
+def _pixel_auroc(pixels: _Pixels) -> Tensor:
+    labels = pixels.labels
+    outside = (~labels).cumsum(dim=1, dtype=torch.int32)  # colder or as hot
+    won = (outside * labels).sum(dim=1).double()
+    # Of a tie, those outside come first: where a tie has both, neighbours are as hot and differ.
+    mixed = ((pixels.ordered[:, 1:] == pixels.ordered[:, :-1]) & (labels[:, 1:] != labels[:, :-1])).any(dim=1)
+    if mixed.any():
+        first, inside, upto = pixels.first[mixed], labels[mixed], outside[mixed]
+        before = F.pad(upto, (1, 0)).gather(1, first)  # outside, and colder
+        won[mixed] -= ((upto - before) * inside).sum(dim=1).double() / 2
+    return pixels.where_both(won / (pixels.size * (pixels.count - pixels.size)))
 
 
-def pixel_auroc(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def pixel_auroc(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Chance that a random pixel of the mask is hotter than one outside, in [0, 1]; 0.5 is chance."""
-    ranked, inside = _prepare(heatmap, mask)
-    labels = inside.gather(1, ranked.order)
-    middle_rank = (ranked.first + ranked.last + 1).double() / 2
-    positives = labels.sum(dim=1).double()
-    negatives = labels.shape[1] - positives
-    above = (middle_rank * labels).sum(dim=1) - positives * (positives + 1) / 2
-    return _where_defined(above / (positives * negatives), (positives > 0) & (negatives > 0))
+    return _measure(_pixel_auroc, heatmap, mask)
 
 
-def pixel_ap(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def _pixel_ap(pixels: _Pixels) -> Tensor:
+    labels, first = pixels.labels, pixels.first
+    hits_from = labels.flip(1).cumsum(dim=1).flip(1)  # inside, and at least as hot as the k-th
+    precision = hits_from.gather(1, first).double() / (pixels.count - first)
+    return pixels.where_some((precision * labels).sum(dim=1) / pixels.size)
+
+
+def pixel_ap(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Average precision of the pixels as a classifier of the mask, in [0, 1]; chance: the mask's area.
 
     The step-wise sum over distinct thresholds, as scikit-learn defines it.
     """
-    ranked, inside = _prepare(heatmap, mask)
-    labels = inside.gather(1, ranked.order).double()
-    hits_from = labels.flip(1).cumsum(1).flip(1)  # mask pixels at least as hot as the k-th
-    precision = hits_from.gather(1, ranked.first) / (labels.shape[1] - ranked.first)
-    positives = labels.sum(dim=1)
-    return _where_defined((precision * labels).sum(dim=1) / positives, positives > 0)
+    return _measure(_pixel_ap, heatmap, mask)
 
 
-def relevance_mass(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def _relevance_mass(pixels: _Pixels) -> Tensor:
+    # Divided by the maximum first, so that tiny heat neither vanishes nor overflows in the sum.
+    heat = pixels.heat.double()
+    top = heat.amax(dim=1, keepdim=True)
+    heat = torch.where(top > 0, heat / top, 1.0)
+    return pixels.where_some((heat * pixels.inside).sum(dim=1) / heat.sum(dim=1))
+
+
+def relevance_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Share of the heat inside the mask, in [0, 1]; chance: the mask's area.
 
     A map of zeros counts as flat. Source: Arras et al. 2022 (arXiv 2003.07258).
     """
-    ranked, inside = _prepare(heatmap, mask)
-    # Divided by the maximum first, so that tiny heat neither vanishes nor overflows in the sum.
-    heat = ranked.heat.double() / ranked.ordered[:, -1:].double()
-    heat = torch.where(heat.isnan(), 1.0, heat)
-    share = (heat * inside).sum(dim=1) / heat.sum(dim=1)
-    return _where_defined(share, inside.any(dim=1))
+    return _measure(_relevance_mass, heatmap, mask)
 
 
-def _hottest_inside(heatmap: Tensor | Ranked, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Expected number of mask pixels among the k hottest, k being the mask's size; and k. Both (N,)."""
-    ranked, inside = _prepare(heatmap, mask)
-    size = inside.sum(dim=1)
-    limit = ranked.ordered.gather(1, (inside.shape[1] - size.clamp_min(1))[:, None])
-    above, tied = ranked.heat > limit, ranked.heat == limit
-    room = (size - above.sum(dim=1)).double() / tied.sum(dim=1)
-    hits = (above & inside).sum(dim=1) + room * (tied & inside).sum(dim=1)
-    return hits, size.double()
+def _hottest_inside(pixels: _Pixels, k: Tensor) -> Tensor:
+    """Expected number of mask pixels among the k hottest, k (N,) at least 1; (N,) float64."""
+    ordered, labels = pixels.ordered, pixels.labels
+    limit = ordered.gather(1, (pixels.count - k.long())[:, None])
+    above, tied = ordered > limit, ordered == limit
+    room = (k - above.sum(dim=1)) / tied.sum(dim=1)
+    return (above & labels).sum(dim=1) + room * (tied & labels).sum(dim=1)
 
 
-def relevance_rank(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def _relevance_rank(pixels: _Pixels) -> Tensor:
+    return pixels.where_some(_hottest_inside(pixels, pixels.size.clamp_min(1)) / pixels.size)
+
+
+def relevance_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Share of the mask among the k hottest pixels, k being the mask's size, in [0, 1]; chance: its area.
 
     Source: Arras et al. 2022 (arXiv 2003.07258).
     """
-    hits, size = _hottest_inside(heatmap, mask)
-    return _where_defined(hits / size, size > 0)
+    return _measure(_relevance_rank, heatmap, mask)
 
 
-def iou_at_mask_area(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def _iou_at_mask_area(pixels: _Pixels) -> Tensor:
+    hits = _hottest_inside(pixels, pixels.size.clamp_min(1))
+    return pixels.where_some(hits / (2 * pixels.size - hits))
+
+
+def iou_at_mask_area(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Intersection over union of the mask and as many hottest pixels, in [0, 1].
 
     Chance: about a / (2 - a) for a mask of area a.
     """
-    hits, size = _hottest_inside(heatmap, mask)
-    return _where_defined(hits / (2 * size - hits), size > 0)
+    return _measure(_iou_at_mask_area, heatmap, mask)
 
 
-def pointing_game(heatmap: Tensor | Ranked, mask: Tensor) -> Tensor:
+def _top_k_intersection(pixels: _Pixels, k: int | None = None) -> Tensor:
+    top = math.ceil(TOP_SHARE * pixels.count) if k is None else k
+    hits = _hottest_inside(pixels, torch.full_like(pixels.size, top))
+    return pixels.where_some(hits / top)
+
+
+def top_k_intersection(heatmap: Tensor, mask: Tensor, k: int | None = None) -> Tensor:
+    """Share of the k hottest pixels that lie in the mask, in [0, 1]; chance: its area.
+
+    k: by default 1 % of the pixels, rounded up. ValueError unless it is a number of pixels of the map.
+    Source: Theiner et al. 2021 (arXiv 2104.14995).
+    """
+    if k is not None and not 1 <= k <= heatmap.shape[-2:].numel():
+        raise ValueError(f"k must be from 1 to the {heatmap.shape[-2:].numel()} pixels of the map, not {k}")
+    return _measure(lambda pixels: _top_k_intersection(pixels, k), heatmap, mask)
+
+
+def _pointing_game(pixels: _Pixels) -> Tensor:
+    hottest = pixels.heat == pixels.heat.amax(dim=1, keepdim=True)
+    return pixels.where_some((hottest & pixels.inside).sum(dim=1).double() / hottest.sum(dim=1))
+
+
+def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
     """1 if the hottest pixel is in the mask, else 0; ties: the share of them inside; chance: its area.
 
     Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
     """
-    ranked, inside = _prepare(heatmap, mask)
-    hottest = ranked.heat == ranked.ordered[:, -1:]
-    share = (hottest & inside).sum(dim=1).double() / hottest.sum(dim=1)
-    return _where_defined(share, inside.any(dim=1))
+    return _measure(_pointing_game, heatmap, mask)
+
+
+def _aupro(pixels: _Pixels, limit: float = FPR_LIMIT) -> Tensor:
+    heat, order = pixels.heat.sort(dim=1, descending=True)
+    share = _region_shares(pixels.mask).flatten(1).to(heat.device).gather(1, order)
+    outside = (~pixels.inside).gather(1, order).double()
+    outside = outside / outside.sum(dim=1, keepdim=True).clamp_min(1)
+    ends = F.pad(heat[:, 1:] != heat[:, :-1], (0, 1), value=True)  # of ties: the curve's points
+    fpr, pro = (_at_ends(values.cumsum(dim=1), ends) for values in (outside, share))
+    before_fpr, before_pro = (F.pad(values[:, :-1], (1, 0)) for values in (fpr, pro))
+    width = fpr - before_fpr
+    used = (limit - before_fpr).clamp_min(0).minimum(width)  # of each step, up to the limit
+    part = torch.where(width > 0, used / torch.where(width > 0, width, 1.0), 0.0)
+    area = (used * (before_pro + part * (pro - before_pro) / 2)).sum(dim=1)
+    return pixels.where_both(area / limit)
+
+
+def _at_ends(cumulated: Tensor, ends: Tensor) -> Tensor:
+    """Of rising values, (N, P), those at the end of the last tie that is over."""
+    return torch.where(ends, cumulated, 0.0).cummax(dim=1).values
+
+
+def _region_shares(mask: Tensor) -> Tensor:
+    """What each pixel of a mask, (N, 1, H, W), is of its region, over their number; float64, 0 outside."""
+    shares = np.zeros(mask.shape)
+    for one, inside in zip(shares[:, 0], mask[:, 0].cpu().numpy(), strict=True):
+        regions, number = label(inside, return_num=True, connectivity=2)
+        sizes = np.bincount(regions.ravel(), minlength=number + 1)
+        one[inside] = 1 / (sizes[regions[inside]] * number)
+    return torch.from_numpy(shares)
+
+
+def aupro(heatmap: Tensor, mask: Tensor, limit: float = FPR_LIMIT) -> Tensor:
+    """Area under the per-region overlap, over its largest possible value, in [0, 1]; chance: limit / 2.
+
+    Per-region overlap: the share of each region of the mask (8-connected) that is hotter than a threshold,
+    mean over the regions, so that small ones count as much as large ones. It is integrated over the false
+    positive rate, of the pixels outside, from 0 to `limit`; ties are joined by straight lines.
+    Source: Bergmann et al. 2021 (IJCV 129). There the pixels of all images are pooled; here each image has a
+    number of its own, so that images can be paired. ValueError unless the limit is in (0, 1].
+    """
+    if not 0 < limit <= 1:
+        raise ValueError(f"limit must be in (0, 1], not {limit}")
+    return _measure(lambda pixels: _aupro(pixels, limit), heatmap, mask)
 
 
 @dataclass(frozen=True)
 class Measure:
     """A localisation measure and its chance level, as a function of the mask's share of the area."""
 
-    function: Callable[[Tensor | Ranked, Tensor], Tensor]
+    function: Callable[[Tensor, Tensor], Tensor]
     chance: Callable[[float], float]
+    core: Core
 
 
 LOCALIZATION: dict[str, Measure] = {
-    "pixel_auroc": Measure(pixel_auroc, lambda area: 0.5),
-    "pixel_ap": Measure(pixel_ap, lambda area: area),
-    "relevance_mass": Measure(relevance_mass, lambda area: area),
-    "relevance_rank": Measure(relevance_rank, lambda area: area),
-    "pointing_game": Measure(pointing_game, lambda area: area),
-    "iou_at_mask_area": Measure(iou_at_mask_area, lambda area: area / (2 - area)),
+    "pixel_auroc": Measure(pixel_auroc, lambda area: 0.5, _pixel_auroc),
+    "pixel_ap": Measure(pixel_ap, lambda area: area, _pixel_ap),
+    "relevance_mass": Measure(relevance_mass, lambda area: area, _relevance_mass),
+    "relevance_rank": Measure(relevance_rank, lambda area: area, _relevance_rank),
+    "top_k_intersection": Measure(top_k_intersection, lambda area: area, _top_k_intersection),
+    "pointing_game": Measure(pointing_game, lambda area: area, _pointing_game),
+    "iou_at_mask_area": Measure(iou_at_mask_area, lambda area: area / (2 - area), _iou_at_mask_area),
+    "aupro": Measure(aupro, lambda area: FPR_LIMIT / 2, _aupro),
 }
+
+
+def measure_all(heatmap: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """All of `LOCALIZATION` by name; the pixels are sorted once."""
+    return _measured({name: entry.core for name, entry in LOCALIZATION.items()}, heatmap, mask)
 
 
 def area_share(mask: Tensor) -> Tensor:

@@ -177,6 +177,46 @@ def among_placebos(
         return to_svg(figure, prefix)
 
 
+def exposure(rows: list[dict[str, Any]], prefix: str) -> str:
+    """How often each explainer exposes a relying twin, and how often it raises an alarm on controls.
+
+    rows: as in comparison.json, of one detector, in the order to be shown; with exact intervals.
+    """
+    panels = (("exposes_twins", "exposes relying twins"), ("alarms_on_controls", "false alarms on controls"))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.9 + 0.24 * len(rows)), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for axis, (key, label), colour in zip(axes, panels, PALETTE.values(), strict=True):
+            for place, row in enumerate(rows):
+                found = row[key]["share"]
+                if found["value"] is not None:
+                    axis.plot([found["low"], found["high"]], [place, place], color=INK, linewidth=1)
+                    axis.plot(found["value"], place, "o", color=colour, markersize=5)
+            axis.set(xlabel=label, xlim=(-0.03, 1.03))
+        axes[0].set_yticks(range(len(rows)), [row["explainer"] for row in rows])
+        axes[0].invert_yaxis()
+        return to_svg(figure, prefix)
+
+
+def cascade_curves(rows: list[dict[str, Any]], prefix: str) -> str:
+    """Rank correlation with the maps of copies whose last 1, 2, ... layers are redrawn, a line an explainer.
+
+    rows: as in comparison.json, of one detector, with such numbers.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        axis = figure.subplots()
+        for place, row in enumerate(rows):
+            values = row["randomised"]["rank_correlation"]
+            style = ("-", "--", ":")[place // len(mpl.rcParams["axes.prop_cycle"]) % 3]
+            axis.plot(range(len(values) + 1), [1.0, *values], style, linewidth=1.4, label=row["explainer"])
+        axis.axhline(0, linestyle=":", linewidth=1, color=INK)
+        axis.set(xlabel="layers redrawn, from the last", ylabel="rank correlation", ylim=(-1.03, 1.03))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
+        return to_svg(figure, prefix)
+
+
 def _over_prevalence(axis: Axes, lines: dict[str, list[tuple[float, dict[str, Any]]]]) -> None:
     """One line each, on a logarithmic axis with a tick at every prevalence."""
     ticks = sorted({x for points in lines.values() for x, _ in points})

@@ -41,6 +41,7 @@ EFFECTS = {
     "score_shift": "shift",
 }
 DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
+FEW = 5  # explainers; with more, fewer findings are drawn
 LISTED = 12  # features of training images
 MEASURES = {
     "pixel_auroc": "pixel AUROC",
@@ -48,7 +49,9 @@ MEASURES = {
     "relevance_mass": "relevance mass",
     "relevance_rank": "relevance rank",
     "pointing_game": "pointing game",
+    "top_k_intersection": "top-k intersection",
     "iou_at_mask_area": "IoU at the mask's area",
+    "aupro": "AUPRO",
 }
 
 
@@ -112,6 +115,21 @@ def render_report(path: Path) -> Path:
             f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "
             "wrote, with its cells"
         ) from error
+    page = fill_template(
+        "finished.html.j2" if finished else "report.html.j2",
+        config=config,
+        found=found,
+        words=WORDS,
+        thresholds=config["config"]["thresholds"],
+        quantile=config["config"]["quantile"],
+        findings_json=script_json(found),
+        **context,
+    )
+    return run.write_text("report.html", page)
+
+
+def fill_template(name: str, **context: Any) -> str:
+    """A page from a template of that name; what comes from outside is escaped."""
     environment = Environment(
         loader=FileSystemLoader(template_folder()),
         autoescape=True,
@@ -128,29 +146,20 @@ def render_report(path: Path) -> Path:
         "trained": trained,
         "tested": tested,
     }
-    page = environment.get_template("finished.html.j2" if finished else "report.html.j2").render(
-        config=config,
-        found=found,
-        words=WORDS,
-        thresholds=config["config"]["thresholds"],
-        quantile=config["config"]["quantile"],
-        css=Markup((template_folder() / "report.css").read_text(encoding="utf-8")),
-        findings_json=_script_json(found),
-        **context,
-    )
-    return run.write_text("report.html", page)
+    css = Markup((template_folder() / "report.css").read_text(encoding="utf-8"))
+    return environment.get_template(name).render(css=css, **context)
 
 
 def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What report.html.j2 shows besides config.json and findings.json."""
     results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
     questions = zip(config["questions"], found["findings"], strict=True)
+    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explainers"])))
     natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     return {
         "provenance": found["provenance"],
         "doses": _doses(found["findings"], config["config"]["thresholds"]),
         "effects": EFFECTS,
-        "lowers": [name for name, direction in DIRECTIONS.items() if direction.side == "nominal"],
         "sets": _sets(natural),
         "natural": natural,
         "error_rates": _error_rates(config),
@@ -158,9 +167,9 @@ def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
         "sections": [
             _section(run, config, question, finding, index)
-            for index, (question, finding) in enumerate(islice(questions, DRAWN))
+            for index, (question, finding) in enumerate(islice(questions, drawn))
         ],
-        "undrawn": len(found["findings"]) > DRAWN,
+        "undrawn": len(found["findings"]) > drawn,
         "many": len(config["data"]) > 1,
         "quadrants": _quadrants(found["findings"]),
         "seeds": _by_seed(results),
@@ -175,7 +184,8 @@ def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
     return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
 
 
-def _script_json(value: Any) -> Markup:
+def script_json(value: Any) -> Markup:
+    """For a script element of type application/json."""
     # "<" never closes the script element early, whatever a file is called.
     return Markup(json.dumps(value).replace("<", "\\u003c"))
 

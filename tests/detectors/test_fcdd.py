@@ -47,7 +47,7 @@ def test_the_map_is_hot_where_a_patch_was_changed_and_untouched_out_of_its_reach
     detector = build("fcdd", images, 0).eval()
     change = (detector.anomaly_map(images.float() / 255).diff(dim=0)).abs()[0, 0]
     row, column = divmod(change.argmax().item(), 64)
-    half, reach = detector.field.size // 2, detector.field.size  # by the network; by upsampling too
+    half, reach = detector.anomaly_field.size // 2, detector.field.size  # by the network; by upsampling too
     assert 40 - half <= row < 48 + half
     assert 8 - half <= column < 16 + half
     assert change[: 40 - reach].max() == 0
@@ -72,7 +72,7 @@ def test_a_sigma_that_is_not_positive_is_refused(noise, sigma):
 
 def test_pixel_supervision_pushes_on_the_mask_in_the_reference_codes_scale(noise):
     detector = with_constant_head(noise, 3.0, supervision="pixel", sigma=1.2)
-    heat = (sqrt(10) - 1) * reference_gain(detector.field, 1.2)
+    heat = (sqrt(10) - 1) * reference_gain(detector.anomaly_field, 1.2)
     x, label, mask = noise / 255, torch.zeros(12), torch.zeros(12, 1, 16, 16, dtype=torch.bool)
     label[:3] = 1
     mask[:2, :, :4] = True  # a quarter; the third anomalous image's is out of view
@@ -88,7 +88,7 @@ def test_upsampling_matrices_and_gain_are_made_once_and_stay_out_of_the_weights(
     assert not {"rows", "columns"} & set(detector.state_dict())
     x, larger = noise / 255, torch.rand(2, 3, 20, 28)
     expected, of_larger = detector.anomaly_map(x), detector.anomaly_map(larger)
-    made = upsample(detector.response(x), detector.field, (16, 16), detector.sigma)
+    made = upsample(detector.response(x), detector.anomaly_field, (16, 16), detector.sigma)
     assert torch.equal(expected, made)
     assert of_larger.shape == (2, 1, 20, 28)
 
@@ -108,7 +108,7 @@ def test_an_oblong_image_is_upsampled_by_its_own_matrices():
     images = torch.randint(0, 256, (2, 1, 16, 40), dtype=torch.uint8)
     detector = build("fcdd", images, 0).eval()
     heat = detector.response(images / 255)
-    expected = upsample(heat, detector.field, (16, 40), detector.sigma)
+    expected = upsample(heat, detector.anomaly_field, (16, 40), detector.sigma)
     assert torch.equal(detector.anomaly_map(images / 255), expected)
 
 

@@ -1,0 +1,103 @@
+"""Grad-CAM, by captum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+
+from fcdd_audit.detectors.base import Scorer
+from fcdd_audit.detectors.receptive import (
+    SIGMA_PER_STRIDE,
+    ReceptiveField,
+    leaves,
+    receptive_field,
+    upsample,
+)
+from fcdd_audit.explainers.base import EXPLAINERS
+
+
+@dataclass(frozen=True)
+class _Cam:
+    layer: str = ""
+
+    reference = False
+    either_way = False
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        if self.layer:
+            return self._misnamed(detector)
+        if getattr(detector, "cam_layer", None) is None or getattr(detector, "cam_field", None) is None:
+            return "the detector names no layer and its field to look at (cam_layer, cam_field)"
+        return None
+
+    def _misnamed(self, detector: Scorer) -> str | None:
+        features = getattr(detector, "features", None)
+        if not isinstance(features, nn.Sequential):
+            return f"the detector has no features (nn.Sequential) in which to find layer '{self.layer}'"
+        known = _named_leaves(features)
+        if self.layer not in known:
+            return f"the detector has no layer '{self.layer}' (known: {', '.join(known)})"
+        return None
+
+    def _place(self, detector: Scorer) -> tuple[nn.Module, ReceptiveField]:
+        if not self.layer:
+            return detector.cam_layer, detector.cam_field  # type: ignore[attr-defined]
+        features: nn.Sequential = detector.features  # type: ignore[attr-defined]
+        passed = leaves(features)[: list(_named_leaves(features)).index(self.layer) + 1]
+        return passed[-1], receptive_field(nn.Sequential(*passed))
+
+    def _signed(self, detector: Scorer, x: Tensor, relu: bool) -> Tensor:
+        """(N, 1, u, v), without graph."""
+        layer, _ = self._place(detector)
+        return LayerGradCam(detector.score, layer).attribute(x, relu_attributions=relu).detach()
+
+    def _upsample(self, detector: Scorer, coarse: Tensor, x: Tensor) -> Tensor:
+        _, field = self._place(detector)
+        return upsample(coarse, field, (x.shape[-2], x.shape[-1]), SIGMA_PER_STRIDE * field.stride)
+
+    def grain(self, detector: Scorer, side: int) -> ReceptiveField | None:
+        return self._place(detector)[1]
+
+
+def _named_leaves(features: nn.Sequential) -> dict[str, nn.Module]:
+    """The layers by the names that the detector has for them, in their order."""
+    return {
+        f"features.{name}": module
+        for name, module in features.named_modules()
+        if not isinstance(module, nn.Sequential)
+    }
+
+
+@EXPLAINERS.register("grad-cam")
+@dataclass(frozen=True)
+class GradCam(_Cam):
+    """Grad-CAM at the features' last activation, positive part: what raises the anomaly score.
+
+    layer: another layer to look at, such as features.2; default: the features' last activation.
+
+    Brought to image size by receptive-field upsampling. FCDD's features, an autoencoder's encoder: what
+    follows the last activation, such as a pooling or the bare last convolution of the paper's networks, is
+    not looked through, so that there the map is finer than the native one (cnn32: field 12 and stride 2,
+    not 22 and 4; cnn28, whose first convolution bears its only activation: 5 and 1).
+    Source: Selvaraju et al. 2017 (arXiv 1610.02391).
+    """
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self._upsample(detector, self._signed(detector, x, relu=True), x)
+
+
+@EXPLAINERS.register("grad-cam-no-relu")
+@dataclass(frozen=True)
+class GradCamNoReLU(_Cam):
+    """Grad-CAM without its ReLU, absolute value: what moves the anomaly score, up or down.
+
+    layer: another layer to look at, such as features.2; default: the features' last activation.
+    """
+
+    either_way = True
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self._upsample(detector, self._signed(detector, x, relu=False).abs(), x)

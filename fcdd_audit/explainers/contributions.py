@@ -1,0 +1,91 @@
+"""What pixels contribute to the score, by captum, of any model: only its score is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from captum.attr import InputXGradient, IntegratedGradients, Occlusion
+from torch import Tensor
+
+from fcdd_audit.detectors.base import Scorer
+from fcdd_audit.detectors.receptive import ReceptiveField
+from fcdd_audit.errors import InputError
+from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
+from fcdd_audit.explainers.baselines import baseline, check_baseline
+
+WINDOWS_AT_ONCE = 8  # copies of the batch that are scored together
+
+
+@EXPLAINERS.register("input-x-gradient")
+class InputTimesGradient(PixelMap):
+    """Pixel times gradient, positive part of the sum over channels; a black pixel gets none.
+
+    Source: Shrikumar et al. 2016 (arXiv 1605.01713).
+    """
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return raising(InputXGradient(detector.score).attribute(x.clone().requires_grad_()))
+
+
+@EXPLAINERS.register("integrated-gradients")
+@dataclass(frozen=True)
+class IntegratedGradientsMap(PixelMap):
+    """Integrated gradients from an empty image, positive part of the sum over channels.
+
+    baseline: the empty image: mean (the image's mean colour), black or blur. steps: of the integral.
+    Source: Sundararajan et al. 2017 (arXiv 1703.01365).
+    """
+
+    baseline: str = "mean"
+    steps: int = 16
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline)
+        if self.steps < 1:
+            raise InputError(f"integrated-gradients has {self.steps} steps; at least 1 is needed")
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        found = IntegratedGradients(detector.score).attribute(
+            x.clone().requires_grad_(),
+            baseline(x, self.baseline),
+            n_steps=self.steps,
+            internal_batch_size=len(x),  # a step at a time, to bound the memory
+        )
+        return raising(cast(Tensor, found))
+
+
+@EXPLAINERS.register("occlusion")
+@dataclass(frozen=True)
+class OcclusionMap(PixelMap):
+    """Occlusion: how far the score falls when a sliding square is emptied, positive part.
+
+    baseline: what is put there: mean (the image's mean colour), black or blur. window: the square's side, as
+    a share of the image's smaller side; it moves by half of that.
+    Source: Zeiler & Fergus 2014 (arXiv 1311.2901).
+    """
+
+    baseline: str = "mean"
+    window: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline)
+        if not 0 < self.window <= 1:
+            raise InputError(f"occlusion window is {self.window}; it is a share and must be in (0, 1]")
+
+    def grain(self, detector: Scorer, side: int) -> ReceptiveField:
+        window = max(1, round(self.window * side))
+        return ReceptiveField(window, max(1, window // 2), (window - 1) / 2)
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        cell = self.grain(detector, min(x.shape[-2:]))
+        with torch.no_grad():
+            fall = Occlusion(detector.score).attribute(
+                x,
+                (x.shape[1], cell.size, cell.size),
+                (x.shape[1], cell.stride, cell.stride),
+                baseline(x, self.baseline),
+                perturbations_per_eval=WINDOWS_AT_ONCE,
+            )
+        return fall[:, :1].clamp_min(0)  # all channels are the same

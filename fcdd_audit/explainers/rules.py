@@ -1,0 +1,147 @@
+"""Contributions by rules for each layer, by captum.
+
+They begin at what the network's last outputs contribute to the score (`Detector.shares`), which no rule of
+captum's covers: the pseudo-Huber norm, the squared distance, the squared residual.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from captum.attr import LRP, DeepLift
+from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+from captum.attr._core.lrp import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS
+from captum.attr._utils.lrp_rules import EpsilonRule
+from torch import Tensor, nn
+
+from fcdd_audit.detectors.base import Detector, Scorer
+from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
+from fcdd_audit.explainers.baselines import baseline, check_baseline
+
+SMALL = 1e-6  # a difference of outputs below has no quotient
+# Linear or, for one value each, proportional: the epsilon rule passes their relevance on as it is.
+PROPORTIONAL = (nn.LeakyReLU, nn.Flatten, nn.Identity, nn.BatchNorm1d, nn.ReLU6)
+LINEAR = (
+    *(nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d),
+    *(nn.Flatten, nn.Unflatten, nn.Upsample, nn.Identity, nn.Dropout, nn.Dropout2d),
+    *(nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d),
+)
+
+
+NO_STACK = "the detector's network isn't one stack of layers, which LRP's rules are for"
+UNKNOWN = "the detector doesn't say what its network's outputs contribute to its score (outputs, shares)"
+
+
+def _known(detector: Scorer) -> Detector:
+    """The detector, which says what its outputs contribute; ValueError if it doesn't."""
+    if not isinstance(detector, Detector) or not detector.has_shares:
+        raise ValueError(UNKNOWN)
+    return detector
+
+
+def _uncovered(layers: nn.Module, known: tuple[type, ...], method: str) -> str | None:
+    leaf = next((one for one in layers.modules() if not any(one.children()) and type(one) not in known), None)
+    return None if leaf is None else f"{method} has no rule for its {type(leaf).__name__} layers"
+
+
+class _Weighted(nn.Module):
+    """Sum of the network's outputs, each with a weight of its own."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        return (self.detector.outputs(x) * weights).flatten(1).sum(dim=1)
+
+
+@EXPLAINERS.register("deep-lift")
+@dataclass(frozen=True)
+class DeepLiftMap(PixelMap):
+    """DeepLIFT (rescale rule) against an empty image, positive part of the sum over channels.
+
+    baseline: the empty image: mean (the image's mean colour), black or blur. Contributions add up to the
+    difference of the two scores, the norm or residual at the network's end included.
+    Source: Shrikumar et al. 2017 (arXiv 1704.02685).
+    """
+
+    baseline: str = "mean"
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline)
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        if not isinstance(detector, Detector) or not detector.has_shares:
+            return UNKNOWN
+        return _uncovered(detector, (*SUPPORTED_NON_LINEAR, *LINEAR), "DeepLIFT")
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return raising(self.signed(detector, x))
+
+    def signed(self, detector: Scorer, x: Tensor) -> Tensor:
+        """Contributions, like x."""
+        known = _known(detector)
+        with torch.no_grad():
+            image, empty = known.normalise(x), known.normalise(baseline(x, self.baseline))
+            after, before = known.outputs(image), known.outputs(empty)
+            change = known.shares(after) - known.shares(before)
+            difference = after - before
+            weights = torch.where(difference.abs() < SMALL, 0.0, change / difference)
+        model = DeepLift(_Weighted(known))
+        with warnings.catch_warnings():
+            # That it hooks modules; and that un-pooling may not repeat itself: places are unique here.
+            warnings.simplefilter("ignore", UserWarning)
+            return model.attribute(image.requires_grad_(), empty, additional_forward_args=(weights,)).detach()
+
+
+class _Relevance(nn.Module):
+    """A stack whose sum of shares is its output, and whose gradient at the stack's outputs is their part of
+    it: what captum's LRP takes for the relevance that it starts with."""
+
+    def __init__(self, detector: Detector, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers, self.shares = layers, detector.shares
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = self.layers(x)
+        with torch.no_grad():
+            shares = self.shares(outputs).flatten(1)
+            total = shares.sum(dim=1)
+            parts = shares / torch.where(total == 0, 1.0, total)[:, None]
+        moving = outputs.flatten(1)
+        return total + (parts * (moving - moving.detach())).sum(dim=1)
+
+
+@EXPLAINERS.register("lrp")
+class LRPMap(PixelMap):
+    """Layer-wise relevance propagation (epsilon rule), positive part of the sum over channels.
+
+    Sources: Bach et al. 2015; for distances as scores Kauffmann et al. 2020 (arXiv 2006.10609).
+    """
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        if not isinstance(detector, Detector) or not detector.has_shares:
+            return UNKNOWN
+        layers = detector.layers
+        if layers is None:
+            return NO_STACK
+        known = (*SUPPORTED_LAYERS_WITH_RULES, *SUPPORTED_NON_LINEAR_LAYERS, *PROPORTIONAL)
+        return _uncovered(layers, known, "LRP")
+
+    def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
+        return raising(self.signed(detector, x))
+
+    def signed(self, detector: Scorer, x: Tensor) -> Tensor:
+        """Relevances, like x."""
+        known = _known(detector)
+        layers = known.layers
+        if layers is None:
+            raise ValueError(NO_STACK)
+        for layer in layers.modules():
+            if isinstance(layer, PROPORTIONAL):
+                layer.rule = EpsilonRule()  # captum takes it off again
+        image = known.normalise(x).detach().requires_grad_()
+        with torch.enable_grad():
+            return LRP(_Relevance(known, layers)).attribute(image).detach()
