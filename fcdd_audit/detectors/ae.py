@@ -50,6 +50,9 @@ class Autoencoder(Detector):
         """Each squared residual, over their number."""
         return outputs.square() / outputs[0].numel()
 
+    def chords(self, after: Tensor, before: Tensor) -> Tensor:
+        return (after + before) / after[0].numel()
+
     def anomaly_map(self, x: Tensor) -> Tensor:
         """Squared residual, averaged over channels."""
         return self.outputs(self.normalise(x)).square().mean(dim=1, keepdim=True)

@@ -41,8 +41,8 @@ class Detector(nn.Module, ABC):
 
     Subclasses set `features` (their convolutions) and define `score` and `loss`; those whose score is
     a mean over a map also define `anomaly_map(x) -> (N, 1, H, W)`, non-negative, which is their native
-    explanation, and `anomaly_field`, the receptive field of that map's cells. Those that define `shares`, and
-    `layers` or `outputs`, can be explained by rules for each layer.
+    explanation, and `anomaly_field`, the receptive field of that map's cells. Those that define `layers` or
+    `outputs` can be explained by rules for each layer: with `shares` by LRP, with `chords` by DeepLIFT.
 
     shape: (C, H, W) of the images. mean, std, scale: a `Normalisation`'s mean, std and mode.
     """
@@ -98,10 +98,14 @@ class Detector(nn.Module, ABC):
         for a constant."""
         raise NotImplementedError(f"{type(self).__name__} doesn't say what its outputs contribute")
 
-    @property
-    def has_shares(self) -> bool:
-        """Whether the detector defines `shares`: explanations by rules begin there."""
-        return type(self).shares is not Detector.shares
+    def chords(self, after: Tensor, before: Tensor) -> Tensor:
+        """Weights of the outputs, like them, by which their change from `before` to `after` adds up to the
+        score's: (chords * (after - before)) summed is the difference of the scores, exactly."""
+        raise NotImplementedError(f"{type(self).__name__} doesn't say what changes of its outputs do")
+
+    def defines(self, method: str) -> bool:
+        """Whether `shares` or `chords` is the detector's own: explanations by rules begin there."""
+        return getattr(type(self), method) is not getattr(Detector, method)
 
     def start(self, nominal: Tensor) -> None:
         """Called once before training with up to 512 nominal training images, uint8 (N, C, H, W), on the

@@ -71,6 +71,9 @@ class DeepSVDD(Detector):
         """Squared coordinates; the squared radius is a constant."""
         return outputs.float().square()
 
+    def chords(self, after: Tensor, before: Tensor) -> Tensor:
+        return (after + before).float()
+
     def distance(self, x: Tensor) -> Tensor:
         """Squared distances from the centre, (N,)."""
         vector = self.embed(self.features(self.normalise(x))).float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber
+from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber, pseudo_huber_slope
 from fcdd_audit.detectors.networks import Network, network_for, output_channels, output_shape
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
@@ -70,6 +70,10 @@ class FCDD(Detector):
     def shares(self, outputs: Tensor) -> Tensor:
         """Each cell's response, over their number."""
         return pseudo_huber(outputs.float().square()) / outputs[0].numel()
+
+    def chords(self, after: Tensor, before: Tensor) -> Tensor:
+        slope = pseudo_huber_slope(after.float().square(), before.float().square())
+        return (after + before).float() * slope / after[0].numel()
 
     def response(self, x: Tensor) -> Tensor:
         """The map A at the network's own resolution, (N, 1, u, v), >= 0 (eq. 3: pseudo-Huber)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber
+from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber, pseudo_huber_slope
 from fcdd_audit.detectors.networks import Network, network_for
 
 
@@ -40,6 +40,10 @@ class HSC(Detector):
         squares = outputs.float().square()
         total = squares.sum(dim=1, keepdim=True)
         return pseudo_huber(total) * squares / total.clamp_min(torch.finfo(total.dtype).tiny)
+
+    def chords(self, after: Tensor, before: Tensor) -> Tensor:
+        totals = (vectors.float().square().sum(dim=1, keepdim=True) for vectors in (after, before))
+        return (after + before).float() * pseudo_huber_slope(*totals)
 
     def score(self, x: Tensor) -> Tensor:
         vector = self.embed(self.features(self.normalise(x))).float()

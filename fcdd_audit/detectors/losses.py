@@ -13,6 +13,11 @@ def pseudo_huber(squared: Tensor) -> Tensor:
     return squared / ((squared + 1).sqrt() + 1)
 
 
+def pseudo_huber_slope(after: Tensor, before: Tensor) -> Tensor:
+    """Of the chord of `pseudo_huber` between two squared arguments: its difference over theirs."""
+    return 1 / ((after + 1).sqrt() + (before + 1).sqrt())
+
+
 def hypersphere_loss(distance: Tensor, label: Tensor) -> Tensor:
     """Pull nominal images in, push anomalous ones out: mean over the batch.
 

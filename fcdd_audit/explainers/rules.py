@@ -1,12 +1,14 @@
 """Contributions by rules for each layer, by captum.
 
-They begin at what the network's last outputs contribute to the score (`Detector.shares`), which no rule of
-captum's covers: the pseudo-Huber norm, the squared distance, the squared residual.
+They begin at what the network's last outputs contribute to the score (`Detector.shares`, `Detector.chords`):
+no rule of captum's covers the pseudo-Huber norm, the squared distance or the squared residual.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +22,6 @@ from fcdd_audit.detectors.base import Detector, Scorer
 from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 
-SMALL = 1e-6  # a difference of outputs below has no quotient
 # Linear or, for one value each, proportional: the epsilon rule passes their relevance on as it is.
 PROPORTIONAL = (nn.LeakyReLU, nn.Flatten, nn.Identity, nn.BatchNorm1d, nn.ReLU6)
 LINEAR = (
@@ -31,13 +32,16 @@ LINEAR = (
 
 
 NO_STACK = "the detector's network isn't one stack of layers, which LRP's rules are for"
-UNKNOWN = "the detector doesn't say what its network's outputs contribute to its score (outputs, shares)"
 
 
-def _known(detector: Scorer) -> Detector:
+def _unknown(method: str) -> str:
+    return f"the detector doesn't say what its network's outputs contribute to its score (outputs, {method})"
+
+
+def _known(detector: Scorer, method: str) -> Detector:
     """The detector, which says what its outputs contribute; ValueError if it doesn't."""
-    if not isinstance(detector, Detector) or not detector.has_shares:
-        raise ValueError(UNKNOWN)
+    if not isinstance(detector, Detector) or not detector.defines(method):
+        raise ValueError(_unknown(method))
     return detector
 
 
@@ -73,8 +77,8 @@ class DeepLiftMap(PixelMap):
         check_baseline(self.baseline)
 
     def unavailable(self, detector: Scorer) -> str | None:
-        if not isinstance(detector, Detector) or not detector.has_shares:
-            return UNKNOWN
+        if not isinstance(detector, Detector) or not detector.defines("chords"):
+            return _unknown("chords")
         return _uncovered(detector, (*SUPPORTED_NON_LINEAR, *LINEAR), "DeepLIFT")
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -82,18 +86,28 @@ class DeepLiftMap(PixelMap):
 
     def signed(self, detector: Scorer, x: Tensor) -> Tensor:
         """Contributions, like x."""
-        known = _known(detector)
+        known = _known(detector, "chords")
         with torch.no_grad():
             image, empty = known.normalise(x), known.normalise(baseline(x, self.baseline))
-            after, before = known.outputs(image), known.outputs(empty)
-            change = known.shares(after) - known.shares(before)
-            difference = after - before
-            weights = torch.where(difference.abs() < SMALL, 0.0, change / difference)
+            weights = known.chords(known.outputs(image), known.outputs(empty))
         model = DeepLift(_Weighted(known))
-        with warnings.catch_warnings():
+        with _apart(known), warnings.catch_warnings():
             # That it hooks modules; and that un-pooling may not repeat itself: places are unique here.
             warnings.simplefilter("ignore", UserWarning)
             return model.attribute(image.requires_grad_(), empty, additional_forward_args=(weights,)).detach()
+
+
+@contextmanager
+def _apart(detector: nn.Module) -> Iterator[None]:
+    """Gives every rule a tensor of its own. Where a pooling follows an activation, captum hangs the rules of
+    both on the tensor between them, in the wrong order: the activation's then passes on a bare gradient."""
+    ruled = [module for module in detector.modules() if isinstance(module, tuple(SUPPORTED_NON_LINEAR))]
+    hooks = [module.register_forward_pre_hook(lambda _, inputs: inputs[0].clone()) for module in ruled]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class _Relevance(nn.Module):
@@ -122,8 +136,8 @@ class LRPMap(PixelMap):
     """
 
     def unavailable(self, detector: Scorer) -> str | None:
-        if not isinstance(detector, Detector) or not detector.has_shares:
-            return UNKNOWN
+        if not isinstance(detector, Detector) or not detector.defines("shares"):
+            return _unknown("shares")
         layers = detector.layers
         if layers is None:
             return NO_STACK
@@ -135,7 +149,7 @@ class LRPMap(PixelMap):
 
     def signed(self, detector: Scorer, x: Tensor) -> Tensor:
         """Relevances, like x."""
-        known = _known(detector)
+        known = _known(detector, "shares")
         layers = known.layers
         if layers is None:
             raise ValueError(NO_STACK)

@@ -8,7 +8,8 @@ from fcdd_audit.explainers import EXPLAINERS
 
 each_explainer = pytest.mark.parametrize("explainer", list(EXPLAINERS))
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
-BLIND = ["random", "edges"]
+BLIND = ["random", "edges", "center"]
+DRAWN = ["random", "smooth-grad"]  # by the place in the batch
 
 
 def explain(explainer, detector, x, seed=0):
@@ -18,6 +19,7 @@ def explain(explainer, detector, x, seed=0):
 def built(explainer, name, noise, seed=0):
     """A detector that the explainer can work on, and images."""
     detector = build(name, noise, seed).eval()
+    detector.start(noise)
     if EXPLAINERS[explainer]().unavailable(detector) is not None:
         pytest.skip(f"{name} has no {explainer} map")
     return detector, noise[:5].float() / 255
@@ -80,12 +82,12 @@ def test_explaining_twice_gives_the_same_map_and_leaves_the_detector_as_it_was(e
     assert not any(module._forward_hooks for module in detector.modules())
 
 
-@pytest.mark.parametrize("explainer", [name for name in EXPLAINERS if name != "random"])
+@pytest.mark.parametrize("explainer", [name for name in EXPLAINERS if name not in DRAWN])
 @each_detector
 def test_a_map_does_not_depend_on_the_other_images_of_the_batch(explainer, name, noise):
     detector, x = built(explainer, name, noise)
     alone = torch.cat([explain(explainer, detector, one) for one in x.split(1)])
-    torch.testing.assert_close(explain(explainer, detector, x), alone, rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(explain(explainer, detector, x), alone, rtol=1e-3, atol=1e-6)
 
 
 @each_explainer

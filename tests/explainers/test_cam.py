@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from fcdd_audit.detectors import build
+from fcdd_audit.detectors.receptive import upsample
+from fcdd_audit.explainers import make_explainer
+
+
+@pytest.mark.parametrize("name", ["grad-cam", "grad-cam-no-relu"])
+def test_another_layer_gives_its_own_map(name, explain, noise):
+    detector, x = build("fcdd", noise, 0).eval(), noise[:2].float() / 255
+    default, early = explain(name, detector, x), explain(name, detector, x, layer="features.2")
+    assert early.shape == default.shape
+    assert not torch.equal(early, default)
+    assert torch.equal(default, explain(name, detector, x, layer="features.10"))  # the last activation
+
+
+def test_a_layers_map_is_its_activations_weighted_by_their_mean_gradient(explain, noise):
+    detector, x = build("hsc", noise, 0).eval(), noise[:2].float() / 255
+    passed, rest = detector.features[:3], detector.features[3:]
+    activations = passed(detector.normalise(x)).detach().requires_grad_()
+    score = detector.shares(detector.embed(rest(activations))).sum()
+    weights = torch.autograd.grad(score, activations)[0].mean(dim=(2, 3), keepdim=True)
+    coarse = (weights * activations).sum(dim=1, keepdim=True).detach()
+    grain = make_explainer("grad-cam", {"grad-cam": {"layer": "features.2"}}).grain(detector, 16)
+    assert (grain.size, grain.stride) == (3, 1)
+    for name, signed in (("grad-cam", coarse.clamp_min(0)), ("grad-cam-no-relu", coarse.abs())):
+        expected = upsample(signed, grain, (16, 16), 0.4)
+        torch.testing.assert_close(
+            explain(name, detector, x, layer="features.2"), expected, rtol=1e-3, atol=1e-8
+        )
+
+
+def test_an_unknown_layer_is_answered_with_the_known_ones(noise, tiny):
+    explainer = make_explainer("grad-cam", {"grad-cam": {"layer": "features.99"}})
+    reason = explainer.unavailable(build("fcdd", noise, 0))
+    assert "features.99" in reason
+    assert "features.2" in reason
+    assert "no features" in explainer.unavailable(tiny.Formula(lambda x: x.sum(dim=(1, 2, 3))))

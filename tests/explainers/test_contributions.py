@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import make_explainer
+from fcdd_audit.explainers.baselines import BASELINES, baseline
+
+WEIGHTS = torch.tensor([[[1.0, -2.0], [0.0, 3.0]], [[-4.0, 0.5], [0.0, 1.0]]])  # two channels
+X = torch.tensor([[[0.5, 0.1], [0.2, 0.4]], [[0.1, 0.8], [0.3, 0.2]]])[None]
+
+
+def plane(x):
+    return (x * WEIGHTS).sum(dim=(1, 2, 3))
+
+
+def test_input_times_gradient_sums_channels_before_it_drops_what_lowers_the_score(explain, tiny):
+    heat = explain("input-x-gradient", tiny.Formula(plane), X)
+    # 0.5 - 0.4, -0.2 + 0.4, 0, 1.2 + 0.2
+    torch.testing.assert_close(heat[0, 0], torch.tensor([[0.1, 0.2], [0.0, 1.4]]))
+
+
+def test_integrated_gradients_of_a_square_from_black_are_the_squares(explain, tiny):
+    detector = tiny.Formula(lambda x: (x**2).sum(dim=(1, 2, 3)))
+    heat = explain("integrated-gradients", detector, X, baseline="black")
+    torch.testing.assert_close(heat, X.square().sum(dim=1, keepdim=True))
+
+
+def test_integrated_gradients_start_from_the_images_own_mean_colour(explain, tiny):
+    heat = explain("integrated-gradients", tiny.Formula(plane), X)
+    away = X[0] - X[0].mean(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(heat[0, 0], (away * WEIGHTS).sum(dim=0).clamp_min(0))
+
+
+def test_integrated_gradients_of_images_add_up_image_by_image(explain, tiny):
+    detector = tiny.Formula(lambda x: (x**2).sum(dim=(1, 2, 3)))
+    x = torch.cat([X, 2 * X, 0 * X])
+    heat = explain("integrated-gradients", detector, x, baseline="black", steps=4)
+    torch.testing.assert_close(heat.sum(dim=(1, 2, 3)), detector.score(x))
+
+
+def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(explain, tiny):
+    # A row of 4 pixels under windows of 2, moved by 1; black is put there: a window's fall is its sum.
+    detector = tiny.Formula(lambda x: x.sum(dim=(1, 2, 3)))
+    x = torch.tensor([[0.1, 0.2, 0.4, 0.8]]).expand(4, 4)[None, None].contiguous()
+    heat = explain("occlusion", detector, x, window=0.5, baseline="black")
+    fall = 2 * torch.tensor([0.3, 0.6, 1.2])  # two rows high
+    expected = torch.stack([fall[0], (fall[0] + fall[1]) / 2, (fall[1] + fall[2]) / 2, fall[2]])
+    torch.testing.assert_close(heat[0, 0], expected.expand(4, 4))
+
+
+def test_occlusion_drops_windows_that_hide_what_lowers_the_score(explain, tiny):
+    detector = tiny.Formula(lambda x: x[..., 0].sum(dim=(1, 2)) - x[..., 1].sum(dim=(1, 2)))
+    heat = explain("occlusion", detector, torch.ones(1, 1, 2, 2), window=0.5, baseline="black")
+    assert heat[0, 0].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
+def test_occlusion_leaves_no_border_uncovered(explain, tiny):
+    detector = tiny.Formula(lambda x: x.sum(dim=(1, 2, 3)))
+    heat = explain("occlusion", detector, torch.ones(1, 1, 11, 13), window=0.3, baseline="black")
+    assert heat.min() > 0
+
+
+def test_occlusion_says_how_fine_its_windows_are(tiny):
+    grain = make_explainer("occlusion", {}).grain(tiny.Formula(plane), 64)
+    assert (grain.size, grain.stride) == (16, 8)
+
+
+def test_baselines_hold_no_content():
+    x = torch.rand(2, 3, 16, 16)
+    assert torch.equal(baseline(x, "black"), torch.zeros_like(x))
+    torch.testing.assert_close(baseline(x, "mean"), x.mean(dim=(2, 3), keepdim=True).expand_as(x))
+    assert baseline(x, "blur").std(dim=(2, 3)).max() < 0.3 * x.std(dim=(2, 3)).min()
+    assert all(baseline(x, kind).shape == x.shape for kind in BASELINES)
+
+
+@pytest.mark.parametrize("name", ["integrated-gradients", "occlusion", "deep-lift"])
+def test_an_unknown_baseline_is_refused_and_the_likely_one_named(name):
+    with pytest.raises(InputError, match="did you mean 'blur'"):
+        make_explainer(name, {name: {"baseline": "blurr"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("occlusion", {"window": 0.0}), ("occlusion", {"window": 1.5}), ("integrated-gradients", {"steps": 0})],
+)
+def test_options_that_make_no_sense_are_refused(name, options):
+    with pytest.raises(InputError):
+        make_explainer(name, {name: options})
