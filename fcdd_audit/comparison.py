@@ -64,7 +64,7 @@ class Compared:
     unavailable: why it can't work on the detector; then there are no numbers.
     exposes, hides: of confirmed findings. exposes_twins: of relying twins. false_alarms: of cleared findings.
     alarms_on_controls: of control pairs.
-    separation: chance that a relying twin's map overlaps with the artifact more than a control's, in [0, 1],
+    separation, agreement have limits only where a bootstrap over twins varies. separation: chance that a relying twin's map overlaps with the artifact more than a control's, in [0, 1],
     0.5 is chance: what the map tells without a control beside it.
     agreement: Spearman's correlation of excess and reliance over planted twins.
     overlap: mean pixel AUROC of `planted` relying twins, of their `control`, and of the `untrained` network.
@@ -367,7 +367,16 @@ def _separation(relying: pd.DataFrame, controls: pd.DataFrame, confidence: float
         )
         for _ in range(DRAWS)
     ]
-    return interval(mean(groups), np.array(draws), confidence, (0, 1))
+    return _bootstrapped(mean(groups), np.array(draws), confidence, (0, 1))
+
+
+def _bootstrapped(
+    value: float, draws: np.ndarray, confidence: float, bounds: tuple[float, float]
+) -> Interval:
+    """No limits where all draws are the same: so few twins say nothing of how sure that is."""
+    if len(draws) == 0 or np.ptp(draws) == 0:
+        return Interval(value, float("nan"), float("nan"))
+    return interval(value, draws, confidence, bounds)
 
 
 def _agreement(planted: pd.DataFrame, confidence: float) -> Interval:
@@ -383,7 +392,7 @@ def _agreement(planted: pd.DataFrame, confidence: float) -> Interval:
     centred = ranks - ranks.mean(axis=2, keepdims=True)
     spread = np.sqrt(np.square(centred).sum(axis=2).prod(axis=0))
     draws = (centred[0] * centred[1]).sum(axis=1)[spread > 0] / spread[spread > 0]
-    return interval(float(stats.spearmanr(*pair).statistic), draws, confidence, (-1, 1))
+    return _bootstrapped(float(stats.spearmanr(*pair).statistic), draws, confidence, (-1, 1))
 
 
 def _by_depth(mine: pd.DataFrame, kind: str) -> dict[str, list[float]]:

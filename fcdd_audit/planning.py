@@ -19,7 +19,8 @@ from fcdd_audit.detectors.training import training_steps
 from fcdd_audit.engines import default_workers
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.explaining import EXAMPLES
+from fcdd_audit.explainers.sanity import one_by_one
+from fcdd_audit.explaining import EXAMPLES, NOISE_DRAWS, Part, explain_all
 from fcdd_audit.found import locate, remove
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.probes import NaturalArtifact, Probe, planted_count, stamp
@@ -272,6 +273,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
     run.check_writable()
     parts: list[Estimate] = []
     per_step: dict[str, float] = {}
+    measuring: dict[str, float] = {}
     for nominal_class in config.nominal_classes():
         setup = prepare(config, nominal_class, progress=not quiet)
         cells = planned_cells(plan(config, setup))
@@ -279,12 +281,16 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = _seconds_a_step(name, setup)
+            measuring[name] = _seconds_to_explain(name, setup)
         steps = setup.recipe.epochs * training_steps(len(setup.data.train_nominal), setup.recipe)[0]
-        seconds = sum(per_step[cell.detector] * steps * 1.2 + 2 for cell in waiting)  # measuring, writing
+        # A fifth more than training for scoring, 2 s for writing.
+        seconds = sum(
+            per_step[cell.detector] * steps * 1.2 + measuring[cell.detector] + 2 for cell in waiting
+        )
         height, width = setup.data.shape[1:]
         maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
-        masks = sum(len(part) for part in (setup.nominal_mask, setup.anomalous_mask) if part is not None)
-        rows = 2 * masks * len(setup.explainers)
+        masks = sum(len(part.images) for part in setup.stamped() if part.mask is not None)
+        rows = 3 * masks * len(setup.explainers)  # on two kinds of mask, and untrained with every other cell
         parts.append(
             Estimate(
                 cells=len(cells),
@@ -326,3 +332,25 @@ def _seconds_a_step(name: str, setup: Setup) -> float:
     finally:
         torch.set_num_threads(threads)
     return (ended[-1] - ended[0]) / (len(ended) - 1) * size / batch
+
+
+def _seconds_to_explain(name: str, setup: Setup) -> float:
+    """For a cell, from a few heatmaps of each explainer on one thread; every other cell explains untrained
+    networks too."""
+    threads = torch.get_num_threads()
+    detector = _built(name, setup.data.train_nominal.images[:2], setup).eval()
+    detector.to(torch.device(setup.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stamped = setup.stamped()
+    few = [Part(part.name, part.names[:2], part.images[:2], None) for part in stamped]
+    copies = 2 * len(list(one_by_one(detector, torch_generator(0, "redrawn weights")))) + NOISE_DRAWS
+    explained = sum(len(part.images) for part in stamped if part.mask is not None)
+    checked = copies * sum(min(setup.sanity, len(part.images)) for part in stamped)
+    try:
+        torch.set_num_threads(1)
+        for _ in range(2):  # the first warms up
+            started = time.perf_counter()
+            explain_all(detector, few, setup.make_explainers(), torch.device(setup.device))
+            seconds = time.perf_counter() - started
+    finally:
+        torch.set_num_threads(threads)
+    return seconds / sum(len(part.images) for part in few) * (1.5 * explained + checked)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
-from fcdd_audit.cells import EXAMPLES, LEVELS, LOCALIZED, cell_key, run_cell
+from fcdd_audit.cells import cell_key, run_cell
+from fcdd_audit.explaining import EXAMPLES, LEVELS, LOCALIZED
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.results import evidence, results_table
 from fcdd_audit.runs import RunFolder

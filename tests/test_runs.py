@@ -8,6 +8,7 @@ import torch
 
 from fcdd_audit import InputError
 from fcdd_audit.cells import Cell, CellResult
+from fcdd_audit.explaining import CHECKED, Explanations
 from fcdd_audit.runs import RunFolder
 
 AWKWARD = ["NA", "nan", "a,b", 'say "x"', "ü\n", "007"]  # file names are data
@@ -28,9 +29,17 @@ def result(scores: np.ndarray | None = None) -> CellResult:
     return CellResult(
         cell=Cell("d", "c", "fcdd", "watermark", "planted", 0, "anomalous", 0.5),
         scores=pd.concat(frames, ignore_index=True),
-        localization=localization,
-        heatmaps={"native": np.full((2, 4, 4), 3e-9, np.float32), "zero": np.zeros((2, 4, 4), np.float32)},
-        levels={"native": np.array([0, 3e-9], np.float32), "zero": np.zeros(2, np.float32)},
+        explanations=Explanations(
+            localization=localization,
+            untrained=localization.assign(pixel_auroc=2 / 3),
+            heatmaps={
+                "native": np.full((2, 4, 4), 3e-9, np.float32),
+                "zero": np.zeros((2, 4, 4), np.float32),
+            },
+            levels={"native": np.array([0, 3e-9], np.float32), "zero": np.zeros(2, np.float32)},
+            checks=pd.DataFrame([("native", "noise", "rank_correlation", 1 / 7)], columns=list(CHECKED)),
+            costs={"native": {"seconds": 0.1, "megabytes": 2.0, "seconds_to_score": 0.05}},
+        ),
         weights={"w": torch.ones(2)},
         losses=[1.0, 0.5],
         seconds={"training": 1.0, "measuring": 1.0},
@@ -49,9 +58,10 @@ def test_a_cell_comes_back_to_the_last_bit(run):
     run.write_cell("k", written)
     record = run.read_cell("k")
     assert record.cell == written.cell
-    pd.testing.assert_frame_equal(
-        record.localization, written.localization, check_exact=True, check_dtype=False
-    )
+    for name in ("localization", "untrained", "checks"):
+        wanted = getattr(written.explanations, name)
+        pd.testing.assert_frame_equal(getattr(record, name), wanted, check_exact=True, check_dtype=False)
+    assert record.costs == written.explanations.costs
     stored = np.concatenate(
         [
             record.scores.validation,

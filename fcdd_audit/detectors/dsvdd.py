@@ -63,7 +63,7 @@ class DeepSVDD(Detector):
         *before, last = self.embed
         if not isinstance(last, nn.Linear):
             raise ValueError(f"the embedding ends in a {type(last).__name__}; a Linear is needed")
-        from_centre = nn.Linear(last.in_features, last.out_features)
+        from_centre = nn.Linear(last.in_features, last.out_features, device="meta")  # draws nothing
         from_centre.weight, from_centre.bias = last.weight, nn.Parameter(-self.centre, requires_grad=False)
         return nn.Sequential(self.features, *before, from_centre)
 

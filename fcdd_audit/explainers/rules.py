@@ -50,15 +50,18 @@ def _uncovered(layers: nn.Module, known: tuple[type, ...], method: str) -> str |
     return None if leaf is None else f"{method} has no rule for its {type(leaf).__name__} layers"
 
 
-class _Weighted(nn.Module):
-    """Sum of the network's outputs, each with a weight of its own."""
+class _Chorded(nn.Module):
+    """Sum of the network's outputs, weighted by their chords between images and empty ones, the two halves of
+    the batch as captum puts it together."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return (self.detector.outputs(x) * weights).flatten(1).sum(dim=1)
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = self.detector.outputs(x)
+        weights = self.detector.chords(*outputs.detach().chunk(2))
+        return (outputs * torch.cat([weights, weights])).flatten(1).sum(dim=1)
 
 
 @EXPLAINERS.register("deep-lift")
@@ -89,12 +92,11 @@ class DeepLiftMap(PixelMap):
         known = _known(detector, "chords")
         with torch.no_grad():
             image, empty = known.normalise(x), known.normalise(baseline(x, self.baseline))
-            weights = known.chords(known.outputs(image), known.outputs(empty))
-        model = DeepLift(_Weighted(known))
+        model = DeepLift(_Chorded(known))
         with _apart(known), warnings.catch_warnings():
             # That it hooks modules; and that un-pooling may not repeat itself: places are unique here.
             warnings.simplefilter("ignore", UserWarning)
-            return model.attribute(image.requires_grad_(), empty, additional_forward_args=(weights,)).detach()
+            return model.attribute(image.requires_grad_(), empty).detach()
 
 
 @contextmanager

@@ -41,36 +41,37 @@ class _Pixels:
         exact = heatmap.dtype in (torch.float32, torch.float64)
         self.heat = (heatmap if exact else heatmap.float()).flatten(1)
         self.inside = mask.flatten(1)
-        self.size = self.inside.sum(dim=1).double()
+        self.size = self.inside.count_nonzero(dim=1).double()
 
     @property
     def count(self) -> int:
         return self.heat.shape[1]
 
     @cached_property
-    def _sorted(self) -> tuple[Tensor, Tensor]:
-        """The bits of a number that isn't negative are in its order, and leave one bit free: for the mask. So
-        sorting whole numbers sorts heat and mask together, without indices."""
+    def keys(self) -> Tensor:
+        """Pixels from cold to hot as whole numbers, (N, P): the mask in the last bit, heat in the others.
+
+        The bits of a number that isn't negative are in its order and leave one bit free. So sorting whole
+        numbers sorts heat and mask together, without indices; of a tie, pixels outside come first.
+        """
         whole = torch.int32 if self.heat.dtype == torch.float32 else torch.int64
-        lowest = torch.iinfo(whole).min  # the bit that makes signed numbers out of unsigned ones
         bits = (self.heat + 0.0).contiguous().view(whole)  # + 0.0: of two zeros, the positive one
-        keys = _sort(((bits << 1) | self.inside) ^ lowest) ^ lowest
-        return ((keys >> 1) & ~lowest).view(self.heat.dtype), (keys & 1).bool()
+        # The topmost bit turned makes the order of signed numbers that of unsigned ones.
+        return _sort(((bits << 1) | self.inside) ^ torch.iinfo(whole).min)
 
-    @property
-    def ordered(self) -> Tensor:
-        """Heat from cold to hot, (N, P)."""
-        return self._sorted[0]
+    @cached_property
+    def upto(self) -> Tensor:
+        """How many of the pixels up to each of `keys` are inside, itself too; (N, P) int32."""
+        return (self.keys & 1).cumsum(dim=1, dtype=torch.int32)
 
-    @property
-    def labels(self) -> Tensor:
-        """Whether each of `ordered` is inside, (N, P); of a tie those outside come first."""
-        return self._sorted[1]
+    def inside_before(self, place: Tensor) -> Tensor:
+        """How many of the pixels before a place in `keys` are inside; both (N, K)."""
+        return torch.where(place > 0, self.upto.gather(1, (place - 1).clamp_min(0)), 0)
 
     @cached_property
     def first(self) -> Tensor:
-        """Where the tie that each of `ordered` belongs to begins, (N, P) int64."""
-        begins = F.pad(self.ordered[:, 1:] != self.ordered[:, :-1], (1, 0), value=True)
+        """Where the tie that each of `keys` belongs to begins, (N, P) int64."""
+        begins = F.pad((self.keys[:, 1:] ^ self.keys[:, :-1]) & ~1 != 0, (1, 0), value=True)
         places = torch.arange(self.count, device=begins.device)
         return torch.where(begins, places, 0).cummax(dim=1).values
 
@@ -128,16 +129,23 @@ def _measured(cores: dict[str, Core], heatmap: Tensor, mask: Tensor) -> dict[str
 
 
 def _pixel_auroc(pixels: _Pixels) -> Tensor:
-    labels = pixels.labels
-    outside = (~labels).cumsum(dim=1, dtype=torch.int32)  # colder or as hot
-    won = (outside * labels).sum(dim=1).double()
-    # Of a tie, those outside come first: where a tie has both, neighbours are as hot and differ.
-    mixed = ((pixels.ordered[:, 1:] == pixels.ordered[:, :-1]) & (labels[:, 1:] != labels[:, :-1])).any(dim=1)
-    if mixed.any():
-        first, inside, upto = pixels.first[mixed], labels[mixed], outside[mixed]
-        before = F.pad(upto, (1, 0)).gather(1, first)  # outside, and colder
-        won[mixed] -= ((upto - before) * inside).sum(dim=1).double() / 2
+    keys = pixels.keys
+    places = torch.arange(1, pixels.count + 1, dtype=torch.int32, device=keys.device)
+    # For each pixel inside, those outside that are colder; or as hot, which come before it.
+    won = ((places - pixels.upto) * (keys & 1)).sum(dim=1).double() - _tied_pairs(keys) / 2
     return pixels.where_both(won / (pixels.size * (pixels.count - pixels.size)))
+
+
+def _tied_pairs(keys: Tensor) -> Tensor:
+    """How many pairs of a pixel inside and one outside are equally hot, (N,) float64."""
+    turns = keys[:, 1:] ^ keys[:, :-1] == 1  # within a tie, from outside to inside
+    number = turns.count_nonzero(dim=1)
+    rows, places = turns.nonzero(as_tuple=True)
+    turn = torch.zeros(len(keys), int(number.max()), dtype=torch.long, device=keys.device)
+    turn[rows, torch.arange(len(rows), device=keys.device) - (number.cumsum(0) - number)[rows]] = places + 1
+    tied = keys.gather(1, turn)
+    first, after = torch.searchsorted(keys, tied & ~1), torch.searchsorted(keys, tied | 1, right=True)
+    return ((turn - first) * (after - turn) * (turn > 0)).sum(dim=1).double()
 
 
 def pixel_auroc(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -146,10 +154,10 @@ def pixel_auroc(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def _pixel_ap(pixels: _Pixels) -> Tensor:
-    labels, first = pixels.labels, pixels.first
-    hits_from = labels.flip(1).cumsum(dim=1).flip(1)  # inside, and at least as hot as the k-th
-    precision = hits_from.gather(1, first).double() / (pixels.count - first)
-    return pixels.where_some((precision * labels).sum(dim=1) / pixels.size)
+    first = pixels.first
+    hits_from = pixels.size[:, None] - pixels.inside_before(first)  # inside, and at least as hot
+    precision = hits_from / (pixels.count - first)
+    return pixels.where_some((precision * (pixels.keys & 1)).sum(dim=1) / pixels.size)
 
 
 def pixel_ap(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -161,11 +169,9 @@ def pixel_ap(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def _relevance_mass(pixels: _Pixels) -> Tensor:
-    # Divided by the maximum first, so that tiny heat neither vanishes nor overflows in the sum.
-    heat = pixels.heat.double()
-    top = heat.amax(dim=1, keepdim=True)
-    heat = torch.where(top > 0, heat / top, 1.0)
-    return pixels.where_some((heat * pixels.inside).sum(dim=1) / heat.sum(dim=1))
+    total = pixels.heat.sum(dim=1, dtype=torch.float64)
+    inside = (pixels.heat * pixels.inside).sum(dim=1, dtype=torch.float64)
+    return pixels.where_some(torch.where(total > 0, inside / total, pixels.size / pixels.count))
 
 
 def relevance_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -178,11 +184,13 @@ def relevance_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 def _hottest_inside(pixels: _Pixels, k: Tensor) -> Tensor:
     """Expected number of mask pixels among the k hottest, k (N,) at least 1; (N,) float64."""
-    ordered, labels = pixels.ordered, pixels.labels
-    limit = ordered.gather(1, (pixels.count - k.long())[:, None])
-    above, tied = ordered > limit, ordered == limit
-    room = (k - above.sum(dim=1)) / tied.sum(dim=1)
-    return (above & labels).sum(dim=1) + room * (tied & labels).sum(dim=1)
+    keys = pixels.keys
+    least = keys.gather(1, (pixels.count - k.long())[:, None]) & ~1
+    first = torch.searchsorted(keys, least)  # of those as hot as the k-th
+    after = torch.searchsorted(keys, least | 1, right=True)
+    colder, upto = pixels.inside_before(first), pixels.inside_before(after)
+    room = (k[:, None] - (pixels.count - after)) / (after - first)
+    return (pixels.size[:, None] - upto + room * (upto - colder))[:, 0]
 
 
 def _relevance_rank(pixels: _Pixels) -> Tensor:
@@ -229,7 +237,8 @@ def top_k_intersection(heatmap: Tensor, mask: Tensor, k: int | None = None) -> T
 
 def _pointing_game(pixels: _Pixels) -> Tensor:
     hottest = pixels.heat == pixels.heat.amax(dim=1, keepdim=True)
-    return pixels.where_some((hottest & pixels.inside).sum(dim=1).double() / hottest.sum(dim=1))
+    inside = (hottest & pixels.inside).count_nonzero(dim=1).double()
+    return pixels.where_some(inside / hottest.count_nonzero(dim=1))
 
 
 def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:

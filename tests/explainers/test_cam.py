@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from fcdd_audit.detectors import build
 from fcdd_audit.detectors.receptive import upsample
+from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import make_explainer
 
 
@@ -29,6 +31,31 @@ def test_a_layers_map_is_its_activations_weighted_by_their_mean_gradient(explain
         torch.testing.assert_close(
             explain(name, detector, x, layer="features.2"), expected, rtol=1e-3, atol=1e-8
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "expected"),
+    # Units 2a - 1 of the two pixels: -0.5 and 1. The score's gradient there is 0 and 3/2, in the mean 3/4.
+    # Behind the rectifier, where units are 0 and 1, it is 3/2 twice.
+    [
+        ("grad-cam", "features.0", [0.0, 0.75]),
+        ("grad-cam-no-relu", "features.0", [0.375, 0.75]),
+        ("grad-cam", "features.1", [0.0, 1.5]),
+        ("grad-cam-no-relu", "features.1", [0.0, 1.5]),
+    ],
+)
+def test_the_layer_is_the_one_that_is_named(name, layer, expected, explain, tiny):
+    features = nn.Sequential(tiny.convolution([[2.0]], [-1.0]), nn.ReLU(), tiny.convolution([[3.0]]))
+    detector = tiny.Formula(lambda x: features(x).mean(dim=(1, 2, 3)))
+    detector.features = features
+    heat = explain(name, detector, torch.tensor([[[[0.25, 1.0]]]]), layer=layer)
+    torch.testing.assert_close(heat, torch.tensor([[[expected]]]))
+
+
+@pytest.mark.parametrize("options", [{"layer": 2}, {"layers": "features.2"}])
+def test_a_layer_has_a_name(options):
+    with pytest.raises(InputError, match="layer"):
+        make_explainer("grad-cam", {"grad-cam": options})
 
 
 def test_an_unknown_layer_is_answered_with_the_known_ones(noise, tiny):

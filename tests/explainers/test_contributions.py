@@ -3,7 +3,6 @@ import torch
 
 from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import make_explainer
-from fcdd_audit.explainers.baselines import BASELINES, baseline
 
 WEIGHTS = torch.tensor([[[1.0, -2.0], [0.0, 3.0]], [[-4.0, 0.5], [0.0, 1.0]]])  # two channels
 X = torch.tensor([[[0.5, 0.1], [0.2, 0.4]], [[0.1, 0.8], [0.3, 0.2]]])[None]
@@ -63,20 +62,6 @@ def test_occlusion_leaves_no_border_uncovered(explain, tiny):
 def test_occlusion_says_how_fine_its_windows_are(tiny):
     grain = make_explainer("occlusion", {}).grain(tiny.Formula(plane), 64)
     assert (grain.size, grain.stride) == (16, 8)
-
-
-def test_baselines_hold_no_content():
-    x = torch.rand(2, 3, 16, 16)
-    assert torch.equal(baseline(x, "black"), torch.zeros_like(x))
-    torch.testing.assert_close(baseline(x, "mean"), x.mean(dim=(2, 3), keepdim=True).expand_as(x))
-    assert baseline(x, "blur").std(dim=(2, 3)).max() < 0.3 * x.std(dim=(2, 3)).min()
-    assert all(baseline(x, kind).shape == x.shape for kind in BASELINES)
-
-
-@pytest.mark.parametrize("name", ["integrated-gradients", "occlusion", "deep-lift"])
-def test_an_unknown_baseline_is_refused_and_the_likely_one_named(name):
-    with pytest.raises(InputError, match="did you mean 'blur'"):
-        make_explainer(name, {name: {"baseline": "blurr"}})
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_smooth_grad_of_a_plane_is_its_slope(explain, tiny):
     )
 
 
+def test_smooth_grad_of_a_square_is_the_gradient_at_the_mean_of_the_noisy_copies(explain, tiny):
+    detector = tiny.Formula(lambda x: x.square().sum(dim=(1, 2, 3)))
+    x = torch.full((1, 1, 100, 100), 0.9)
+    # 2 (x + noise): around 2x with a spread of 2 * noise, over the root of the number of copies.
+    for samples, noise in ((1, 0.1), (16, 0.1), (4, 0.2)):
+        heat = explain("smooth-grad", detector, x, samples=samples, noise=noise)
+        assert heat.mean().item() == pytest.approx(1.8, abs=0.02)
+        assert heat.std().item() == pytest.approx(2 * noise / samples**0.5, rel=0.05)
+
+
 def test_smooth_grad_is_the_size_of_the_mean_gradient_and_not_the_mean_size(explain, tiny):
     # The gradient of |x| around 0 is +1 or -1, as the noise falls: of two copies 0 or 1, never always 1.
     detector = tiny.Formula(lambda x: x.abs().sum(dim=(1, 2, 3)))

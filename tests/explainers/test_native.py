@@ -1,6 +1,7 @@
 import torch
+from torch import nn
 
-from fcdd_audit.detectors import build
+from fcdd_audit.detectors import OwnNetwork, build
 from fcdd_audit.detectors.receptive import ReceptiveField
 from fcdd_audit.explainers import EXPLAINERS
 
@@ -15,6 +16,23 @@ class Residual:
 
     def score(self, x):
         return self.anomaly_map(x).mean(dim=(1, 2, 3))
+
+
+def test_fcdds_map_is_the_pseudo_huber_response_of_each_cell_where_it_looks(explain):
+    # Cells of 4x4 pixels that don't overlap, of a quarter of the pixels' sum: 4 times their level.
+    trunk = nn.Sequential(nn.Conv2d(1, 1, 4, stride=4, bias=False))
+    trunk[0].weight.data.fill_(1 / 4)
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    detector = build("fcdd", images, 0, network=OwnNetwork((1, 8, 8), trunk))
+    detector.mean.fill_(0)
+    detector.std.fill_(1)
+    detector.head.weight.data.fill_(-1.0)
+    detector.head.bias.data.fill_(0.0)
+    levels = torch.tensor([[0.0, 3**0.5 / 4], [8**0.5 / 4, 15**0.5 / 4]])
+    x = levels.repeat_interleave(4, 0).repeat_interleave(4, 1)[None, None]
+    # Outputs 0, -sqrt(3), -sqrt(8) and -sqrt(15): sqrt(3 + 1) - 1 = 1, sqrt(8 + 1) - 1 = 2 and 4 - 1 = 3.
+    expected = torch.tensor([[0.0, 1.0], [2.0, 3.0]]).repeat_interleave(4, 0).repeat_interleave(4, 1)
+    torch.testing.assert_close(explain("native", detector.eval(), x)[0, 0], expected)
 
 
 def test_the_residuals_map_is_its_square(explain):

@@ -84,6 +84,24 @@ def test_relevance_of_a_network_without_biases_adds_up_to_the_score(name, noise)
     )
 
 
+def test_the_centre_of_deep_svdd_keeps_its_part_like_a_bias(tiny):
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    detector = build("dsvdd", images, 0, {"dimensions": 1}).eval()
+    weights = torch.zeros(1, 64)
+    weights[0, 18:20] = torch.tensor([2.0, 1.0])
+    detector.features = nn.Sequential(nn.Identity())
+    detector.embed = nn.Sequential(nn.Flatten(), tiny.linear(weights.tolist()))
+    detector.mean.fill_(0)
+    detector.std.fill_(1)
+    detector.centre.fill_(0.5)
+    x = torch.zeros(1, 1, 8, 8)
+    x[..., 2, 2:4] = X
+    # 2 * 0.5 + 1 - 0.5 = 1.5 from the centre, squared 2.25: each of the pixels put in 1 of the 1.5.
+    expected = torch.zeros(1, 1, 8, 8)
+    expected[..., 2, 2:4] = 2.25 / 1.5
+    torch.testing.assert_close(LRPMap().signed(detector, x), expected)
+
+
 def test_the_centre_of_deep_svdd_counts_as_a_bias(noise):
     detector = build("dsvdd", noise, 0).eval()
     detector.start(noise)
@@ -107,6 +125,21 @@ def test_deep_lift_crosses_a_rectifier_by_its_difference_and_not_by_its_slope(ti
     detector = Stack(nn.Flatten(), tiny.linear([[4.0, 0.0]], [-2.8]), nn.ReLU(), tiny.linear([[-1.0]]))
     torch.testing.assert_close(DeepLiftMap().signed(detector, X), torch.tensor([[[[0.2, 0.0]]]]))
     torch.testing.assert_close(explain("deep-lift", detector, X), torch.tensor([[[[0.2, 0.0]]]]))
+
+
+def test_deep_lift_follows_a_rectifier_with_a_pooling_through_both(tiny):
+    # Units 6a and 2 - b: 3 and 1 of the image, 0 and 2 of black. The maximum rises from 2 to 3, by the first
+    # unit, which rises by 3: a third of its rise counts. (By the bare gradient of the maximum all would.)
+    detector = Stack(
+        nn.Flatten(),
+        tiny.linear([[6.0, 0.0], [0.0, -1.0]], [0.0, 2.0]),
+        nn.ReLU(),
+        nn.Unflatten(1, (1, 1, 2)),
+        nn.LeakyReLU(),
+        nn.MaxPool2d((1, 2)),
+    )
+    found = DeepLiftMap(baseline="black").signed(detector, X)
+    torch.testing.assert_close(found, torch.tensor([[[[1.0, 0.0]]]]))
 
 
 def test_deep_lift_goes_through_the_last_norm_by_its_difference_too(tiny):
