@@ -246,10 +246,7 @@ def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
     """The test images that the report shows: the first explained ones of each side, clean and stamped."""
     parts, data = setup.stamped(), (setup.data.test_nominal, setup.data.test_anomalous)
-    clean = []
-    for part, images in zip(parts, data, strict=True):
-        places = {name: place for place, name in enumerate(images.names)}
-        clean.append(images.images[[places[name] for name in part.names[:EXAMPLES]]])
+    clean = [images.images[places[:EXAMPLES]] for images, places in zip(data, setup.places(), strict=True)]
     arrays = {
         "clean": torch.cat(clean).numpy(),
         "stamped": torch.cat([part.images[:EXAMPLES] for part in parts]).numpy(),

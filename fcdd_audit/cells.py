@@ -108,17 +108,22 @@ class Setup:
     decoy: Probe | None = None
     found: Found | None = None
 
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Which of the nominal and of the anomalous test images are explained."""
+        nominal, anomalous = len(self.nominal_stamped), len(self.anomalous_stamped)
+        return (
+            spread_out(nominal, self.nominal_mask, self.explained),
+            spread_out(anomalous, self.anomalous_mask, self.explained),
+        )
+
     def stamped(self) -> tuple[Part, Part]:
-        """The test images that bear the artifact and are explained, nominal and anomalous."""
-        tests = (
-            ("nominal", self.data.test_nominal, self.nominal_stamped, self.nominal_mask),
-            ("anomalous", self.data.test_anomalous, self.anomalous_stamped, self.anomalous_mask),
+        """The test images that are explained, as they bear the artifact, nominal and anomalous."""
+        on_nominal, on_anomalous = self.places()
+        nominal, anomalous = self.data.test_nominal, self.data.test_anomalous
+        return (
+            Part("nominal", nominal.names, self.nominal_stamped, self.nominal_mask).at(on_nominal),
+            Part("anomalous", anomalous.names, self.anomalous_stamped, self.anomalous_mask).at(on_anomalous),
         )
-        nominal, anomalous = (
-            spread_out(Part(side, part.names, images, mask), self.explained)
-            for side, part, images, mask in tests
-        )
-        return nominal, anomalous
 
     def make_explainers(self) -> dict[str, Explainer]:
         return {name: make_explainer(name, self.options) for name in self.explainers}
@@ -254,9 +259,9 @@ def _explain(
     explainers, parts = setup.make_explainers(), list(setup.stamped())
     truth, anomalous = setup.data.test_anomalous.masks, setup.data.test_anomalous
     if truth is not None:
-        has = truth.flatten(1).any(dim=1)
-        names = tuple(name for name, keep in zip(anomalous.names, has, strict=True) if keep)
-        parts.append(spread_out(Part(DEFECT, names, anomalous.images[has], truth[has]), setup.explained))
+        (has,) = truth.flatten(1).any(dim=1).nonzero(as_tuple=True)
+        defects = Part(DEFECT, anomalous.names, anomalous.images, truth)
+        parts.append(defects.at(has[spread_out(len(has), None, setup.explained)]))
     before = None
     if cell.twin == "control" and setup.nominal_mask is not None:
         before = untrained(cell.detector, cell.seed, setup).eval()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_FOUND, EXIT_INCONCLUSIVE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 3, 4, 130
 GATES = ("clever-hans",)
+IN_A_LINE = 5  # explainers
 NO_SETTINGS = (  # parameters of commands that don't say what an audit is
     *("config", "option", "fail_on", "dry_run", "as_json", "quiet", "open_report", "debug"),
     *("audits", "nulls", "decoy"),
@@ -367,7 +368,6 @@ def _print_findings(result: AuditResult) -> None:
         ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
     ]
     for finding in found["findings"]:
-        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"] if not e["reference"]]
         rows.append(
             (
                 finding["nominal_class"],
@@ -376,7 +376,7 @@ def _print_findings(result: AuditResult) -> None:
                 f"{finding['prevalence']:g}",
                 finding["verdict"],
                 span(finding["reliance"]),
-                ", ".join(shown) or "–",
+                _quadrants(finding["explainers"]),
             )
         )
     for mean in found["means"]:
@@ -393,6 +393,15 @@ def _print_findings(result: AuditResult) -> None:
             about = f"{finding.nominal_class}, " if many else ""
             print(f"{about}{finding.detector}: {finding.reason}")
     print(result.report)
+
+
+def _quadrants(explainers: list[dict[str, Any]]) -> str:
+    """Each explainer's quadrant; of more than a line holds, those that have none are counted only."""
+    shown = [one for one in explainers if not one["reference"]]
+    if len(shown) <= IN_A_LINE:
+        return ", ".join(f"{one['explainer']}: {one['quadrant']}" for one in shown) or "–"
+    named = [f"{one['explainer']}: {one['quadrant']}" for one in shown if one["quadrant"] != "undecided"]
+    return ", ".join([*named, f"{len(shown) - len(named)} undecided"])
 
 
 def _print_finished(result: AuditResult) -> None:

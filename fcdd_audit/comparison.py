@@ -64,9 +64,10 @@ class Compared:
     unavailable: why it can't work on the detector; then there are no numbers.
     exposes, hides: of confirmed findings. exposes_twins: of relying twins. false_alarms: of cleared findings.
     alarms_on_controls: of control pairs.
-    separation, agreement have limits only where a bootstrap over twins varies. separation: chance that a relying twin's map overlaps with the artifact more than a control's, in [0, 1],
+    separation: chance that a relying twin's map overlaps with the artifact more than a control's, in [0, 1],
     0.5 is chance: what the map tells without a control beside it.
-    agreement: Spearman's correlation of excess and reliance over planted twins.
+    agreement: Spearman's correlation of excess and reliance over planted twins. Both have limits only where
+    a bootstrap over twins varies.
     overlap: mean pixel AUROC of `planted` relying twins, of their `control`, and of the `untrained` network.
     randomised: similarity with the maps of copies whose last 1, 2, ... layers are redrawn, by measure.
     single: where only the layer counted from the end is. twins, noise: with the control's maps; with those of
@@ -189,15 +190,29 @@ def compare(folders: Sequence[Path]) -> Comparison:
 
 
 def _read(folder: Path, name: str) -> _Run:
-    run = RunFolder(folder)
+    try:
+        return _read_run(RunFolder(folder), name)
+    except (OSError, KeyError, ValueError) as error:
+        missing = getattr(error, "filename", None) or error
+        raise InputError(
+            f"'{folder}' is no complete run ({missing}); give the folder that 'fcdd-audit run' wrote"
+        ) from error
+
+
+def _read_run(run: RunFolder, name: str) -> _Run:
     config, found = run.read_json("config.json"), run.read_json("findings.json")
     if config.get("null") != "twins" or not config.get("explainers"):
         raise InputError(
-            f"'{folder}' is of a finished detector or of an older version; compare runs that train twins"
+            f"'{run.path}' is of a finished detector or of an older version; compare runs that train twins"
         )
-    results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values={"value": [""]})
+    results = pd.read_csv(
+        run.path / "results.csv",
+        keep_default_na=False,
+        na_values={"value": [""]},
+        float_precision="round_trip",  # prevalences must match those of the findings
+    )
     results = results[results["nominal_class"] != MEAN].assign(run=name)
-    costs = folder / "costs.csv"
+    costs = run.path / "costs.csv"
     settings = config["config"]
     return _Run(
         described={

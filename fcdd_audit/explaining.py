@@ -43,6 +43,12 @@ class Part:
     images: Tensor
     mask: Tensor | None
 
+    def at(self, places: Tensor) -> Part:
+        """Only the images at these places."""
+        names = tuple(self.names[place] for place in places.tolist())
+        mask = None if self.mask is None else self.mask[places]
+        return Part(self.name, names, self.images[places], mask)
+
 
 @dataclass(frozen=True)
 class Explanations:
@@ -69,19 +75,19 @@ def batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
         yield x.contiguous(memory_format=torch.channels_last)
 
 
-def spread_out(part: Part, limit: int | None) -> Part:
-    """At most `limit` of a part's images, evenly spaced; of one with masks, of those that have one."""
-    if limit is None or len(part.images) <= limit:
-        return part
-    candidates = torch.arange(len(part.images))
-    if part.mask is not None:
-        candidates = candidates[part.mask.flatten(1).any(dim=1)]
-    if len(candidates) > limit:
-        candidates = candidates[torch.linspace(0, len(candidates) - 1, limit).round().long()]
-    names = tuple(part.names[index] for index in candidates.tolist())
-    return Part(
-        part.name, names, part.images[candidates], None if part.mask is None else part.mask[candidates]
-    )
+def spread_out(images: int, mask: Tensor | None, limit: int | None) -> Tensor:
+    """Places of at most `limit` of so many images, evenly spaced, (limit,) int64; None: of all.
+
+    mask: bool (images, 1, H, W): of images with and without one, those with one are taken.
+    """
+    places = torch.arange(images)
+    if limit is None or images <= limit:
+        return places
+    if mask is not None and mask.any():
+        places = places[mask.flatten(1).any(dim=1)]
+    if len(places) > limit:
+        places = places[torch.linspace(0, len(places) - 1, limit).round().long()]
+    return places
 
 
 def explain_all(

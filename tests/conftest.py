@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from fcdd_audit import AuditConfig, AuditResult, Recipe, run_audit
 
 torch.set_num_threads(1)
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 _cache = tempfile.TemporaryDirectory(prefix="fcdd-audit-cache-")  # gone at exit
 os.environ["XDG_CACHE_HOME"] = _cache.name  # of subprocesses too: no test touches the user's own
 

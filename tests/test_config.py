@@ -9,6 +9,7 @@ from fcdd_audit.config import AuditConfig
 from fcdd_audit.convert import parse_option
 from fcdd_audit.detectors import Recipe
 from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.probes import Chain
 from fcdd_audit.probes.natural import Marked, Region
 from fcdd_audit.probes.stamps import Watermark
@@ -602,3 +603,33 @@ def test_the_data_set_is_asked_for_one_class_and_all_that_belongs_to_it():
 @pytest.mark.parametrize(("network", "channels"), [("vgg11-imagenet", 3), ("vgg11", None)])
 def test_pictures_get_the_channels_that_the_network_needs(network, channels):
     assert make_config({"network": network}).data_request().channels == channels
+
+
+def test_all_explainers_are_asked_for_by_one_word_and_then_checked_on_a_few_images():
+    config = AuditConfig(explainers=("all",))
+    assert config.explainers == tuple(EXPLAINERS)
+    assert (config.explained, config.sanity) == (32, 4)
+    assert (AuditConfig().explained, AuditConfig().sanity) == (0, 0)
+    given = make_config({"explainer": "all", "explained": "7", "sanity": 0})
+    assert (given.explained, given.sanity) == (7, 0)
+
+
+@pytest.mark.parametrize("name", ["explained", "sanity"])
+def test_a_negative_number_of_explained_images_is_refused(name):
+    with pytest.raises(InputError, match=f"{name} is -1"):
+        AuditConfig(**{name: -1})
+
+
+@pytest.mark.parametrize(
+    ("assignment", "reason"),
+    [
+        ("occlusion.window=2", "must be in"),
+        ("occlusion.windows=0.1", "did you mean 'window'"),
+        ("deep-lift.baseline=blakc", "did you mean 'black'"),
+        ("oclusion.window=0.1", "did you mean 'occlusion'"),
+    ],
+)
+def test_options_of_explainers_are_checked_before_anything_is_loaded(assignment, reason):
+    name, option, value = parse_option(assignment)
+    with pytest.raises(InputError, match=reason):
+        AuditConfig(options={name: {option: value}})

@@ -21,8 +21,8 @@ def deletion_curve(
 
     score: (N, C, H, W) to (N,). x, baseline: images (N, C, H, W). heatmap: (N, 1, H, W). Returns
     (N, steps + 1) float64. Equally hot pixels go in one random order, the same for all images, so that a flat
-    map is a random one. With more steps than pixels some change nothing. ValueError for other shapes, or no
-    step.
+    map is a random one. With more steps than pixels some change nothing. ValueError for other shapes, a
+    heatmap that isn't finite, or no step.
     """
     return _curve(score, x, baseline, heatmap, steps)
 
@@ -45,10 +45,12 @@ def _curve(
         )
     if heatmap.shape != (len(before), 1, *before.shape[2:]):
         raise ValueError(f"heatmap must be (N, 1, H, W) like the images, not {tuple(heatmap.shape)}")
+    if not torch.isfinite(heatmap).all():
+        raise ValueError("heatmap must be finite")
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be at least 1")
     places = _places(heatmap)
-    pixels = places[0].numel()
+    pixels = places.shape[-2:].numel()
     scores = [
         score(torch.where(places < round(step * pixels / steps), after, before)) for step in range(steps + 1)
     ]

@@ -55,7 +55,7 @@ class _Pixels:
         numbers sorts heat and mask together, without indices; of a tie, pixels outside come first.
         """
         whole = torch.int32 if self.heat.dtype == torch.float32 else torch.int64
-        bits = (self.heat + 0.0).contiguous().view(whole)  # + 0.0: of two zeros, the positive one
+        bits = self.heat.contiguous().view(whole)  # the shift drops the sign of a zero
         # The topmost bit turned makes the order of signed numbers that of unsigned ones.
         return _sort(((bits << 1) | self.inside) ^ torch.iinfo(whole).min)
 
@@ -141,6 +141,8 @@ def _tied_pairs(keys: Tensor) -> Tensor:
     turns = keys[:, 1:] ^ keys[:, :-1] == 1  # within a tie, from outside to inside
     number = turns.count_nonzero(dim=1)
     rows, places = turns.nonzero(as_tuple=True)
+    if len(rows) == 0:
+        return number.double()
     turn = torch.zeros(len(keys), int(number.max()), dtype=torch.long, device=keys.device)
     turn[rows, torch.arange(len(rows), device=keys.device) - (number.cumsum(0) - number)[rows]] = places + 1
     tied = keys.gather(1, turn)

@@ -61,7 +61,7 @@ def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
 
 def _scaled(maps: Tensor) -> np.ndarray:
     """(N, H, W) float64 on the CPU."""
+    maps = maps.double()  # first: a difference of halves may overflow
     low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
-    extent = (high - low).double()
-    scaled = (maps - low).double() / torch.where(extent > 0, extent, 1.0)
+    scaled = (maps - low) / torch.where(high > low, high - low, 1.0)
     return scaled[:, 0].cpu().numpy()

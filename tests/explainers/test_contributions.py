@@ -24,6 +24,14 @@ def test_integrated_gradients_of_a_square_from_black_are_the_squares(explain, ti
     torch.testing.assert_close(heat, X.square().sum(dim=1, keepdim=True))
 
 
+@pytest.mark.parametrize(("options", "share"), [({"steps": 1}, 0.5), ({"steps": 2}, 1.0), ({}, 1.0)])
+def test_more_steps_make_the_integral_more_exact(options, share, explain, tiny):
+    # The fourth power: 4 (t x)^3 x at the middle, t = 1/2, is half of it; two places (Gauss) are exact.
+    detector = tiny.Formula(lambda x: (x**4).sum(dim=(1, 2, 3)))
+    heat = explain("integrated-gradients", detector, X, baseline="black", **options)
+    torch.testing.assert_close(heat, share * X.pow(4).sum(dim=1, keepdim=True))
+
+
 def test_integrated_gradients_start_from_the_images_own_mean_colour(explain, tiny):
     heat = explain("integrated-gradients", tiny.Formula(plane), X)
     away = X[0] - X[0].mean(dim=(1, 2), keepdim=True)
@@ -62,6 +70,8 @@ def test_occlusion_leaves_no_border_uncovered(explain, tiny):
 def test_occlusion_says_how_fine_its_windows_are(tiny):
     grain = make_explainer("occlusion", {}).grain(tiny.Formula(plane), 64)
     assert (grain.size, grain.stride) == (16, 8)
+    grain = make_explainer("occlusion", {}).grain(tiny.Formula(plane), 11)
+    assert (grain.size, grain.stride) == (3, 1)  # a quarter of 11 is 2.75
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fcdd_audit.measures.localization import LOCALIZATION, area_share, dilate, measure_all
+from fcdd_audit.measures import localization
+from fcdd_audit.measures.localization import (
+    LOCALIZATION,
+    area_share,
+    aupro,
+    dilate,
+    measure_all,
+    top_k_intersection,
+)
 
 NAMES = list(LOCALIZATION)
 COMPARED = ("pixel_auroc", "aupro")  # with the pixels outside
@@ -193,3 +202,200 @@ def test_dilation_grows_a_pixel_to_a_square_and_stops_at_the_border():
     assert torch.equal(dilate(mask, 2), expected)
     assert torch.equal(dilate(mask, 0), mask)
     assert area_share(dilate(mask, 2)).tolist() == [25 / 49, 9 / 49]
+
+
+# A region of one pixel and one of three; 8 pixels outside. From hot to cold, and the overlap so far:
+# 9 in the large region (1/6); 8 outside; 7 the small region (1/6 + 1/2); 6 outside; 5 in the large one
+# (5/6); 4 outside; 3 in the large one (1); 5 pixels outside.
+REGIONS = [[1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 0]]
+REGIONS_HEAT = [[7.0, 8.0, 0.0, 1.0], [0.0, 6.0, 9.0, 5.0], [4.0, 2.0, 3.0, 0.0]]
+
+
+def overlap(heat, mask, limit):
+    """AUPRO of one image."""
+    return aupro(torch.tensor(heat)[None, None], torch.tensor(mask).bool()[None, None], limit).item()
+
+
+def test_regions_of_different_size_count_alike_in_aupro():
+    third = (1 / 8 * 1 / 6 + 1 / 8 * 2 / 3 + (0.3 - 2 / 8) * 5 / 6) / 0.3
+    assert overlap(REGIONS_HEAT, REGIONS, 0.3) == pytest.approx(third, abs=1e-12)
+    assert measure("aupro", REGIONS_HEAT, REGIONS) == pytest.approx(third, abs=1e-12)
+    whole = 1 / 8 * (1 / 6 + 2 / 3 + 5 / 6) + 5 / 8
+    assert overlap(REGIONS_HEAT, REGIONS, 1) == pytest.approx(whole, abs=1e-12)
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region_for_aupro():
+    mask = [[1, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
+    heat = [[0.0, 0.0, 0.0, 0.0, 1.0], [0.0] * 5, [0.0] * 5]
+    # One of two regions, not of three: a line from 1/2 to 1.
+    assert overlap(heat, mask, 1) == pytest.approx(3 / 4, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("limit", "by_hand"),
+    [
+        (0.3, (0.5 + 0.8) / 2),  # at 0.3 the line is at 1/2 + 0.3
+        (0.5, (0.5 + 1) / 2),
+        (0.6, (0.5 * (0.5 + 1) / 2 + 0.1 * 1) / 0.6),
+        (1, 0.5 * 0.75 + 0.5),
+        (1e-6, 0.5 + 1e-6 / 2),
+    ],
+)
+def test_a_limit_cuts_the_line_that_joins_a_tie(limit, by_hand):
+    # 3 is half of the region; the tie takes the overlap to 1 and the rate to 1/2; 0 takes the rate to 1.
+    assert overlap([[3.0, 1.0, 1.0, 0.0]], [[1, 1, 0, 0]], limit) == pytest.approx(by_hand, abs=1e-12)
+
+
+def slow_aupro(heat, mask, limit):
+    """The curve swept threshold by threshold."""
+    regions, number = ndimage.label(mask, np.ones((3, 3)))
+    rate, hit, area = 0.0, 0.0, 0.0
+    for threshold in np.unique(heat)[::-1]:
+        hot = heat >= threshold
+        next_rate = hot[~mask].mean()
+        next_hit = np.mean([hot[regions == region].mean() for region in range(1, number + 1)])
+        if next_rate > limit:
+            at_limit = hit + (next_hit - hit) * (limit - rate) / (next_rate - rate)
+            return (area + (limit - rate) * (hit + at_limit) / 2) / limit
+        area += (next_rate - rate) * (hit + next_hit) / 2
+        rate, hit = next_rate, next_hit
+    return area / limit
+
+
+@settings(deadline=None)  # slow indeed
+@given(st.integers(0, 1 << 30), st.sampled_from([1, 2, 4, 30, 1 << 20]), st.floats(0.01, 1))
+def test_aupro_agrees_with_a_slow_sweep_over_the_thresholds_whatever_the_ties(seed, levels, limit):
+    heat, mask = batch(seed, count=3, height=6, width=7, levels=levels)
+    values = aupro(heat, mask, limit).tolist()
+    for value, one, inside in zip(values, heat[:, 0].numpy(), mask[:, 0].numpy(), strict=True):
+        if 0 < inside.sum() < inside.size:
+            assert value == pytest.approx(slow_aupro(one, inside, limit), abs=1e-9)
+        else:
+            assert np.isnan(value)
+
+
+@pytest.mark.parametrize("limit", [0, -0.1, 1.01, np.nan])
+def test_aupro_refuses_a_limit_that_is_no_rate(limit):
+    with pytest.raises(ValueError, match="limit must be"):
+        aupro(*batch(0), limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("k", "by_hand"), [(1, 0), (2, 1 / 2), (3, 2 / 3), (4, 2.5 / 4), (5, 3 / 5), (6, 3 / 6)]
+)
+def test_the_k_hottest_pixels_are_those_counted_by_hand(k, by_hand):
+    # From hot to cold: 9 outside, 8 inside, 7 inside, then 5 in- and outside, and 1 outside.
+    heat = torch.tensor([[8.0, 9.0, 5.0], [5.0, 7.0, 1.0]])[None, None]
+    mask = torch.tensor([[1, 0, 1], [0, 1, 0]]).bool()[None, None]
+    assert top_k_intersection(heat, mask, k).item() == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_the_default_k_is_one_percent_of_the_pixels_rounded_up():
+    heat, mask = batch(5, height=10, width=21, levels=1000)
+    assert torch.equal(top_k_intersection(heat, mask), top_k_intersection(heat, mask, 3))
+    assert not torch.equal(top_k_intersection(heat, mask), top_k_intersection(heat, mask, 2))
+
+
+@pytest.mark.parametrize("k", [0, -1, 25])
+def test_k_must_be_a_number_of_pixels_of_the_map(k):
+    heat, mask = batch(0)
+    with pytest.raises(ValueError, match="k must be from 1 to the 24 pixels"):
+        top_k_intersection(heat, mask, k)
+
+
+@measures
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_width_of_the_heats_numbers_does_not_matter(name, dtype):
+    heat, mask = batch(6, levels=20)  # whole numbers, exact in all of them
+    function = LOCALIZATION[name].function
+    values = function(heat.to(dtype), mask)
+    assert values.dtype == torch.float64
+    torch.testing.assert_close(values, function(heat, mask), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "relevance_mass"])
+def test_double_heat_is_not_rounded_to_single(name):
+    heat = torch.full((10, 10), 1.0, dtype=torch.float64)
+    mask = torch.zeros(10, 10, dtype=torch.bool)
+    mask[4:6, 4:6] = True
+    heat[mask] += 1e-12
+    assert measure(name, heat, mask) == pytest.approx(1, abs=1e-12)
+    chance = LOCALIZATION[name].chance(4 / 100)
+    assert measure(name, heat.float(), mask) == pytest.approx(chance, abs=1e-12)
+
+
+@measures
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_negative_zeros_are_zeros(name, dtype):
+    heat, mask = batch(7, levels=3)
+    heat = heat.to(dtype)
+    signed = torch.where((heat == 0) & (torch.arange(4) % 2 == 0), -heat, heat)
+    assert signed.signbit().any()
+    function = LOCALIZATION[name].function
+    assert torch.equal(function(signed, mask), function(heat, mask))
+    flat = torch.zeros_like(heat)
+    assert torch.equal(function(torch.where(mask, -flat, flat), mask), function(flat, mask))
+
+
+@pytest.mark.parametrize("at_once", [1, 24, 50, 72, 1000])
+def test_images_measured_in_parts_get_the_numbers_they_have_alone(monkeypatch, at_once):
+    heat, mask = batch(8, count=7)
+    mask[3] = False
+    mask[6] = True
+    parts = []
+
+    def count(pixels):
+        parts.append(len(pixels.heat))
+        return pixels.size
+
+    monkeypatch.setattr(localization, "AT_ONCE", at_once)
+    assert localization._measured({"": count}, heat, mask)[""].tolist() == mask.sum(dim=(1, 2, 3)).tolist()
+    assert max(parts) == min(7, max(1, at_once // 24))
+    together = measure_all(heat, mask)
+    for name in NAMES:
+        alone = [LOCALIZATION[name].function(heat[n : n + 1], mask[n : n + 1]) for n in range(7)]
+        torch.testing.assert_close(together[name], torch.cat(alone), rtol=0, atol=0, equal_nan=True)
+
+
+@measures
+def test_what_is_invalid_in_a_later_part_is_refused_too(monkeypatch, name):
+    monkeypatch.setattr(localization, "AT_ONCE", 24)
+    heat, mask = batch(9)
+    heat[4, 0, 5, 3] = torch.nan
+    with pytest.raises(ValueError, match="finite"):
+        LOCALIZATION[name].function(heat, mask)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads until the end of the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("shape", [(1, 50), (2, 50), (5, 301), (4, 1)])
+def test_numpy_sorts_rows_as_torch_does_whatever_the_threads(threads, number, dtype, shape):
+    threads(number)
+    limits = torch.iinfo(dtype)
+    keys = torch.randint(
+        limits.min, limits.max, shape, generator=torch.Generator().manual_seed(0), dtype=dtype
+    )
+    keys[:, 0], keys[0, -1] = limits.max, limits.min
+    expected = keys.sort(dim=1).values
+    assert torch.equal(localization._sort(keys.clone()), expected)
+
+
+def test_the_number_of_threads_changes_no_number_and_sorting_no_input(threads):
+    heat, mask = batch(10, count=5, levels=50)
+    before = heat.clone(), mask.clone()
+    threads(1)
+    one = measure_all(heat, mask)
+    threads(2)
+    two = measure_all(heat, mask)
+    for name in NAMES:
+        assert torch.equal(one[name], two[name]), name
+    assert torch.equal(heat, before[0])
+    assert torch.equal(mask, before[1])
