@@ -18,7 +18,7 @@ independent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ class Count:
 class Compared:
     """One explainer on one detector. Fractions in [0, 1]; None or NaN: no case to say it of.
 
-    rank: by `exposes_twins` less `alarms_on_controls`, then by separation; 0 for reference maps.
+    rank: by `exposes_twins` less `alarms_on_controls`, then by separation; 0 for reference maps, and where
+    no case is known.
     unavailable: why it can't work on the detector; then there are no numbers.
     exposes, hides: of confirmed findings. exposes_twins: of relying twins. false_alarms: of cleared findings.
     alarms_on_controls: of control pairs.
@@ -105,7 +106,8 @@ class Compared:
 @dataclass(frozen=True)
 class Comparison:
     """runs: what was read: name, dataset, probe, prevalences, seeds, detectors. rows: explainers by detector,
-    the best first, then reference maps, then those that can't work. thresholds: reliance and reveal."""
+    the best first, then unranked ones, reference maps, and those that can't work. thresholds: as in the
+    runs."""
 
     runs: list[dict[str, Any]]
     thresholds: dict[str, float]
@@ -205,13 +207,11 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         raise InputError(
             f"'{run.path}' is of a finished detector or of an older version; compare runs that train twins"
         )
-    results = pd.read_csv(
-        run.path / "results.csv",
-        keep_default_na=False,
-        na_values={"value": [""]},
-        float_precision="round_trip",  # prevalences must match those of the findings
-    )
-    results = results[results["nominal_class"] != MEAN].assign(run=name)
+    # As text first: prevalences must match those of the findings to the last bit.
+    results = pd.read_csv(run.path / "results.csv", dtype=str, keep_default_na=False)
+    results = results[results["nominal_class"] != MEAN]
+    numbers = {key: results[key].replace("", "nan").astype(float) for key in ("prevalence", "seed", "value")}
+    results = results.assign(run=name, **numbers)
     costs = run.path / "costs.csv"
     settings = config["config"]
     return _Run(
@@ -233,7 +233,8 @@ def _read_run(run: RunFolder, name: str) -> _Run:
 
 
 def _ranked(rows: list[Compared]) -> list[Compared]:
-    """By detector: the explanations, the best first; reference maps; what can't work."""
+    """By detector: the explanations, the best first; those of which nothing is known; reference maps; what
+    can't work."""
 
     def worth(row: Compared) -> tuple[float, float]:
         gain = row.exposes_twins.share.value - row.alarms_on_controls.share.value
@@ -242,10 +243,13 @@ def _ranked(rows: list[Compared]) -> list[Compared]:
     ordered: list[Compared] = []
     for detector in dict.fromkeys(row.detector for row in rows):
         own = [row for row in rows if row.detector == detector]
-        explaining = [row for row in own if not row.reference and row.unavailable is None]
-        for rank, row in enumerate(sorted(explaining, key=worth), 1):
-            ordered.append(Compared(**{**vars(row), "rank": rank}))
-        ordered += [row for row in own if row.reference and row.unavailable is None]
+        working = [row for row in own if row.unavailable is None]
+        explaining = [row for row in working if not row.reference]
+        judged = [row for row in explaining if row.exposes_twins.trials + row.alarms_on_controls.trials]
+        for rank, row in enumerate(sorted(judged, key=worth), 1):
+            ordered.append(replace(row, rank=rank))
+        ordered += [row for row in explaining if row not in judged]
+        ordered += [row for row in working if row.reference]
         ordered += [row for row in own if row.unavailable is not None]
     return ordered
 

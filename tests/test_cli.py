@@ -508,3 +508,11 @@ def test_debug_shows_the_traceback(process):
 
 def test_debug_does_not_change_the_exit_code(process):
     assert process["debug"].returncode == 2  # 1 means that a gate found something
+
+
+def test_compare_refuses_a_folder_that_holds_no_run_in_one_line(tmp_path):
+    done = invoke("compare", tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "holds no finished audit" in done.stderr
+    assert not (tmp_path / "out").exists()
