@@ -9,6 +9,7 @@ import pytest
 from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError, Recipe
 from fcdd_audit.detectors import NETWORKS
 from fcdd_audit.detectors.recipe import milestone_epochs
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.presets import DEFAULT, preset_names, preset_rows, preset_settings
 
 RECIPE = {field.name for field in dataclasses.fields(Recipe)}
@@ -43,7 +44,8 @@ def test_every_row_is_known_and_stands_once():
     for _, setting in rows:
         target, dot, option = setting.partition(".")
         if dot:
-            assert option in inspect.signature(DETECTORS[target]).parameters
+            kind = DETECTORS[target] if target in DETECTORS else EXPLAINERS[target]
+            assert option in inspect.signature(kind).parameters
         else:
             assert setting in RECIPE | SETTINGS
 

@@ -51,7 +51,8 @@ def test_no_console_message_and_no_request_but_the_file_itself(opened):
         for entry in opened.get_log("performance")
         if (message := json.loads(entry["message"])["message"])["method"] == "Network.requestWillBeSent"
     ]
-    assert {url.split(":")[0] for url in sent} <= {"file", "data"}
+    # On a slow machine the browser's own start page may still be at it: chrome.
+    assert {url.split(":")[0] for url in sent} <= {"file", "data", "chrome"}
     assert sum(url.startswith("file:") for url in sent) >= 1
     assert {url for url in sent if url.startswith("file:")} == {opened.current_url}
 
