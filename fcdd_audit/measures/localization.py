@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ from torch import Tensor
 AT_ONCE = 1 << 22  # pixels measured together: bounds the memory
 TOP_SHARE = 0.01  # of the pixels, whose intersection with the mask is taken by default
 FPR_LIMIT = 0.3  # up to which the per-region overlap is integrated
+PARTS = 16  # that rows are sorted in: more than threads, so that one held up doesn't hold up the others
+
+T, R = TypeVar("T"), TypeVar("R")
 
 
 class _Pixels:
@@ -36,20 +40,22 @@ class _Pixels:
     heat: (N, P), float32 or float64. inside: (N, P), bool. size: pixels of each mask, (N,) float64.
     """
 
-    def __init__(self, heatmap: Tensor, mask: Tensor) -> None:
+    def __init__(self, heatmap: Tensor, mask: Tensor, sort: bool = False) -> None:
+        """sort: whether `hottest` is to use `keys`, for other measures need them too."""
         self.mask = mask
         exact = heatmap.dtype in (torch.float32, torch.float64)
         self.heat = (heatmap if exact else heatmap.float()).flatten(1)
         self.inside = mask.flatten(1)
         self.size = self.inside.count_nonzero(dim=1).double()
+        self.sort = sort or mask.device.type != "cpu"
 
     @property
     def count(self) -> int:
         return self.heat.shape[1]
 
     @cached_property
-    def keys(self) -> Tensor:
-        """Pixels from cold to hot as whole numbers, (N, P): the mask in the last bit, heat in the others.
+    def packed(self) -> Tensor:
+        """Pixels as whole numbers, (N, P): the mask in the last bit, heat in the others.
 
         The bits of a number that isn't negative are in its order and leave one bit free. So sorting whole
         numbers sorts heat and mask together, without indices; of a tie, pixels outside come first.
@@ -57,7 +63,12 @@ class _Pixels:
         whole = torch.int32 if self.heat.dtype == torch.float32 else torch.int64
         bits = self.heat.contiguous().view(whole)  # the shift drops the sign of a zero
         # The topmost bit turned makes the order of signed numbers that of unsigned ones.
-        return _sort(((bits << 1) | self.inside) ^ torch.iinfo(whole).min)
+        return ((bits << 1) | self.inside) ^ torch.iinfo(whole).min
+
+    @cached_property
+    def keys(self) -> Tensor:
+        """`packed` from cold to hot, (N, P)."""
+        return _sort(self.packed)
 
     @cached_property
     def upto(self) -> Tensor:
@@ -75,6 +86,15 @@ class _Pixels:
         places = torch.arange(self.count, device=begins.device)
         return torch.where(begins, places, 0).cummax(dim=1).values
 
+    def hottest(self, k: Tensor) -> Tensor:
+        """The key of the k-th hottest pixel; k (N,) at least 1; (N, 1)."""
+        places = self.count - k.long()
+        if self.sort:
+            return self.keys.gather(1, places[:, None])
+        rows = zip(self.packed.numpy(), places.tolist(), strict=True)
+        found = _threaded(lambda row: np.partition(*row)[row[1]], list(rows))
+        return torch.tensor(found, dtype=self.packed.dtype)[:, None]
+
     def where_some(self, values: Tensor) -> Tensor:
         """NaN for empty masks."""
         return torch.where(self.size > 0, values, torch.nan)
@@ -88,14 +108,29 @@ def _sort(keys: Tensor) -> Tensor:
     """Rows in ascending order. On the CPU by NumPy, which has vector instructions for it."""
     if keys.device.type != "cpu":
         return keys.sort(dim=1).values
-    rows = keys.numpy()
-    threads = min(torch.get_num_threads(), len(rows))
-    if threads < 2:
-        rows.sort(axis=1)
-        return keys
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda part: part.sort(axis=1), np.array_split(rows, threads)))
-    return keys
+    rows = keys.numpy().copy()
+    _threaded(lambda part: part.sort(axis=1), np.array_split(rows, PARTS))
+    return torch.from_numpy(rows)
+
+
+def _threaded(call: Callable[[T], R], parts: list[T]) -> list[R]:
+    """The results for all parts, by as many threads as torch has. For calls that release Python's lock."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(call, parts))
+
+
+def _places(where: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each row of (N, P) bool holds, from the left; and which places are meant, the others are 0.
+
+    Both (N, most), int64 and bool.
+    """
+    number = where.count_nonzero(dim=1)
+    rows, columns = where.nonzero(as_tuple=True)
+    slots = torch.arange(int(number.max()) if len(where) else 0, device=where.device)
+    meant = slots < number[:, None]
+    places = torch.zeros(meant.shape, dtype=torch.long, device=where.device)
+    places[meant] = columns
+    return places, meant
 
 
 Core = Callable[[_Pixels], Tensor]
@@ -122,7 +157,7 @@ def _measured(cores: dict[str, Core], heatmap: Tensor, mask: Tensor) -> dict[str
         low, high = torch.aminmax(maps) if maps.numel() else (maps.new_zeros(()), maps.new_zeros(()))
         if not (low >= 0 and high < torch.inf):  # neither for NaN
             raise ValueError("heatmap must be finite and non-negative")
-        pixels = _Pixels(maps, masks)
+        pixels = _Pixels(maps, masks, sort=len(cores) > 1)
         for name, core in cores.items():
             found[name].append(core(pixels))
     return {name: torch.cat(parts) for name, parts in found.items()}
@@ -130,24 +165,19 @@ def _measured(cores: dict[str, Core], heatmap: Tensor, mask: Tensor) -> dict[str
 
 def _pixel_auroc(pixels: _Pixels) -> Tensor:
     keys = pixels.keys
-    places = torch.arange(1, pixels.count + 1, dtype=torch.int32, device=keys.device)
-    # For each pixel inside, those outside that are colder; or as hot, which come before it.
-    won = ((places - pixels.upto) * (keys & 1)).sum(dim=1).double() - _tied_pairs(keys) / 2
+    places = torch.arange(pixels.count, dtype=torch.int32, device=keys.device)
+    before = ((keys & 1) * places).sum(dim=1).double()  # pairs of a pixel inside and any one before it
+    outside_before = before - pixels.size * (pixels.size - 1) / 2  # those colder, and as hot
+    won = outside_before - _tied_pairs(keys) / 2
     return pixels.where_both(won / (pixels.size * (pixels.count - pixels.size)))
 
 
 def _tied_pairs(keys: Tensor) -> Tensor:
     """How many pairs of a pixel inside and one outside are equally hot, (N,) float64."""
-    turns = keys[:, 1:] ^ keys[:, :-1] == 1  # within a tie, from outside to inside
-    number = turns.count_nonzero(dim=1)
-    rows, places = turns.nonzero(as_tuple=True)
-    if len(rows) == 0:
-        return number.double()
-    turn = torch.zeros(len(keys), int(number.max()), dtype=torch.long, device=keys.device)
-    turn[rows, torch.arange(len(rows), device=keys.device) - (number.cumsum(0) - number)[rows]] = places + 1
+    turn, meant = _places(keys[:, 1:] ^ keys[:, :-1] == 1)  # within a tie, the last pixel outside
     tied = keys.gather(1, turn)
     first, after = torch.searchsorted(keys, tied & ~1), torch.searchsorted(keys, tied | 1, right=True)
-    return ((turn - first) * (after - turn) * (turn > 0)).sum(dim=1).double()
+    return ((turn + 1 - first) * (after - turn - 1) * meant).sum(dim=1).double()
 
 
 def pixel_auroc(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -186,13 +216,11 @@ def relevance_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 def _hottest_inside(pixels: _Pixels, k: Tensor) -> Tensor:
     """Expected number of mask pixels among the k hottest, k (N,) at least 1; (N,) float64."""
-    keys = pixels.keys
-    least = keys.gather(1, (pixels.count - k.long())[:, None]) & ~1
-    first = torch.searchsorted(keys, least)  # of those as hot as the k-th
-    after = torch.searchsorted(keys, least | 1, right=True)
-    colder, upto = pixels.inside_before(first), pixels.inside_before(after)
-    room = (k[:, None] - (pixels.count - after)) / (after - first)
-    return (pixels.size[:, None] - upto + room * (upto - colder))[:, 0]
+    last = pixels.hottest(k) | 1
+    hotter, tied = pixels.packed > last, pixels.packed | 1 == last
+    room = (k - hotter.count_nonzero(dim=1)) / tied.count_nonzero(dim=1)
+    inside, tied_inside = ((one & pixels.inside).count_nonzero(dim=1) for one in (hotter, tied))
+    return inside + room * tied_inside
 
 
 def _relevance_rank(pixels: _Pixels) -> Tensor:
@@ -252,33 +280,32 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def _aupro(pixels: _Pixels, limit: float = FPR_LIMIT) -> Tensor:
-    heat, order = pixels.heat.sort(dim=1, descending=True)
-    share = _region_shares(pixels.mask).flatten(1).to(heat.device).gather(1, order)
-    outside = (~pixels.inside).gather(1, order).double()
-    outside = outside / outside.sum(dim=1, keepdim=True).clamp_min(1)
-    ends = F.pad(heat[:, 1:] != heat[:, :-1], (0, 1), value=True)  # of ties: the curve's points
-    fpr, pro = (_at_ends(values.cumsum(dim=1), ends) for values in (outside, share))
-    before_fpr, before_pro = (F.pad(values[:, :-1], (1, 0)) for values in (fpr, pro))
-    width = fpr - before_fpr
-    used = (limit - before_fpr).clamp_min(0).minimum(width)  # of each step, up to the limit
-    part = torch.where(width > 0, used / torch.where(width > 0, width, 1.0), 0.0)
-    area = (used * (before_pro + part * (pro - before_pro) / 2)).sum(dim=1)
-    return pixels.where_both(area / limit)
-
-
-def _at_ends(cumulated: Tensor, ends: Tensor) -> Tensor:
-    """Of rising values, (N, P), those at the end of the last tie that is over."""
-    return torch.where(ends, cumulated, 0.0).cummax(dim=1).values
+    """Pixel by pixel of the mask: each raises the overlap by its share, along the line that joins its tie."""
+    keys = pixels.keys
+    places, meant = _places(pixels.inside)
+    key, share = pixels.packed.gather(1, places), _region_shares(pixels.mask).gather(1, places)
+    first, after = torch.searchsorted(keys, key & ~1), torch.searchsorted(keys, key | 1, right=True)
+    # How many pixels outside are hotter, where the line begins, and at least as hot, where it ends.
+    outside = pixels.count - pixels.size[:, None]
+    begin, end = (outside - (place - pixels.inside_before(place)) for place in (after, first))
+    left = (limit * outside - begin).clamp_min(0)  # from there to the limit
+    rise = left.minimum(end - begin)
+    area = left - rise + rise * rise / (2 * (end - begin).clamp_min(1))
+    return pixels.where_both((share * area * meant).sum(dim=1) / (limit * outside[:, 0]))
 
 
 def _region_shares(mask: Tensor) -> Tensor:
-    """What each pixel of a mask, (N, 1, H, W), is of its region, over their number; float64, 0 outside."""
+    """What each pixel of a mask is of its region, over their number; (N, P) float64, 0 outside."""
     shares = np.zeros(mask.shape)
-    for one, inside in zip(shares[:, 0], mask[:, 0].cpu().numpy(), strict=True):
+
+    def fill(part: tuple[np.ndarray, np.ndarray]) -> None:
+        one, inside = part
         regions, number = label(inside, return_num=True, connectivity=2)
         sizes = np.bincount(regions.ravel(), minlength=number + 1)
         one[inside] = 1 / (sizes[regions[inside]] * number)
-    return torch.from_numpy(shares)
+
+    _threaded(fill, list(zip(shares[:, 0], mask[:, 0].cpu().numpy(), strict=True)))
+    return torch.from_numpy(shares).flatten(1).to(mask.device)
 
 
 def aupro(heatmap: Tensor, mask: Tensor, limit: float = FPR_LIMIT) -> Tensor:
