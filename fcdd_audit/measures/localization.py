@@ -125,7 +125,7 @@ def _places(where: Tensor) -> tuple[Tensor, Tensor]:
     Both (N, most), int64 and bool.
     """
     number = where.count_nonzero(dim=1)
-    rows, columns = where.nonzero(as_tuple=True)
+    _, columns = where.nonzero(as_tuple=True)
     slots = torch.arange(int(number.max()) if len(where) else 0, device=where.device)
     meant = slots < number[:, None]
     places = torch.zeros(meant.shape, dtype=torch.long, device=where.device)
