@@ -31,7 +31,8 @@ TOP_SHARE = 0.01  # of the pixels, whose intersection with the mask is taken by 
 FPR_LIMIT = 0.3  # up to which the per-region overlap is integrated
 PARTS = 16  # that rows are sorted in: more than threads, so that one held up doesn't hold up the others
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class _Pixels:
