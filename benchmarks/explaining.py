@@ -2,7 +2,8 @@
 
 python benchmarks/explaining.py [--batch 16] [--repeats 9] [--threads 1]
 
-Timed in turns; grad-cam includes the upsampling here. The ratio is the median of the turns' ratios, so that it holds on a noisy machine.
+Timed in turns; grad-cam includes the upsampling here.
+The ratio is the median of the turns' ratios, so that it holds on a noisy machine.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Localisation measures against Quantus: the same numbers, and how fast.
+"""Localisation measures against Quantus and anomalib: the same numbers, and how fast.
 
 python benchmarks/localization.py [--maps 1000] [--theirs 100] [--side 224] [--threads 2]
 
-Needs `pip install quantus` beside this package. Prints, for each measure that both have, the largest
-difference on the same maps and masks, milliseconds a map of both, and the ratio; AUPRO against a plain sweep
-over thresholds; and small cases in which Quantus's number isn't the one that its measure is defined by.
-Quantus is timed on fewer maps, since it takes as long for each.
+Prints AUPRO against a plain sweep over thresholds. With `pip install quantus` beside this package, for each
+measure that both have, the largest difference on the same maps and masks, milliseconds a map of both, and the
+ratio; and small cases in which Quantus's number isn't the one that its measure is defined by. Quantus is
+timed on fewer maps, since it takes as long for each. With `pip install anomalib`, its AUPRO, image by image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import quantus
 import torch
 from skimage.measure import label
 from torch import Tensor, nn
@@ -26,20 +25,33 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from fcdd_audit.measures import localization as ours
 
+try:
+    import quantus
+except ImportError:
+    quantus = None
+try:
+    from anomalib.metrics.aupro import _AUPRO
+except ImportError:
+    _AUPRO = None
+
 TOP = 1000
-CASES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[..., Any]]] = {
-    "pointing game": (ours.pointing_game, quantus.PointingGame),
-    "top-k intersection": (partial(ours.top_k_intersection, k=TOP), partial(quantus.TopKIntersection, k=TOP)),
-    "relevance rank": (ours.relevance_rank, quantus.RelevanceRankAccuracy),
-    "relevance mass": (ours.relevance_mass, quantus.RelevanceMassAccuracy),
-    "pixel AUROC": (ours.pixel_auroc, quantus.AUC),
+SWEPT = 20  # maps, as each threshold of a sweep looks at all pixels
+LEVELS = 64  # of heat, for the sweep
+
+# Quantus's name, ours, options of both.
+CASES: dict[str, tuple[str, str, dict[str, int]]] = {
+    "pointing game": ("PointingGame", "pointing_game", {}),
+    "top-k intersection": ("TopKIntersection", "top_k_intersection", {"k": TOP}),
+    "relevance rank": ("RelevanceRankAccuracy", "relevance_rank", {}),
+    "relevance mass": ("RelevanceMassAccuracy", "relevance_mass", {}),
+    "pixel AUROC": ("AUC", "pixel_auroc", {}),
 }
 
 
-def by_quantus(metric: Callable[..., Any], heat: Tensor, mask: Tensor, **options: Any) -> np.ndarray:
+def by_quantus(metric: str, heat: Tensor, mask: Tensor, **options: Any) -> np.ndarray:
     """Quantus's numbers. It asks for a model and images, which these measures don't look at."""
     side = heat.shape[-1]
-    measure = metric(disable_warnings=True, display_progressbar=False, **options)
+    measure = getattr(quantus, metric)(disable_warnings=True, display_progressbar=False, **options)
     found = measure(
         model=nn.Sequential(nn.Flatten(), nn.Linear(side * heat.shape[-2], 2)),
         x_batch=np.zeros(heat.shape, dtype=np.float32),
@@ -83,34 +95,80 @@ def images(count: int, side: int) -> tuple[Tensor, Tensor]:
 
 
 def show_faults() -> None:
-    """Cases small enough to compute by hand. An image of Quantus's own liking goes first: it refuses to
-    measure flat maps alone."""
+    """Cases small enough to compute by hand. Another image goes first: Quantus refuses flat maps alone."""
     some = torch.tensor([[[[True, False], [False, False]]]])
+    second, last = some.flip(3), some.flip(2, 3)
     fine, hot = torch.tensor([[[[0.1, 0.2], [0.3, 0.4]]]]), torch.tensor([[[[0.1, 0.9], [0.9, 0.9]]]])
-    cases = {
-        "pointing game, empty mask": ("pointing game", fine, some & False, "undefined"),
-        "pointing game, one of three tied inside": ("pointing game", hot, some.flip(2, 3), "0.33"),
-        "relevance rank, one of three tied inside": ("relevance rank", hot, some.flip(2, 3), "0.33"),
-        "relevance rank, the first of three tied": ("relevance rank", hot, some.flip(3), "0.33"),
-        "relevance mass, a map of zeros": ("relevance mass", 0 * fine, some, "0.25, as of any flat map"),
-    }
-    print("\nby hand, here, Quantus:")
-    for name, (measure, heat, mask, right) in cases.items():
-        own, metric = CASES[measure]
-        theirs = by_quantus(metric, torch.cat([fine, heat]), torch.cat([some, mask]))[1]
-        print(f"  {name}: {right}; {own(heat, mask)[0]:.2f}; {theirs:.2f}")
+    cases: tuple[tuple[str, str, Tensor, Tensor, dict[str, int], str], ...] = (
+        ("empty mask", "pointing game", fine, some & False, {}, "undefined"),
+        ("one of three tied inside", "pointing game", hot, last, {}, "0.33"),
+        ("the first of three tied inside", "relevance rank", hot, second, {}, "0.33"),
+        ("the last of three tied inside", "relevance rank", hot, last, {}, "0.33"),
+        ("the first of three tied inside, k = 1", "top-k intersection", hot, second, {"k": 1}, "0.33"),
+        ("the last of three tied inside, k = 1", "top-k intersection", hot, last, {"k": 1}, "0.33"),
+        ("a map of zeros", "relevance mass", 0 * fine, some, {}, "0.25, as of any flat map"),
+    )
+    print("\nright, here, Quantus:")
+    for name, measure, heat, mask, options, right in cases:
+        metric, function, _ = CASES[measure]
+        own = getattr(ours, function)(heat, mask, **options)[0]
+        theirs = by_quantus(metric, torch.cat([fine, heat]), torch.cat([some, mask]), **options)[1]
+        print(f"  {measure}, {name}: {right}; {own:.2f}; {theirs:.2f}")
     signed = torch.tensor([[[[1.0, -0.9], [0.0, 0.0]]]])
-    metric = partial(quantus.RelevanceMassAccuracy, abs=False, normalise=False)
     print(
         "  relevance mass, map 1, -0.9, 0, 0, the first inside: at most 1; refused, as it is negative; "
-        f"{by_quantus(metric, signed, some)[0]:.2f}"
+        f"{by_quantus('RelevanceMassAccuracy', signed, some)[0]:.2f}"
     )
-    weighted = partial(quantus.AttributionLocalisation, weighted=True)
-    alone = [by_quantus(weighted, hot.repeat(n, 1, 1, 1), some.flip(3).repeat(n, 1, 1, 1))[0] for n in (4, 8)]
+    alone = [
+        by_quantus(
+            "AttributionLocalisation", *(one.repeat(n, 1, 1, 1) for one in (hot, second)), weighted=True
+        )[0]
+        for n in (4, 8)
+    ]
     print(
         "  weighted attribution localisation, the same image in a batch of 4 and of 8: equal; "
         f"not had here; {alone[0]:.3f} and {alone[1]:.3f}"
     )
+
+
+def against_quantus(heat: Tensor, mask: Tensor, number: int) -> None:
+    few = heat[:number], mask[:number]
+    print(f"{len(heat)} maps of {heat.shape[-1]} px here, {len(few[0])} by Quantus {quantus.__version__}")
+    total = 0.0
+
+    def show(name: str, here: float, theirs: float, difference: str) -> None:
+        print(
+            f"{name:<20} difference {difference:>5}  here {here * 1e3:6.2f}  Quantus {theirs * 1e3:6.1f}  "
+            f"ms a map  ratio {theirs / here:6.0f}"
+        )
+
+    for name, (metric, function, options) in CASES.items():
+        own = partial(getattr(ours, function), **options)
+        here = min(seconds(partial(own, heat, mask)) for _ in range(5)) / len(heat)
+        theirs = seconds(partial(by_quantus, metric, *few, **options)) / len(few[0])
+        total += theirs
+        difference = np.abs(own(*few).numpy() - by_quantus(metric, *few, **options)).max()
+        show(name, here, theirs, f"{difference:.0e}")
+    cores = {function: ours.LOCALIZATION[function].core for _, function, _ in CASES.values()}
+    five = min(seconds(partial(ours._measured, cores, heat, mask)) for _ in range(5)) / len(heat)
+    show("all five together", five, total, "")
+    all_of_them = min(seconds(partial(ours.measure_all, heat, mask)) for _ in range(3)) / len(heat)
+    print(f"{f'all {len(ours.LOCALIZATION)} of ours':<20} {'':16}  here {all_of_them * 1e3:6.2f}")
+
+
+def check_aupro(heat: Tensor, mask: Tensor) -> None:
+    """On masks of two regions, a large and a small one; heat in levels, so that there are ties."""
+    heat, mask = (heat / heat.amax() * LEVELS).round(), mask.clone()
+    mask[..., :3, :3] = True
+    pairs = list(zip(heat[:, 0], mask[:, 0], strict=True))
+    own = ours.aupro(heat, mask).numpy()
+    swept = np.array([swept_aupro(one.numpy(), inside.numpy()) for one, inside in pairs])
+    print(f"AUPRO, {len(heat)} maps with ties: from a sweep {np.abs(own - swept).max():.0e}", end="")
+    if _AUPRO is None:
+        print("; anomalib isn't installed")
+    else:
+        theirs = np.array([float(_AUPRO()(one[None], inside[None].int())) for one, inside in pairs])
+        print(f", from anomalib (single precision) {np.abs(own - theirs).max():.0e}")
 
 
 def main() -> None:
@@ -123,32 +181,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     heat, mask = images(options.maps, options.side)
-    few = heat[: options.theirs], mask[: options.theirs]
-    print(f"torch {torch.__version__}, quantus {quantus.__version__}, {options.threads} thread(s)")
-    print(f"{options.maps} maps of {options.side} px here, {len(few[0])} by Quantus; ms a map")
-    total = [0.0, 0.0]
-    for name, (own, metric) in CASES.items():
-        own(*few)  # warms up
-        here = min(seconds(partial(own, heat, mask)) for _ in range(3)) / len(heat)
-        theirs = seconds(partial(by_quantus, metric, *few)) / len(few[0])
-        difference = np.nanmax(np.abs(own(*few).numpy() - by_quantus(metric, *few)))
-        total = [total[0] + here, total[1] + theirs]
-        print(
-            f"{name:<20} difference {difference:.0e}  here {here * 1e3:6.2f}  Quantus {theirs * 1e3:6.1f}  "
-            f"ratio {theirs / here:6.0f}"
-        )
-    at_once = min(seconds(partial(ours.measure_all, heat, mask)) for _ in range(2)) / len(heat)
-    print(
-        f"all five: Quantus {total[1] * 1e3:.1f}; here all eight measures, sorted once, {at_once * 1e3:.2f}  "
-        f"ratio {total[1] / at_once:.0f}"
-    )
-    coarse = [(heat[i, 0, ::7, ::7].mul(200).round(), mask[i, 0, ::7, ::7]) for i in range(50)]
-    gaps = [
-        abs(float(ours.aupro(h[None, None], m[None, None])) - swept_aupro(h.numpy(), m.numpy()))
-        for h, m in coarse
-    ]
-    print(f"AUPRO against a sweep over thresholds, 50 maps with ties: difference {max(gaps):.0e}")
-    show_faults()
+    print(f"torch {torch.__version__}, numpy {np.__version__}, {options.threads} thread(s)")
+    if quantus is None:
+        print("Quantus isn't installed")
+    else:
+        against_quantus(heat, mask, options.theirs)
+    check_aupro(heat[:SWEPT], mask[:SWEPT])
+    if quantus is not None:
+        show_faults()
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ class Count:
     share: Interval
 
     @classmethod
-    def of(cls, hits: Iterable[bool]) -> Count:
+    def of(cls, hits: Iterable[bool], confidence: float) -> Count:
         found = list(hits)
         number = int(sum(found))
-        return cls(number, len(found), share(number, len(found)))
+        return cls(number, len(found), share(number, len(found), confidence))
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,11 @@ def compare(folders: Sequence[Path]) -> Comparison:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("a run is given twice; give each once")
     runs = [_read(folder, str(place)) for place, folder in enumerate(folders)]
-    limits = {(run.thresholds["reliance"], run.thresholds["reveal"]) for run in runs}
-    if len(limits) != 1:
+    shared = ("reliance", "reveal", "confidence", "usable_auroc")
+    judged_by = [{name: run.thresholds[name] for name in shared} for run in runs]
+    thresholds = judged_by[0]
+    if any(other != thresholds for other in judged_by):
         raise InputError("the runs were judged with different thresholds; compare those that share them")
-    thresholds = {
-        name: runs[0].thresholds[name] for name in ("reliance", "reveal", "confidence", "usable_auroc")
-    }
     findings = pd.DataFrame(
         [
             {
@@ -186,7 +185,9 @@ def compare(folders: Sequence[Path]) -> Comparison:
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
         for row in run.explainers:
-            known.setdefault((row["detector"], row["explainer"]), row)
+            key = (row["detector"], row["explainer"])
+            if key not in known or known[key]["unavailable"] is not None:  # it works in one of the runs
+                known[key] = row
     rows = [_compared(about, findings, results, costs, thresholds) for about in known.values()]
     return Comparison([run.described for run in runs], thresholds, _ranked(rows))
 
@@ -237,8 +238,9 @@ def _ranked(rows: list[Compared]) -> list[Compared]:
     can't work."""
 
     def worth(row: Compared) -> tuple[float, float]:
-        gain = row.exposes_twins.share.value - row.alarms_on_controls.share.value
-        return -np.nan_to_num(gain, nan=-2), -np.nan_to_num(row.separation.value, nan=-2)
+        exposes, alarms = row.exposes_twins.share.value, row.alarms_on_controls.share.value
+        gain = np.nan_to_num(exposes) - np.nan_to_num(alarms)
+        return -float(gain), -float(np.nan_to_num(row.separation.value))
 
     ordered: list[Compared] = []
     for detector in dict.fromkeys(row.detector for row in rows):
@@ -289,6 +291,9 @@ def _compared(
     single = _by_depth(mine, "layer")
     checks = mine.groupby(["split", "metric"])["value"].mean()
 
+    def count(hits: Iterable[bool]) -> Count:
+        return Count.of(hits, limits["confidence"])
+
     def check(split: str, metric: str) -> float:
         return float(checks.get((split, metric), np.nan))
 
@@ -302,11 +307,11 @@ def _compared(
         reference=about["reference"],
         unavailable=about["unavailable"],
         rank=0,
-        exposes=Count.of(_low(one) > limits["reveal"] for one in confirmed["excess"]),
-        hides=Count.of(_high(one) < limits["reveal"] for one in confirmed["excess"]),
-        exposes_twins=Count.of(relying["excess"] > limits["reveal"]),
-        false_alarms=Count.of(_low(one) > limits["reveal"] for one in cleared["excess"]),
-        alarms_on_controls=Count.of(_control_pairs(controls, shown) > limits["reveal"]),
+        exposes=count(_low(one) > limits["reveal"] for one in confirmed["excess"]),
+        hides=count(_high(one) < limits["reveal"] for one in confirmed["excess"]),
+        exposes_twins=count(relying["excess"] > limits["reveal"]),
+        false_alarms=count(_low(one) > limits["reveal"] for one in cleared["excess"]),
+        alarms_on_controls=count(_control_pairs(controls, shown) > limits["reveal"]),
         separation=_separation(relying, controls, limits["confidence"]),
         agreement=_agreement(planted, limits["confidence"]),
         overlap={

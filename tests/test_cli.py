@@ -516,3 +516,55 @@ def test_compare_refuses_a_folder_that_holds_no_run_in_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert "holds no finished audit" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+# Explanations compared
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory, tiny):
+    """A run of one pair of twins whose explanations were checked."""
+    out = tmp_path_factory.mktemp("checked")
+    arguments = ["run", "--dataset", "folder", "--data-root", tiny, "--image-size", 32, "--oe", "none"]
+    arguments += ["--detector", "ae", "--explainer", "native,grad-cam,random", "--sanity", 1, "--seeds", 1]
+    result = invoke(*arguments, "--epochs", 1, "--workers", 1, "--out", out, "--name", "run", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return out / "run"
+
+
+def test_a_comparison_prints_a_table_and_the_page_that_it_wrote(checked, tmp_path):
+    before = files(checked)
+    result = invoke("compare", checked, "--out", tmp_path, "--name", "mine")
+    assert (result.exit_code, result.stderr) == (0, "")
+    heading, *rows, page = result.stdout.splitlines()
+    assert heading.split()[:3] == ["detector", "rank", "explainer"]
+    assert page == str(tmp_path / "mine/comparison.html")
+    assert {name for row in rows for name in row.split()[1:3]} >= {"native", "random"}
+    assert all(row.startswith("ae ") for row in rows)
+    assert all(" 0 of 0 " in row for row in rows), "one pair of twins has no pair of controls"
+    names = ["comparison.csv", "comparison.html", "comparison.json"]
+    assert files(tmp_path / "mine") == names
+    assert files(checked) == before
+
+
+def test_a_comparison_can_be_read_by_a_machine_and_be_quiet(checked, tmp_path):
+    result = invoke("compare", checked, "--out", tmp_path, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    assert found == json.loads((tmp_path / "comparison/comparison.json").read_text())
+    assert [run["run"] for run in found["runs"]] == ["run"]
+    native = next(row for row in found["explainers"] if row["explainer"] == "native")
+    assert native["seconds"] > 0
+    assert len(native["randomised"]["rank_correlation"]) > 1
+    quiet = invoke("compare", checked, "--out", tmp_path, "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_a_bad_comparison_gets_one_line_and_writes_nothing(checked, tmp_path):
+    out = ["--out", tmp_path / "out"]
+    assert_refused(invoke("compare", checked, checked, *out), "given twice")
+    assert_refused(invoke("compare", checked, tmp_path / "no\nrun", *out), "holds no finished audit")
+    (tmp_path / "file").touch()
+    assert_refused(invoke("compare", checked, "--out", tmp_path / "file"), "--out")
+    assert_refused(invoke("compare", *out), "RUN")
+    assert files(tmp_path) == ["file"]

@@ -42,7 +42,7 @@ class _Pixels:
     """
 
     def __init__(self, heatmap: Tensor, mask: Tensor, sort: bool = False) -> None:
-        """sort: whether `hottest` is to use `keys`, for other measures need them too."""
+        """sort: whether `keys` are needed anyway, so that `hottest` takes them too."""
         self.mask = mask
         exact = heatmap.dtype in (torch.float32, torch.float64)
         self.heat = (heatmap if exact else heatmap.float()).flatten(1)
@@ -92,9 +92,14 @@ class _Pixels:
         places = self.count - k.long()
         if self.sort:
             return self.keys.gather(1, places[:, None])
-        rows = zip(self.packed.numpy(), places.tolist(), strict=True)
-        found = _threaded(lambda row: np.partition(*row)[row[1]], list(rows))
+        rows = list(zip(self.packed.numpy(), places.tolist(), strict=True))
+        found = _threaded(lambda one: int(np.partition(one[0], one[1])[one[1]]), rows)
         return torch.tensor(found, dtype=self.packed.dtype)[:, None]
+
+    @cached_property
+    def mask_hits(self) -> Tensor:
+        """Expected number of mask pixels among as many hottest ones; (N,) float64."""
+        return _hottest_inside(self, self.size.clamp_min(1))
 
     def where_some(self, values: Tensor) -> Tensor:
         """NaN for empty masks."""
@@ -110,7 +115,7 @@ def _sort(keys: Tensor) -> Tensor:
     if keys.device.type != "cpu":
         return keys.sort(dim=1).values
     rows = keys.numpy().copy()
-    _threaded(lambda part: part.sort(axis=1), np.array_split(rows, PARTS))
+    _threaded(lambda part: part.sort(axis=1), np.array_split(rows, max(1, min(PARTS, len(rows)))))
     return torch.from_numpy(rows)
 
 
@@ -225,7 +230,7 @@ def _hottest_inside(pixels: _Pixels, k: Tensor) -> Tensor:
 
 
 def _relevance_rank(pixels: _Pixels) -> Tensor:
-    return pixels.where_some(_hottest_inside(pixels, pixels.size.clamp_min(1)) / pixels.size)
+    return pixels.where_some(pixels.mask_hits / pixels.size)
 
 
 def relevance_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -237,8 +242,7 @@ def relevance_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def _iou_at_mask_area(pixels: _Pixels) -> Tensor:
-    hits = _hottest_inside(pixels, pixels.size.clamp_min(1))
-    return pixels.where_some(hits / (2 * pixels.size - hits))
+    return pixels.where_some(pixels.mask_hits / (2 * pixels.size - pixels.mask_hits))
 
 
 def iou_at_mask_area(heatmap: Tensor, mask: Tensor) -> Tensor:

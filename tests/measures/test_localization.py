@@ -374,9 +374,40 @@ def threads():
     torch.set_num_threads(before)
 
 
+@settings(deadline=None)
+@given(st.integers(0, 1 << 30), st.sampled_from([1, 2, 4, 30, 1 << 20]), st.booleans())
+def test_the_kth_hottest_pixel_is_the_same_with_and_without_sorting(seed, levels, double):
+    heat, mask = batch(seed, levels=levels)
+    heat = heat.double() if double else heat
+    k = torch.tensor([1.0, 24.0, 7.0, 2.0, 13.0])
+    chosen, ordered = (localization._Pixels(heat, mask, sort=sort).hottest(k) for sort in (False, True))
+    assert torch.equal(chosen, ordered)
+    # The heat of the k-th hottest, whatever the way to it.
+    descending = heat.flatten(1).sort(dim=1, descending=True).values
+    of_rank = descending[torch.arange(5), k.long() - 1][:, None]
+    pixels = localization._Pixels(heat, mask)
+    assert torch.equal(pixels.packed > (chosen | 1), pixels.heat > of_rank)
+    assert torch.equal(pixels.packed | 1 == chosen | 1, pixels.heat == of_rank)
+
+
+def test_places_are_listed_row_by_row():
+    where = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]).bool()
+    places, meant = localization._places(where)
+    assert places.tolist() == [[1, 3], [0, 0], [0, 0]]
+    assert meant.tolist() == [[True, True], [False, False], [True, False]]
+    assert localization._places(where[1:2])[0].shape == (1, 0)
+
+
+@measures
+def test_no_images_give_no_numbers(name):
+    none = torch.zeros(0, 1, 4, 4)
+    assert LOCALIZATION[name].function(none, none.bool()).shape == (0,)
+    assert measure_all(none, none.bool())[name].shape == (0,)
+
+
 @pytest.mark.parametrize("number", [1, 2, 5])
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
-@pytest.mark.parametrize("shape", [(1, 50), (2, 50), (5, 301), (4, 1)])
+@pytest.mark.parametrize("shape", [(1, 50), (2, 50), (5, 301), (4, 1), (20, 7)])
 def test_numpy_sorts_rows_as_torch_does_whatever_the_threads(threads, number, dtype, shape):
     threads(number)
     limits = torch.iinfo(dtype)
@@ -384,8 +415,9 @@ def test_numpy_sorts_rows_as_torch_does_whatever_the_threads(threads, number, dt
         limits.min, limits.max, shape, generator=torch.Generator().manual_seed(0), dtype=dtype
     )
     keys[:, 0], keys[0, -1] = limits.max, limits.min
-    expected = keys.sort(dim=1).values
-    assert torch.equal(localization._sort(keys.clone()), expected)
+    before = keys.clone()
+    assert torch.equal(localization._sort(keys), keys.sort(dim=1).values)
+    assert torch.equal(keys, before)
 
 
 def test_the_number_of_threads_changes_no_number_and_sorting_no_input(threads):
