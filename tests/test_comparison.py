@@ -82,7 +82,10 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
             add("planted", prevalence, seed, name, "stamped", "pixel_auroc", overlaps[seed] + excess)
             add("planted-control", prevalence, seed, name, "stamped", "excess_pixel_auroc", excess)
     pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
-    costs = [("fcdd", "control", 0.0, seed, "lrp", 0.1 * (seed + 1), 3.0, 0.05) for seed in range(3)]
+    costs = [
+        ("fcdd", "control", 0.0, seed, "lrp", (0.1, 0.2, 0.9)[seed], (1.0, 3.0, 9.0)[seed], 0.05)
+        for seed in range(3)
+    ]
     pd.DataFrame(costs, columns=COSTS).to_csv(folder / "costs.csv", index=False)
     explainers = [
         {"detector": "fcdd", "explainer": name, "reference": name == "random", **rest}
@@ -227,7 +230,7 @@ def test_a_single_control_makes_no_pair(tmp_path):
 
 
 def test_seeds_are_neighbours_by_number_not_by_place_in_the_table(tmp_path):
-    run = write_run(tmp_path / "run", FINDINGS[2:], {1.0: TWINS[1.0]}, control=[0.5, 0.54, 0.58, 0.54])
+    run = write_run(tmp_path / "run", FINDINGS[2:], {1.0: TWINS[1.0]}, control=[0.58, 0.54, 0.5, 0.54])
     table = pd.read_csv(run / "results.csv", keep_default_na=False)
     mixed = pd.concat([table[table["seed"] % 2 == 0], table[table["seed"] % 2 == 1]])
     mixed.to_csv(run / "results.csv", index=False)  # 0, 2, 1, 3

@@ -43,6 +43,7 @@ def explainers(*names):
 
 def test_explained_images_are_spread_over_all_of_them():
     assert spread_out(10, None, 4).tolist() == [0, 3, 6, 9]
+    assert spread_out(6, None, 4).tolist() == [0, 2, 3, 5]
     assert spread_out(3, None, 4).tolist() == spread_out(3, None, None).tolist() == [0, 1, 2]
 
 

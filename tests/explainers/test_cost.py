@@ -44,6 +44,15 @@ def test_tensors_one_after_the_other_count_once():
     assert megabytes(call) == MATRIX
 
 
+def test_the_place_of_what_was_freed_may_be_taken_by_what_counts():
+    def call():
+        small = [torch.ones(2) for _ in range(50)]
+        del small
+        return [torch.ones(200, 100) for _ in range(50)]
+
+    assert megabytes(call) == MATRIX
+
+
 def test_the_peak_counts_not_the_end():
     def call():
         parts = [torch.ones(1000, 1000) for _ in range(3)]

@@ -14,7 +14,7 @@ from fcdd_audit.report.comparison import write_comparison
 NAN = float("nan")
 EVIL = "</script><script>alert(1)</script><b>"
 UNKNOWN = Interval(NAN, NAN, NAN)
-NOTHING = Count.of([])
+NOTHING = Count.of([], 0.95)
 
 
 class Page(HTMLParser):
@@ -54,11 +54,11 @@ def compared(explainer="lrp", **changes):
         reference=False,
         unavailable=None,
         rank=1,
-        exposes=Count.of([True, False]),
-        hides=Count.of([False, False]),
-        exposes_twins=Count.of([True, True, True, False]),
-        false_alarms=Count.of([False]),
-        alarms_on_controls=Count.of([True, False, False, False, False]),
+        exposes=Count.of([True, False], 0.95),
+        hides=Count.of([False, False], 0.95),
+        exposes_twins=Count.of([True, True, True, False], 0.95),
+        false_alarms=Count.of([False], 0.95),
+        alarms_on_controls=Count.of([True, False, False, False, False], 0.95),
         separation=Interval(0.75, 0.5, 1.0),
         agreement=Interval(-0.25, -0.5, 0.125),
         overlap={"planted": 0.81, "control": 0.52, "untrained": 0.47},
