@@ -59,7 +59,11 @@ class _LiveTensors(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         # What operations take and didn't come from one was there before: weights, images.
-        self._known.update(one.untyped_storage()._cdata for one in _tensors((args, kwargs)))
+        for one in _tensors((args, kwargs)):
+            storage = one.untyped_storage()
+            if storage._cdata not in self._known:
+                self._known.add(storage._cdata)
+                weakref.finalize(storage, self._known.discard, storage._cdata)
         found = func(*args, **(kwargs or {}))
         for one in _tensors(found):
             storage = one.untyped_storage()

@@ -103,7 +103,6 @@ def test_gradients_are_counted():
     assert cost(call, CPU).megabytes >= 2 * MATRIX  # the square, or its factors, and the gradient
 
 
-@pytest.mark.xfail(strict=True, reason="an address that torch.tensor used is taken for known ever after")
 def test_memory_after_a_tensor_that_no_operation_made_is_counted():
     def call():
         small = [torch.tensor([1.0, 2.0]) for _ in range(50)]
