@@ -45,8 +45,9 @@ def _centred_ranks(maps: Tensor) -> Tensor:
 def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
     """SSIM of the maps, each scaled to [0, 1] by its own least and largest value, in [-1, 1].
 
-    A flat map is 0 everywhere, so that two flat ones are alike: 1. Windows of 7 pixels, or the largest odd
-    number that fits. Sources: Wang et al. 2004; on heatmaps Adebayo et al. 2018 (arXiv 1810.03292).
+    A flat map is 0 everywhere, so that two flat ones are alike: 1. Even windows of 7 pixels, or the largest
+    odd number that fits, as scikit-image has them by default (Wang et al. weigh theirs by a Gaussian).
+    Sources: Wang et al. 2004; on heatmaps Adebayo et al. 2018 (arXiv 1810.03292).
     ValueError for maps smaller than 3 pixels.
     """
     _check(a, b)

@@ -246,3 +246,12 @@ def test_no_order_beats_the_one_of_the_contributions(contributions):
     assert best == pytest.approx(max(falls))
     assert sum(fall > best - 1e-6 for fall in falls) == 1
     assert both(-parts) == pytest.approx(min(falls))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_heatmap_that_isnt_finite_is_refused(value):
+    x = torch.rand(1, 1, 2, 2)
+    heat = torch.tensor([[[[0.0, value], [1.0, 2.0]]]])
+    for curve in (deletion_curve, insertion_curve):
+        with pytest.raises(ValueError, match="finite"):
+            curve(lambda images: images.sum(dim=(1, 2, 3)), x, heat, torch.zeros_like(x))
