@@ -265,6 +265,9 @@ def _explain(
     before = None
     if cell.twin == "control" and setup.nominal_mask is not None:
         before = untrained(cell.detector, cell.seed, setup).eval()
+        nominal, _, _ = _training_images(cell, setup)
+        first = torch.randperm(len(nominal), generator=torch_generator(cell.seed, "batches"))[:512]
+        before.start(nominal.index_select(0, first))  # as training begins: Deep SVDD has its centre then
         before.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = explain_all(detector, parts, explainers, device, before)
     if setup.sanity == 0:

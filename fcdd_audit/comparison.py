@@ -8,8 +8,9 @@ Read from finished runs. The cases are those whose truth is known, because the a
 - relying twins: planted twins whose own reliance is above the threshold, of detectors that work and findings
   that aren't cleared. Exposed if their own excess is above its threshold.
 - cleared: findings that say "does not rely". To show the artifact there is a false alarm.
-- control pairs: two controls of neighbouring seeds, neither of which ever saw the artifact. A false alarm if
-  the one's overlap exceeds the other's by more than the threshold.
+- control pairs: each control in the planted twin's place, beside that of the next seed, of detectors that
+  work; neither ever saw the artifact. A false alarm if the first's overlap exceeds the second's by more than
+  the threshold. Maps that differ by nothing but chance do so in half of the pairs: that is the worst.
 
 Twins share test images, and several prevalences a control: the exact intervals are as if they were
 independent.
@@ -28,6 +29,7 @@ from scipy import stats
 
 from fcdd_audit.config import MEAN
 from fcdd_audit.errors import InputError
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.findings import without_nan
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import MIN_AGREEMENT, Interval, interval, share
@@ -38,7 +40,10 @@ SCHEMA = 1  # of comparison.json
 DRAWS = 2000
 HEADLINE = "pixel_auroc"
 ALIKE = ("rank_correlation", "structural_similarity")
+SHARED = ("reliance", "reveal", "confidence", "usable_auroc")  # thresholds that runs must have in common
 CASE = ["run", "nominal_class", "probe", "plant_on", "prevalence"]
+FINDING = (*CASE[1:], "detector", "verdict", "control_auroc", "explainers")
+EXPLAINER = ("detector", "explainer", "reference", "unavailable", "field", "stride")
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Compared:
     0.5 is chance: what the map tells without a control beside it.
     agreement: Spearman's correlation of excess and reliance over planted twins. Both have limits only where
     a bootstrap over twins varies.
-    overlap: mean pixel AUROC of `planted` relying twins, of their `control`, and of the `untrained` network.
+    overlap: mean pixel AUROC of `planted` relying twins, of their `control`s, and of what both were before
+    training, `untrained`.
     randomised: similarity with the maps of copies whose last 1, 2, ... layers are redrawn, by measure.
     single: where only the layer counted from the end is. twins, noise: with the control's maps; with those of
     noisy images. deletion, insertion: mean fall and rise of the score, in inter-quartile ranges of nominal
@@ -155,6 +161,7 @@ class _Run:
     results: pd.DataFrame
     costs: pd.DataFrame
     explainers: list[dict[str, Any]]
+    options: dict[str, Any]
     thresholds: dict[str, float]
 
 
@@ -164,10 +171,10 @@ def compare(folders: Sequence[Path]) -> Comparison:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("a run is given twice; give each once")
     runs = [_read(folder, str(place)) for place, folder in enumerate(folders)]
-    shared = ("reliance", "reveal", "confidence", "usable_auroc")
-    judged_by = [{name: run.thresholds[name] for name in shared} for run in runs]
-    thresholds = judged_by[0]
-    if any(other != thresholds for other in judged_by):
+    if any(run.options != runs[0].options for run in runs):
+        raise InputError("the runs have different options of explainers; compare those that share them")
+    thresholds = runs[0].thresholds
+    if any(run.thresholds != thresholds for run in runs):
         raise InputError("the runs were judged with different thresholds; compare those that share them")
     findings = pd.DataFrame(
         [
@@ -215,21 +222,26 @@ def _read_run(run: RunFolder, name: str) -> _Run:
     results = results.assign(run=name, **numbers)
     costs = run.path / "costs.csv"
     settings = config["config"]
+    if not found["findings"]:
+        raise InputError(f"'{run.path}' has no finding; there is nothing to compare")
     return _Run(
         described={
             "id": name,
             "run": found["run"],
             **{key: settings[key] for key in ("dataset", "probe", "prevalence", "seeds", "detectors")},
             "classes": [data["nominal_class"] for data in config["data"]],
-            "images": found["findings"][0]["images"] if found["findings"] else 0,
+            "images": found["findings"][0]["images"],
+            "network": settings.get("recipe", {}).get("network"),
+            "image_size": settings.get("image_size"),
             "explained": settings["explained"],
             "device": config["device"]["name"],
         },
-        findings=found["findings"],
+        findings=[{key: one[key] for key in FINDING} for one in found["findings"]],
         results=results,
         costs=pd.read_csv(costs).assign(run=name) if costs.is_file() else pd.DataFrame(columns=["run"]),
-        explainers=config["explainers"],
-        thresholds=settings["thresholds"],
+        explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
+        options={name: settings.get("options", {}).get(name) or {} for name in EXPLAINERS},
+        thresholds={name: settings["thresholds"][name] for name in SHARED},
     )
 
 
@@ -311,13 +323,13 @@ def _compared(
         hides=count(_high(one) < limits["reveal"] for one in confirmed["excess"]),
         exposes_twins=count(relying["excess"] > limits["reveal"]),
         false_alarms=count(_low(one) > limits["reveal"] for one in cleared["excess"]),
-        alarms_on_controls=count(_control_pairs(controls, shown) > limits["reveal"]),
+        alarms_on_controls=count(_control_pairs(controls, shown[works]) > limits["reveal"]),
         separation=_separation(relying, controls, limits["confidence"]),
         agreement=_agreement(planted, limits["confidence"]),
         overlap={
             "planted": float(relying["overlap"].mean()),
             "control": float((relying["overlap"] - relying["excess"]).mean()),
-            "untrained": check("untrained", HEADLINE),
+            "untrained": _untrained(mine, relying),
         },
         randomised=cascade,
         single=single,
@@ -358,13 +370,20 @@ def _overlap_of(mine: pd.DataFrame, twin: str) -> pd.DataFrame:
     return chosen[[*CASE, "seed", "value"]].rename(columns={"value": "overlap"})
 
 
+def _untrained(mine: pd.DataFrame, relying: pd.DataFrame) -> float:
+    """Mean overlap of the networks that relying twins were before training; NaN without any."""
+    chosen = mine[(mine["split"] == "untrained") & (mine["metric"] == HEADLINE)]
+    keys = ["run", "nominal_class", "probe", "seed"]
+    return float(relying[keys].merge(chosen[[*keys, "value"]], on=keys)["value"].mean())
+
+
 def _control_pairs(controls: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
     """Overlap of each control less that of the next seed's, the last one's less the first's."""
-    judged = set(shown["run"])
+    judged = set(zip(shown["run"], shown["nominal_class"], strict=True))
     pairs: list[float] = []
-    for (run, *_), group in controls.groupby(["run", "nominal_class"], sort=False):
+    for case, group in controls.groupby(["run", "nominal_class"], sort=False):
         overlap = group.sort_values("seed")["overlap"].to_numpy()
-        if run in judged and len(overlap) > 1:
+        if case in judged and len(overlap) > 1:
             pairs.extend(overlap - np.roll(overlap, -1))
     return np.array(pairs)
 

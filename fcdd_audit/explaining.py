@@ -197,7 +197,7 @@ def check_explanations(
         **_numbered("cascade", cascade(detector, torch_generator(0, "redrawn weights"))),
         **_numbered("layer", one_by_one(detector, torch_generator(0, "redrawn weights"))),
     }
-    del copies["layer-1"]  # is cascade-1
+    copies.pop("layer-1", None)  # is cascade-1
     rows: list[tuple[str, str, str, float]] = []
     costs = {}
     few = x[:COST_BATCH]
@@ -214,7 +214,8 @@ def check_explanations(
 
         maps = explain(detector, x)
         changed = {split: [explain(copy, x)] for split, copy in copies.items()}
-        changed["layer-1"] = changed["cascade-1"]
+        if "cascade-1" in changed:
+            changed["layer-1"] = changed["cascade-1"]
         changed["noise"] = [explain(detector, images) for images in noisy]
         for split, others in changed.items():
             rows.append((name, split, "rank_correlation", _alike(rank_correlation, maps, others)))

@@ -28,6 +28,7 @@ from fcdd_audit import (
 )
 from fcdd_audit.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.engines import run_cells
+from fcdd_audit.explaining import explain_all
 from fcdd_audit.findings import Evidence
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.results import COLUMNS, with_class_means
@@ -498,3 +499,18 @@ def test_a_cell_has_another_key_when_masks_or_options_change_and_not_for_how_it_
         replace(setup.data, train_anomalous=replace(outliers, masks=m)).fingerprint() for m in (masks, ~masks)
     )
     assert len({one, other, setup.data.fingerprint()}) == 3
+
+
+def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(monkeypatch, tmp_path):
+    seen = []
+
+    def spy(detector, parts, explainers, device, untrained=None):
+        seen.append((detector, untrained))
+        return explain_all(detector, parts, explainers, device, untrained)
+
+    monkeypatch.setattr("fcdd_audit.cells.explain_all", spy)
+    config = replace(SMALL, detectors=("dsvdd",), explainers=("gradient",), explained=2, out=tmp_path)
+    run_cell(Cell("textures", "grass", "dsvdd", "watermark", "control", 0), prepare(config))
+    ((trained, before),) = seen
+    assert trained.centre.abs().min() >= 0.1
+    torch.testing.assert_close(before.centre, trained.centre)

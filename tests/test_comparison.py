@@ -562,3 +562,47 @@ def test_the_page_escapes_what_comes_from_outside_and_loads_nothing(checked, run
     begin = text.index(">", text.index('id="comparison"')) + 1
     embedded = json.loads(text[begin : text.index("</script>", begin)])
     assert embedded == json.loads((page.parent / "comparison.json").read_text())
+
+
+def rewritten(run, name, change):
+    """A file of a run after `change`."""
+    content = json.loads((run / name).read_text())
+    change(content)
+    (run / name).write_text(json.dumps(content))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("findings.json", lambda found: found["findings"].clear()),
+        ("findings.json", lambda found: found["findings"][0].pop("control_auroc")),
+        ("config.json", lambda config: config["config"]["thresholds"].pop("reveal")),
+        ("config.json", lambda config: config["explainers"][0].pop("stride")),
+    ],
+)
+def test_a_run_that_lacks_something_is_refused_in_one_line(name, change, run):
+    with pytest.raises(InputError) as caught:
+        compare([rewritten(run, name, change)])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_same_explainer_with_other_options_is_another(run, tmp_path):
+    other = write_run(tmp_path / "other", FINDINGS, TWINS)
+    rewritten(other, "config.json", lambda c: c["config"].update(options={"lrp": {"epsilon": 1}}))
+    with pytest.raises(InputError, match="different options"):
+        compare([run, other])
+
+
+def test_controls_of_a_detector_that_doesnt_work_are_no_pairs(tmp_path):
+    broken = [{**one, "control_auroc": 0.4} for one in FINDINGS]
+    assert row_of(compare([write_run(tmp_path / "run", broken, TWINS)]), "lrp").alarms_on_controls.trials == 0
+
+
+def test_untrained_is_of_the_networks_that_rely(run):
+    table = pd.read_csv(run / "results.csv", keep_default_na=False)
+    own = (table["split"] == "untrained") & (table["explainer"] == "lrp")
+    table.loc[own, "value"] = table.loc[own, "seed"] / 10
+    table.to_csv(run / "results.csv", index=False)
+    # Relying are the seeds 1 and 2 at prevalence 0.5, and all three at 1.
+    assert row_of(compare([run]), "lrp").overlap["untrained"] == pytest.approx((1 + 2 + 0 + 1 + 2) / 50)

@@ -105,6 +105,8 @@ def made_up(*rows, **about):
         "images": 40,
         "explained": 0,
         "device": "a processor",
+        "network": "small",
+        "image_size": 64,
         **about,
     }
     thresholds = {"reliance": 0.05, "reveal": 0.0625, "confidence": 0.95, "usable_auroc": 0.6}
