@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.process import parent_process
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -103,9 +104,11 @@ def _run_in_processes(
     places = context.SimpleQueue()
     for place in range(workers):
         places.put(place)
-    # By files: torch's own way goes through shared memory, which containers keep small.
+    # By files: torch's own way goes through shared memory, which containers keep small, and what a pipe
+    # can't hold keeps the next worker from starting until this one has read it.
     spool = run.temporary()
-    shared = dumps((setup, run), spool)
+    shared = spool / "setup.pickle"
+    shared.write_bytes(dumps((setup, run), spool))
     strangers = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps, places))
     shown = 0
@@ -150,9 +153,9 @@ class _Worker:
 _worker: _Worker
 
 
-def _start_worker(shared: bytes, steps: Any, places: SimpleQueue[int]) -> None:
+def _start_worker(shared: Path, steps: Any, places: SimpleQueue[int]) -> None:
     global _worker
-    setup, run = pickle.loads(shared)
+    setup, run = pickle.loads(shared.read_bytes())
     _worker = _Worker(setup, run, steps, places.get())
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback

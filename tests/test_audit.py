@@ -33,6 +33,7 @@ from fcdd_audit.findings import Evidence
 from fcdd_audit.planning import estimate, plan, prepare
 from fcdd_audit.results import COLUMNS, with_class_means
 from fcdd_audit.runs import RunFolder
+from fcdd_audit.settings import make_config
 from fcdd_audit.verdict import Thresholds, judge
 
 QUICK = Recipe(epochs=1)
@@ -73,12 +74,13 @@ def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(textures
     """A null: the twins differ in everything but the artifact."""
     setup = prepare(textures_config)
     (question,) = plan(textures_config, setup)
+    unexplained = replace(setup, explainers=())
     run = RunFolder(textures_run.folder)
     strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
-    run_cells(strangers, setup, run, workers=2)
+    run_cells(strangers, unexplained, run, workers=2)
     controls, others = (
-        [run.read_cell(cell_key(cell, setup)).scores for cell in cells]
-        for cells in (question.control, strangers)
+        [run.read_cell(cell_key(cell, own)).scores for cell in cells]
+        for cells, own in ((question.control, setup), (strangers, unexplained))
     )
     for planted, control in ((others, controls), (controls, others)):
         null = Evidence(
@@ -199,8 +201,9 @@ def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path
 
 def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
     """kill -9 in the middle, then to the end: byte for byte what an undisturbed run gives."""
-    command = [sys.executable, "-m", "fcdd_audit", "run", "--image-size", "32", "--epochs", "2"]
-    command += ["--detector", "fcdd", "--explainer", "native", "--seeds", "2", "--workers", "2", "--quiet"]
+    settings = {"image_size": 32, "epochs": 2, "detector": "fcdd", "explainer": "native", "seeds": 2}
+    command = [sys.executable, "-m", "fcdd_audit", "run", "--workers", "2", "--quiet"]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     cells = tmp_path / "killed" / "textures-watermark" / "cells"
 
     def wait_for(condition: Callable[[], object]) -> None:
@@ -223,9 +226,12 @@ def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the audit ended before it could be killed"
     wait_for(group_is_gone)  # its workers end with it
-    assert 1 <= len(list(cells.glob("[!.]*"))) < 4
+    survived = set(cells.glob("[!.]*"))
+    assert 1 <= len(survived) < 4
     for out in ("killed", "whole"):
-        subprocess.run([*command, "--out", tmp_path / out], check=True)
+        run_audit(make_config(settings, {"workers": 1, "out": tmp_path / out}))
+    assert survived < set(cells.iterdir())
+    assert len(list(cells.iterdir())) == 4
     assert not list(tmp_path.rglob(".tmp-*"))
     for name in ("results.csv", "findings.json"):
         killed, whole = (
