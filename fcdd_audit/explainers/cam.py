@@ -12,7 +12,6 @@ from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
     ReceptiveField,
-    leaves,
     receptive_field,
     upsample,
 )
@@ -40,13 +39,17 @@ class _Cam:
         known = _named_leaves(features)
         if self.layer not in known:
             return f"the detector has no layer '{self.layer}' (known: {', '.join(known)})"
+        try:
+            self._place(detector)
+        except ValueError as error:
+            return str(error)
         return None
 
     def _place(self, detector: Scorer) -> tuple[nn.Module, ReceptiveField]:
         if not self.layer:
             return detector.cam_layer, detector.cam_field  # type: ignore[attr-defined]
-        features: nn.Sequential = detector.features  # type: ignore[attr-defined]
-        passed = leaves(features)[: list(_named_leaves(features)).index(self.layer) + 1]
+        known = _named_leaves(detector.features)  # type: ignore[attr-defined]
+        passed = list(known.values())[: list(known).index(self.layer) + 1]
         return passed[-1], receptive_field(nn.Sequential(*passed))
 
     def _signed(self, detector: Scorer, x: Tensor, relu: bool) -> Tensor:
@@ -62,12 +65,17 @@ class _Cam:
         return self._place(detector)[1]
 
 
-def _named_leaves(features: nn.Sequential) -> dict[str, nn.Module]:
-    """The layers by the names that the detector has for them, in their order."""
+def _named_leaves(layers: nn.Module, name: str = "features") -> dict[str, nn.Module]:
+    """The layers of an `nn.Sequential`, those of nested ones in their place, by their names in the detector;
+    one that stands there twice has two."""
+    if not isinstance(layers, nn.Sequential):
+        return {name: layers}
+    named = layers.named_modules(remove_duplicate=False)
+    own = {child: layer for child, layer in named if child and "." not in child}
     return {
-        f"features.{name}": module
-        for name, module in features.named_modules()
-        if not isinstance(module, nn.Sequential)
+        leaf: module
+        for child, layer in own.items()
+        for leaf, module in _named_leaves(layer, f"{name}.{child}").items()
     }
 
 

@@ -21,8 +21,8 @@ def deletion_curve(
 
     score: (N, C, H, W) to (N,). x, baseline: images (N, C, H, W). heatmap: (N, 1, H, W). Returns
     (N, steps + 1) float64. Equally hot pixels go in one random order, the same for all images, so that a flat
-    map is a random one. With more steps than pixels some change nothing. ValueError for other shapes, a
-    heatmap that isn't finite, or no step.
+    map is a random one. With more steps than pixels some change nothing. ValueError for other shapes, of
+    scores too, a heatmap that isn't finite, or no step.
     """
     return _curve(score, x, baseline, heatmap, steps)
 
@@ -54,6 +54,8 @@ def _curve(
     scores = [
         score(torch.where(places < round(step * pixels / steps), after, before)) for step in range(steps + 1)
     ]
+    if scores[0].shape != (len(before),):
+        raise ValueError(f"score must give (N,), one number an image, not {tuple(scores[0].shape)}")
     return torch.stack(scores, dim=1).double()
 
 

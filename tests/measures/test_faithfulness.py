@@ -255,3 +255,10 @@ def test_a_heatmap_that_isnt_finite_is_refused(value):
     for curve in (deletion_curve, insertion_curve):
         with pytest.raises(ValueError, match="finite"):
             curve(lambda images: images.sum(dim=(1, 2, 3)), x, heat, torch.zeros_like(x))
+
+
+@curves
+def test_scores_are_one_number_an_image(curve):
+    x = torch.rand(2, 1, 4, 4)
+    with pytest.raises(ValueError, match="one number an image"):
+        curve(lambda images: images.mean(dim=(2, 3)), x, x[:, :1], torch.zeros_like(x))
