@@ -104,7 +104,7 @@ class Detector(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} doesn't say what changes of its outputs do")
 
     def defines(self, method: str) -> bool:
-        """Whether `shares` or `chords` is the detector's own: explanations by rules begin there."""
+        """Whether `outputs`, `shares` or `chords` is the detector's own: rules begin there."""
         return getattr(type(self), method) is not getattr(Detector, method)
 
     def start(self, nominal: Tensor) -> None:

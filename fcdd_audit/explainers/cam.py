@@ -39,6 +39,8 @@ class _Cam:
         known = _named_leaves(features)
         if self.layer not in known:
             return f"the detector has no layer '{self.layer}' (known: {', '.join(known)})"
+        if sum(layer is known[self.layer] for layer in known.values()) > 1:
+            return f"layer '{self.layer}' stands in more than one place; Grad-CAM looks at one"
         try:
             self._place(detector)
         except ValueError as error:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from captum.attr import LRP, DeepLift
@@ -38,9 +39,18 @@ def _unknown(method: str) -> str:
     return f"the detector doesn't say what its network's outputs contribute to its score (outputs, {method})"
 
 
+def _says(detector: Scorer, method: str) -> TypeGuard[Detector]:
+    """Whether the detector says what its outputs are and what they contribute."""
+    return (
+        isinstance(detector, Detector)
+        and detector.defines(method)
+        and (detector.layers is not None or detector.defines("outputs"))
+    )
+
+
 def _known(detector: Scorer, method: str) -> Detector:
     """The detector, which says what its outputs contribute; ValueError if it doesn't."""
-    if not isinstance(detector, Detector) or not detector.defines(method):
+    if not _says(detector, method):
         raise ValueError(_unknown(method))
     return detector
 
@@ -80,7 +90,7 @@ class DeepLiftMap(PixelMap):
         check_baseline(self.baseline)
 
     def unavailable(self, detector: Scorer) -> str | None:
-        if not isinstance(detector, Detector) or not detector.defines("chords"):
+        if not _says(detector, "chords"):
             return _unknown("chords")
         return _uncovered(detector, (*SUPPORTED_NON_LINEAR, *LINEAR), "DeepLIFT")
 
@@ -138,7 +148,7 @@ class LRPMap(PixelMap):
     """
 
     def unavailable(self, detector: Scorer) -> str | None:
-        if not isinstance(detector, Detector) or not detector.defines("shares"):
+        if not _says(detector, "shares"):
             return _unknown("shares")
         layers = detector.layers
         if layers is None:

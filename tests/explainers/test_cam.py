@@ -52,17 +52,20 @@ def test_the_layer_is_the_one_that_is_named(name, layer, expected, explain, tiny
     torch.testing.assert_close(heat, torch.tensor([[[expected]]]))
 
 
-def test_a_layer_that_stands_twice_is_found_at_each_place(tiny):
+def test_the_layer_behind_one_that_stands_twice_is_the_one_that_is_named(tiny):
     rectifier = nn.ReLU()
     features = nn.Sequential(
-        nn.Conv2d(1, 1, 3), rectifier, nn.Sequential(nn.Conv2d(1, 1, 3, stride=2), rectifier)
+        nn.Conv2d(1, 1, 3), rectifier, nn.Sequential(nn.Conv2d(1, 1, 3, stride=2), rectifier), nn.ReLU()
     )
     detector = tiny.Formula(lambda x: features(x).mean(dim=(1, 2, 3)))
     detector.features = features
-    for layer, size, stride in (("features.1", 3, 1), ("features.2.0", 5, 2), ("features.2.1", 5, 2)):
+    for layer, size, stride in (("features.0", 3, 1), ("features.2.0", 5, 2), ("features.3", 5, 2)):
         explainer = make_explainer("grad-cam", {"grad-cam": {"layer": layer}})
         assert explainer.unavailable(detector) is None
         assert (explainer.grain(detector, 16).size, explainer.grain(detector, 16).stride) == (size, stride)
+    for layer in ("features.1", "features.2.1"):  # one module: its hook can't tell the places apart
+        explainer = make_explainer("grad-cam", {"grad-cam": {"layer": layer}})
+        assert "more than one place" in explainer.unavailable(detector)
 
 
 def test_a_layer_whose_field_is_not_known_cant_be_looked_at(tiny):

@@ -187,3 +187,14 @@ def test_what_rules_dont_cover_says_why(noise, tiny):
         assert "outputs contribute" in explainer.unavailable(tiny.Model(nn.Conv2d(1, 1, 1)))
         with pytest.raises(ValueError, match="outputs contribute"):
             explainer.signed(tiny.Model(nn.Conv2d(1, 1, 1)), X)
+
+
+def test_shares_and_chords_of_outputs_that_nobody_knows_arent_enough():
+    class Mute(Stack):
+        layers = None
+
+    detector = Mute(nn.Flatten())
+    for explainer in (LRPMap(), DeepLiftMap()):
+        assert "outputs contribute" in explainer.unavailable(detector)
+        with pytest.raises(ValueError, match="outputs contribute"):
+            explainer.explain(detector, X, torch.Generator())
