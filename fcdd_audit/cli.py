@@ -1,4 +1,4 @@
-"""The command line: parse, call, print."""
+"""The command line: parse and call."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,17 +17,22 @@ import typer
 from typer.core import TyperGroup
 
 from fcdd_audit.errors import AuditError, InputError
+from fcdd_audit.printing import (
+    print_comparison,
+    print_estimate,
+    print_findings,
+    print_finished,
+    print_rates,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from fcdd_audit.audit import AuditResult
-    from fcdd_audit.calibrate import CalibrationResult
-    from fcdd_audit.comparison import Comparison
     from fcdd_audit.config import AuditConfig
     from fcdd_audit.registry import Registry
 
 EXIT_FOUND, EXIT_INCONCLUSIVE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 3, 4, 130
 GATES = ("clever-hans",)
-IN_A_LINE = 5  # explainers
 NO_SETTINGS = (  # parameters of commands that don't say what an audit is
     *("config", "option", "fail_on", "dry_run", "as_json", "quiet", "open_report", "debug"),
     *("audits", "nulls", "decoy"),
@@ -228,16 +234,20 @@ def run(
             raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")
         audit = _config(flags, config, option or [])
         if dry_run:
-            planned = estimate if audit.weights is None else estimate_finished
-            _print_estimate(planned(audit, quiet=quiet or as_json), as_json)
+            estimating = estimate if audit.weights is None else estimate_finished
+            planned = estimating(audit, quiet=quiet or as_json)
+            if as_json:
+                print(json.dumps(asdict(planned), indent=1))
+            else:
+                print_estimate(planned)
             return
         result = run_audit(audit, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet and audit.weights is not None:
-            _print_finished(result)
+            print_finished(result)
         elif not quiet:
-            _print_findings(result)
+            print_findings(result)
         if open_report:
             typer.launch(result.report.resolve().as_uri())
     if fail_on is not None:
@@ -304,7 +314,7 @@ def calibrate(
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet:
-            _print_rates(result)
+            print_rates(result)
 
 
 def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -332,111 +342,6 @@ def _config(
     recipe = options.pop("recipe", {})
     layers = [defaults or {}, *([read_config(path)] if path else [])]
     return make_config(*layers, read_environment(os.environ), flags, {"options": options, "recipe": recipe})
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _print_rates(result: CalibrationResult) -> None:
-    from fcdd_audit.report.page import span
-
-    rows: list[tuple[str, ...]] = [
-        ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "mean reliance", "other")
-    ]
-    for rate in result.as_json()["rates"]:
-        others = [f"{count} {word}" for word, count in rate["verdicts"].items() if word != "relies"]
-        prevalence = "" if rate["prevalence"] is None else f"{rate['prevalence']:g}"
-        truth = f"{rate['truth']} ({rate['decoy']})" if rate["decoy"] else rate["truth"]
-        rows.append(
-            (
-                *(rate["detector"], truth, prevalence, str(rate["audits"])),
-                *(span(rate["says_relies"]), span(rate["reliance"]), ", ".join(others)),
-            )
-        )
-    _print_table(rows)
-    print(result.folder / "calibration.json")
-
-
-def _print_findings(result: AuditResult) -> None:
-    from fcdd_audit.report.page import number, span
-
-    found = result.as_json()
-    rows: list[tuple[str, ...]] = [
-        ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
-    ]
-    for finding in found["findings"]:
-        rows.append(
-            (
-                finding["nominal_class"],
-                finding["detector"],
-                finding["plant_on"],
-                f"{finding['prevalence']:g}",
-                finding["verdict"],
-                span(finding["reliance"]),
-                _quadrants(finding["explainers"]),
-            )
-        )
-    for mean in found["means"]:
-        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
-        side = mean["plant_on"]
-        prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
-        rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
-    many = len({finding["nominal_class"] for finding in found["findings"]}) > 1
-    if not many:
-        rows = [row[1:] for row in rows]
-    _print_table(rows)
-    for finding in result.findings:
-        if finding.reason:
-            about = f"{finding.nominal_class}, " if many else ""
-            print(f"{about}{finding.detector}: {finding.reason}")
-    print(result.report)
-
-
-def _quadrants(explainers: list[dict[str, Any]]) -> str:
-    """Each explainer's quadrant; of more than a line holds, those that have none are counted only."""
-    shown = [one for one in explainers if not one["reference"]]
-    if len(shown) <= IN_A_LINE:
-        return ", ".join(f"{one['explainer']}: {one['quadrant']}" for one in shown) or "–"
-    named = [f"{one['explainer']}: {one['quadrant']}" for one in shown if one["quadrant"] != "undecided"]
-    return ", ".join([*named, f"{len(shown) - len(named)} undecided"])
-
-
-def _print_finished(result: AuditResult) -> None:
-    from fcdd_audit.report.page import number, span
-
-    rows: list[tuple[str, ...]] = [
-        ("detector", "artifact on", "verdict", "beyond placebos (95 %)", "p", "explanations")
-    ]
-    for finding in result.as_json()["findings"]:
-        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"]]
-        placebo = finding["placebo"]
-        numbers = span(finding["reliance"]), number(placebo["p_holm"])
-        side = f"{placebo['side']} images"
-        rows.append((finding["detector"], side, finding["verdict"], *numbers, ", ".join(shown) or "–"))
-    _print_table(rows)
-    for finding in result.findings:
-        if finding.reason and finding.placebo:
-            print(f"{finding.placebo['side']} images: {finding.reason}")
-    print(result.report)
-
-
-def _print_estimate(plan: Any, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    if as_json:
-        print(json.dumps(asdict(plan), indent=1))
-        return
-    images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in plan.images.items())
-    if hasattr(plan, "placebos"):
-        print(f"scored  {plan.scored} images, with {plan.placebos} placebos; {plan.explained} explained")
-    else:
-        print(f"cells   {plan.cells}, of which {plan.finished} finished")
-    print(f"images  {images}")
-    print(f"time    about {plan.seconds:.0f} s")
-    print(f"disk    about {plan.megabytes:.0f} MB")
 
 
 def _gate(result: AuditResult) -> None:
@@ -488,28 +393,9 @@ def compare(
         if as_json:
             print(json.dumps(found.as_json(), indent=1))
         elif not quiet:
-            _print_comparison(found, page)
+            print_comparison(found, page)
         if open_report:
             typer.launch(page.resolve().as_uri())
-
-
-def _print_comparison(found: Comparison, page: Path) -> None:
-    from fcdd_audit.report.page import number
-
-    rows: list[tuple[str, ...]] = [
-        ("detector", "rank", "explainer", "exposes", "of twins", "false alarms", "on controls", "agreement")
-    ]
-    for row in found.as_json()["explainers"]:
-        if row["unavailable"] is None:
-            counts = [
-                f"{row[key]['hits']} of {row[key]['trials']}"
-                for key in ("exposes", "exposes_twins", "false_alarms", "alarms_on_controls")
-            ]
-            place = "" if row["reference"] else str(row["rank"])
-            agreement = number(row["agreement"]["value"])
-            rows.append((row["detector"], place, row["explainer"], *counts, agreement))
-    _print_table(rows)
-    print(page)
 
 
 def _list(registry: Registry[Any]) -> None:
@@ -553,7 +439,7 @@ def presets() -> None:
     from fcdd_audit.presets import preset_rows
 
     rows = preset_rows()
-    _print_table([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+    print_table([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
 
 
 @listing.command()
