@@ -1,6 +1,6 @@
 """What the explainers here cost beside captum's bare calls, and FCDD's own map beside the forward pass.
 
-python benchmarks/explaining.py [--batch 16] [--repeats 41] [--threads 1]
+python benchmarks/explaining.py [--batch 16] [--repeats 9] [--threads 1]
 
 Timed in turns; grad-cam includes the upsampling here.
 The ratio is the median of the turns' ratios, so that it holds on a noisy machine.
@@ -115,7 +115,7 @@ def show(name: str, found: tuple[float, float, float], count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=41)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

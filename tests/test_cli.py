@@ -539,7 +539,7 @@ def test_a_comparison_prints_a_table_and_the_page_that_it_wrote(checked, tmp_pat
     heading, *rows, page = result.stdout.splitlines()
     assert heading.split()[:3] == ["detector", "rank", "explainer"]
     assert page == str(tmp_path / "mine/comparison.html")
-    assert {name for row in rows for name in row.split()[1:3]} >= {"native", "random"}
+    assert {row.split()[1] for row in rows} >= {"native", "random"}, "without a case there is no rank"
     assert all(row.startswith("ae ") for row in rows)
     assert all(" 0 of 0 " in row for row in rows), "one pair of twins has no pair of controls"
     names = ["comparison.csv", "comparison.html", "comparison.json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from fcdd_audit.detectors.receptive import (
     receptive_field,
     upsample,
 )
+from fcdd_audit.errors import InputError
 from fcdd_audit.explainers.base import EXPLAINERS
 
 
@@ -55,9 +57,22 @@ class _Cam:
         return passed[-1], receptive_field(nn.Sequential(*passed))
 
     def _signed(self, detector: Scorer, x: Tensor, relu: bool) -> Tensor:
-        """(N, 1, u, v), without graph."""
+        """(N, 1, u, v), without graph. InputError for a layer that runs more than once for a score."""
         layer, _ = self._place(detector)
-        return LayerGradCam(detector.score, layer).attribute(x, relu_attributions=relu).detach()
+        calls: Counter[str] = Counter()
+
+        def score(images: Tensor) -> Tensor:
+            calls["score"] += 1
+            return detector.score(images)
+
+        with layer.register_forward_hook(lambda *_: calls.update(["layer"])):
+            found = LayerGradCam(score, layer).attribute(x, relu_attributions=relu).detach()
+        if calls["layer"] != calls["score"]:  # captum would look at the last place only
+            raise InputError(
+                f"Grad-CAM's layer ({layer}) runs more than once for a score; give each place a layer of its "
+                "own, or name another one (grad-cam.layer)"
+            )
+        return found
 
     def _upsample(self, detector: Scorer, coarse: Tensor, x: Tensor) -> Tensor:
         _, field = self._place(detector)

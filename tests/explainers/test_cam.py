@@ -52,20 +52,38 @@ def test_the_layer_is_the_one_that_is_named(name, layer, expected, explain, tiny
     torch.testing.assert_close(heat, torch.tensor([[[expected]]]))
 
 
-def test_the_layer_behind_one_that_stands_twice_is_the_one_that_is_named(tiny):
-    rectifier = nn.ReLU()
-    features = nn.Sequential(
-        nn.Conv2d(1, 1, 3), rectifier, nn.Sequential(nn.Conv2d(1, 1, 3, stride=2), rectifier), nn.ReLU()
-    )
-    detector = tiny.Formula(lambda x: features(x).mean(dim=(1, 2, 3)))
-    detector.features = features
+def test_the_layer_behind_one_that_stands_twice_is_the_one_that_is_named(tiny, explain):
+    first, second, rectifier = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2), nn.ReLU()
+
+    def detector(one, other):
+        features = nn.Sequential(first, one, nn.Sequential(second, other), nn.Sigmoid())
+        made = tiny.Formula(lambda x: features(x).square().mean(dim=(1, 2, 3)))
+        made.features = features
+        return made
+
+    twice, apart = detector(rectifier, rectifier), detector(nn.ReLU(), nn.ReLU())
+    x = torch.rand(2, 1, 12, 12)
     for layer, size, stride in (("features.0", 3, 1), ("features.2.0", 5, 2), ("features.3", 5, 2)):
-        explainer = make_explainer("grad-cam", {"grad-cam": {"layer": layer}})
-        assert explainer.unavailable(detector) is None
-        assert (explainer.grain(detector, 16).size, explainer.grain(detector, 16).stride) == (size, stride)
+        explainer = make_explainer("grad-cam-no-relu", {"grad-cam-no-relu": {"layer": layer}})
+        assert explainer.unavailable(twice) is None
+        assert (explainer.grain(twice, 12).size, explainer.grain(twice, 12).stride) == (size, stride)
+        maps = [explain("grad-cam-no-relu", one, x, layer=layer) for one in (twice, apart)]
+        torch.testing.assert_close(*maps)
     for layer in ("features.1", "features.2.1"):  # one module: its hook can't tell the places apart
         explainer = make_explainer("grad-cam", {"grad-cam": {"layer": layer}})
-        assert "more than one place" in explainer.unavailable(detector)
+        assert "more than one place" in explainer.unavailable(twice)
+        assert explainer.unavailable(apart) is None
+
+
+def test_a_layer_that_runs_again_behind_the_features_is_refused(tiny, explain):
+    rectifier = nn.ReLU()
+    features = nn.Sequential(nn.Conv2d(1, 1, 3), rectifier)
+    detector = tiny.Formula(lambda x: rectifier(features(x)[:, :, ::2, ::2] - 0.1).mean(dim=(1, 2, 3)))
+    detector.features = features
+    x = torch.rand(2, 1, 12, 12)
+    with pytest.raises(InputError, match="more than once"):
+        explain("grad-cam", detector, x, layer="features.1")
+    assert explain("grad-cam", detector, x, layer="features.0").shape == x.shape
 
 
 def test_a_layer_whose_field_is_not_known_cant_be_looked_at(tiny):
