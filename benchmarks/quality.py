@@ -26,11 +26,12 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
-from fcdd_audit.convert import parse_option
-from fcdd_audit.datasets import DATASETS, AuditData, ImageSet
+from fcdd_audit.config.convert import parse_option
+from fcdd_audit.config.layers import make_config
+from fcdd_audit.core.recipe import training_steps
+from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
-from fcdd_audit.detectors.training import training_steps
-from fcdd_audit.settings import make_config
+from fcdd_audit.images.sets import ImageSet
 
 BATCH = 128
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from torchvision.io import write_png
 
+from fcdd_audit.config.layers import make_config
+from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets import DATASETS
-from fcdd_audit.seeding import numpy_generator
-from fcdd_audit.settings import make_config
 
 
 def main() -> None:

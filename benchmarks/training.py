@@ -26,8 +26,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcdd_audit.detectors import Detector, Recipe, build, fit
-from fcdd_audit.detectors.training import training_steps, uses_bfloat16
+from fcdd_audit.core.recipe import Recipe, training_steps
+from fcdd_audit.detectors import Detector, build, fit
+from fcdd_audit.detectors.training.loop import uses_bfloat16
 
 SIDE, NOMINAL, OTHERS = 32, "airplane", 5000
 BLOCK = 4  # steps timed at a time

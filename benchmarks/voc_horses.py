@@ -30,17 +30,17 @@ from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
 from fcdd_audit import AuditConfig, run_audit
+from fcdd_audit.config.layers import make_config
+from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
+from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
 from fcdd_audit.measures.statistics import Estimate, draw, interval
-from fcdd_audit.probes.natural import Marked
-from fcdd_audit.probes.removal import inpaint
-from fcdd_audit.runs import RunFolder
-from fcdd_audit.seeding import numpy_generator, torch_generator
-from fcdd_audit.settings import make_config
+from fcdd_audit.natural.artifacts import Marked
+from fcdd_audit.natural.removal import inpaint
 
 TAG = "watermark"  # the name of its boxes
 EXPLAINED_BY = ("native", "gradient")

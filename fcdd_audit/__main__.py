@@ -1,4 +1,4 @@
-from fcdd_audit.cli import main
+from fcdd_audit.cli.app import main
 
 if __name__ == "__main__":
     main()

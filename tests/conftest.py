@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from fcdd_audit import AuditConfig, AuditResult, Recipe, run_audit
+from fcdd_audit import AuditConfig, AuditResult, InputError, Recipe, run_audit
 
 torch.set_num_threads(1)
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -94,3 +96,34 @@ def noise() -> torch.Tensor:
     """Random colour images, uint8 (12, 3, 16, 16)."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def paint():
+    """Makes a picture file: noise that depends on its last folders and name, or one value everywhere."""
+
+    def make(path, value=None, size=(16, 16), mode="RGB"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], 3)
+        rng = np.random.default_rng(zlib.crc32("/".join(path.parts[-3:]).encode()))
+        pixels = rng.integers(0, 256, shape, np.uint8) if value is None else np.full(shape, value, np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """Checks that what it is around ends with an InputError of one line that has these parts."""
+
+    @contextmanager
+    def check(*parts):
+        with pytest.raises(InputError) as error:
+            yield
+        message = str(error.value)
+        assert "\n" not in message
+        for part in parts:
+            assert part in message, message
+
+    return check

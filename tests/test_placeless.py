@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
-from fcdd_audit.cells import cell_key, run_cell
-from fcdd_audit.explaining import EXAMPLES, LEVELS, LOCALIZED
-from fcdd_audit.planning import estimate, plan, prepare
-from fcdd_audit.results import evidence, results_table
-from fcdd_audit.runs import RunFolder
-from fcdd_audit.verdict import Thresholds, judge
+from fcdd_audit.experiment.cells import cell_key, run_cell
+from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, LOCALIZED
+from fcdd_audit.experiment.planning import estimate, plan, prepare
+from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.tables import evidence, results_table
+from fcdd_audit.verdict.judge import Thresholds, judge
 
 NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
 SMALL = AuditConfig(

@@ -1,7 +1,8 @@
 """Data sets: where images come from."""
 
 from fcdd_audit.datasets import folder, mvtec, one_vs_rest, textures, voc  # noqa: F401  (registers them)
-from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, ImageSet
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet
 from fcdd_audit.datasets.sources import SOURCES
+from fcdd_audit.images.sets import ImageSet
 
 __all__ = ["DATASETS", "SOURCES", "AuditData", "DataRequest", "DataSet", "ImageSet"]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, ImageSet, check_parts
-from fcdd_audit.datasets.cache import decoded
-from fcdd_audit.datasets.gallery import Gallery, of_files, printable
-from fcdd_audit.datasets.images import decode_mask, find_images
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import numpy_generator
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts
 from fcdd_audit.datasets.outliers import CONFETTI, outliers
-from fcdd_audit.errors import InputError
-from fcdd_audit.seeding import numpy_generator
+from fcdd_audit.images.cache import decoded
+from fcdd_audit.images.decode import decode_mask, find_images
+from fcdd_audit.images.gallery import Gallery, of_files, printable
+from fcdd_audit.images.sets import ImageSet
 
 LAYOUT = (
     "expected train/nominal, test/nominal, test/anomalous and, if there are any, train/anomalous and "

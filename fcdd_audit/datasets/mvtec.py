@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet
 from fcdd_audit.datasets.folder import load_listing
-from fcdd_audit.errors import InputError
 
 SIZE = 224
 FOLDERS = ("", "mvtec", "mvtec_anomaly_detection", "MVTec", "mvtec_ad")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import suggest
+from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets.base import (
     DATASETS,
     MIN_TEST,
@@ -12,19 +15,16 @@ from fcdd_audit.datasets.base import (
     AuditData,
     DataRequest,
     DataSet,
-    ImageSet,
     check_parts,
     refuse_masks,
 )
-from fcdd_audit.datasets.cache import decoded
-from fcdd_audit.datasets.gallery import Gallery
-from fcdd_audit.datasets.images import Fit
 from fcdd_audit.datasets.outliers import CONFETTI, outliers
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import ids_named
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import suggest
-from fcdd_audit.seeding import numpy_generator
+from fcdd_audit.images.cache import decoded
+from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.sets import ImageSet
 
 VALIDATION_SHARE = 0.1
 

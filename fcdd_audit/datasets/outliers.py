@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fcdd_audit.datasets.base import DataRequest, ImageSet
-from fcdd_audit.datasets.cache import decoded
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import suggest
+from fcdd_audit.core.seeding import numpy_generator, torch_generator
+from fcdd_audit.datasets.base import DataRequest
 from fcdd_audit.datasets.confetti import MIN_SIDE, confetti
-from fcdd_audit.datasets.gallery import Gallery, of_folder, printable
-from fcdd_audit.datasets.images import Fit
 from fcdd_audit.datasets.photos import photo_crops
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import imagenet_names, same_thing
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import suggest
-from fcdd_audit.seeding import numpy_generator, torch_generator
+from fcdd_audit.images.cache import decoded
+from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.gallery import Gallery, of_folder, printable
+from fcdd_audit.images.sets import ImageSet
 
 PHOTO_CROPS = 512
 CONFETTI_IMAGES = 2000

@@ -19,11 +19,11 @@ import torchvision.datasets as tv
 from torchvision.datasets import imagenet as tv_imagenet
 from torchvision.datasets.utils import check_integrity
 
-from fcdd_audit.datasets.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
-from fcdd_audit.datasets.images import find_images
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.datasets.wordnet import ids_named, imagenet_names, plain
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import Registry
+from fcdd_audit.images.decode import find_images
+from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)

@@ -6,18 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.datasets.base import (
-    DATASETS,
-    AuditData,
-    DataRequest,
-    DataSet,
-    ImageSet,
-    check_parts,
-    refuse_masks,
-)
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import numpy_generator
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts, refuse_masks
 from fcdd_audit.datasets.photos import photo, photo_crops, sample_crops
-from fcdd_audit.errors import InputError
-from fcdd_audit.seeding import numpy_generator
+from fcdd_audit.images.sets import ImageSet
 
 NOMINAL, ANOMALOUS = "grass", ("gravel", "brick")
 SIZES = (16, 64)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fcdd_audit.datasets.base import (
-    DATASETS,
-    AuditData,
-    DataRequest,
-    DataSet,
-    ImageSet,
-    check_parts,
-    refuse_masks,
-)
-from fcdd_audit.datasets.cache import decoded
-from fcdd_audit.datasets.gallery import Gallery
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import numpy_generator
+from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts, refuse_masks
 from fcdd_audit.datasets.outliers import BUILT_IN, kept_apart, named_gallery
 from fcdd_audit.datasets.sources import SOURCES
-from fcdd_audit.errors import InputError
-from fcdd_audit.seeding import numpy_generator
+from fcdd_audit.images.cache import decoded
+from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.sets import ImageSet
 
 SIZE = 224
 VALIDATION_SHARE = 0.1

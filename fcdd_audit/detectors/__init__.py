@@ -1,25 +1,23 @@
 """Detectors: what is audited."""
 
+from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import ae, dsvdd, fcdd, hsc  # noqa: F401  (registers them)
 from fcdd_audit.detectors.base import (
     DETECTORS,
     NORMALISATIONS,
-    SIDES,
     Detector,
     Normalisation,
     Scorer,
-    Side,
     build,
     normalisation,
 )
 from fcdd_audit.detectors.networks import NETWORKS, Frozen, Network, OwnNetwork
-from fcdd_audit.detectors.training import Recipe, fit
+from fcdd_audit.detectors.training.loop import fit
 
 __all__ = [
     "DETECTORS",
     "NETWORKS",
     "NORMALISATIONS",
-    "SIDES",
     "Detector",
     "Frozen",
     "Network",
@@ -27,7 +25,6 @@ __all__ = [
     "OwnNetwork",
     "Recipe",
     "Scorer",
-    "Side",
     "build",
     "fit",
     "normalisation",

@@ -6,20 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import Registry, check_options, suggest
+from fcdd_audit.core.seeding import derive_seed
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.detectors.networks import Network
 from fcdd_audit.detectors.receptive import ACTIVATIONS, ReceptiveField, leaves, receptive_field
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import Registry, check_options, suggest
-from fcdd_audit.seeding import derive_seed
 
-Side = Literal["nominal", "anomalous"]
 MIN_SIDE = 8  # three poolings leave one cell
-SIDES: tuple[Side, ...] = ("nominal", "anomalous")
 NORMALISATIONS = ("nominal", "imagenet", "contrast")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

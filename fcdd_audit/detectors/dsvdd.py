@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.networks import Network, network_for
-from fcdd_audit.errors import InputError
 
 OBJECTIVES = ("one-class", "soft-boundary")
 CENTRE_FLOOR = 0.1  # a centre coordinate near 0 could be met by zero weights

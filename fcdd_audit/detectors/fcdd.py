@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber, pseudo_huber_slope
 from fcdd_audit.detectors.networks import Network, network_for, output_channels, output_shape
@@ -16,8 +18,6 @@ from fcdd_audit.detectors.receptive import (
     upsample,
     upsampling_matrix,
 )
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import suggest
 
 SUPERVISIONS = ("image", "pixel")
 

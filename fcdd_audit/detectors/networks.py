@@ -16,9 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.detectors.receptive import receptive_field
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import Registry
 
 WIDTHS = (16, 32, 64)
 WIDE_FROM = 128  # from this image side on, one more block keeps the map from growing

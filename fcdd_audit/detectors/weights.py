@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.errors import InputError
 
 IN_CELL = "detector.safetensors"  # a cell's weights, in its folder
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.registry import Registry, check_options
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.registry import Registry, check_options
 
 
 class Explainer(Protocol):

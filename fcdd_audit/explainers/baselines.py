@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import suggest
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import suggest
 
 BASELINES = ("mean", "black", "blur")
 BLUR_SHARE = 1 / 8  # sigma, of the smaller side: nothing of a mark's size stays

@@ -9,6 +9,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
@@ -16,7 +17,6 @@ from fcdd_audit.detectors.receptive import (
     receptive_field,
     upsample,
 )
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers.base import EXPLAINERS
 
 

@@ -9,9 +9,9 @@ import torch
 from captum.attr import InputXGradient, IntegratedGradients, Occlusion
 from torch import Tensor
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 

@@ -10,8 +10,8 @@ import torch
 from captum.attr import NoiseTunnel, Saliency
 from torch import Tensor, nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, magnitude
 from fcdd_audit.explainers.smoothing import Smoothing
 

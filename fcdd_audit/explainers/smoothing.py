@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import SIGMA_PER_STRIDE, ReceptiveField, upsample
-from fcdd_audit.errors import InputError
 
 
 @dataclass(frozen=True)

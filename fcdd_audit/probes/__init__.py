@@ -2,17 +2,13 @@
 
 from fcdd_audit.probes import stamps, overlays, tones  # noqa: F401, I001  (registers them, in this order)
 from fcdd_audit.probes.base import PROBES, Probe
-from fcdd_audit.probes.chain import Chain, make_artifact, make_probe, probe_names
-from fcdd_audit.probes.natural import NATURAL, NaturalArtifact
+from fcdd_audit.probes.chain import Chain, make_probe, probe_names
 from fcdd_audit.probes.planting import plant, planted_count, stamp
 
 __all__ = [
-    "NATURAL",
     "PROBES",
     "Chain",
-    "NaturalArtifact",
     "Probe",
-    "make_artifact",
     "make_probe",
     "plant",
     "planted_count",

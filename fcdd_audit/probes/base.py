@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fcdd_audit.registry import Registry
+from fcdd_audit.core.registry import Registry
 
 
 class Probe(Protocol):

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import check_options
 from fcdd_audit.probes.base import PROBES, Probe
-from fcdd_audit.probes.natural import NATURAL, NaturalArtifact
-from fcdd_audit.registry import check_options
 
 PLUS = "+"  # joins the names of a chain: watermark+jpeg
 
@@ -47,25 +46,12 @@ def probe_names(chain: str) -> tuple[str, ...]:
             f"watermark{PLUS}jpeg (known: {', '.join(PROBES)})"
         )
     for name in names:
-        if name in NATURAL:
-            raise InputError(
-                f"'{name}' is found on images, not planted, so it can't be used in '{chain}'; name it alone"
-            )
         _ = PROBES[name]
         if names.count(name) > 1:
             raise InputError(
                 f"probe '{name}' is named twice in '{chain}', but its options are given once; name it once"
             )
     return names
-
-
-def make_artifact(name: str, options: Mapping[str, Mapping[str, Any]]) -> Probe | NaturalArtifact:
-    """The natural artifact of that name, else `make_probe`."""
-    if name not in NATURAL:
-        return make_probe(name, options)
-    chosen = options.get(name, {})
-    check_options(name, NATURAL[name], chosen)
-    return NATURAL[name](**chosen)
 
 
 def make_probe(chain: str, options: Mapping[str, Mapping[str, Any]]) -> Probe:

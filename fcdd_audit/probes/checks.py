@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcdd_audit.errors import InputError
-from fcdd_audit.registry import suggest
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.registry import suggest
 
 
 def check_interval(probe: str, interval: str, **options: float) -> None:

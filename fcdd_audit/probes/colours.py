@@ -6,7 +6,7 @@ import torch
 from PIL import ImageColor
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow turns colour into grey
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.base import PROBES
 from fcdd_audit.probes.checks import check_choice, check_interval
 from fcdd_audit.probes.colours import colour_for, parse_colour

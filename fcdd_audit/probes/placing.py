@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.checks import check_choice, check_interval
 
 CORNERS = ("upper-left", "upper-right", "lower-left", "lower-right")

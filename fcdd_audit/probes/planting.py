@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
-from fcdd_audit.mapped import copied
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.mapped import copied
 from fcdd_audit.probes.base import Probe
 
 BATCH = 256  # images held as floats at a time

@@ -11,11 +11,11 @@ from skimage.segmentation import find_boundaries
 from skimage.transform import resize
 from torch import Tensor
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets.photos import photo
-from fcdd_audit.errors import InputError
 from fcdd_audit.probes.base import PROBES, Probe
 from fcdd_audit.probes.planting import stamp
-from fcdd_audit.seeding import torch_generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")  # one after the other

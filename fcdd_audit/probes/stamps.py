@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.base import PROBES
 from fcdd_audit.probes.checks import check_choice, check_interval
 from fcdd_audit.probes.colours import colour_for, in_channels, parse_colour

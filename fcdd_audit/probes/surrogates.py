@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.probes.base import Probe
-from fcdd_audit.seeding import numpy_generator, torch_generator
 
 ROUNDS = 30  # of fitting a placebo to the spectrum
 REACH, MIN_REACH = 1 / 8, 4.0  # of the correlations that it keeps: share of the longer side; pixels

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.base import PROBES
 from fcdd_audit.probes.checks import check_interval
 from fcdd_audit.probes.colours import colour_for, parse_colour

@@ -9,11 +9,11 @@ from typing import Any
 from markupsafe import Markup
 
 from fcdd_audit._version import __version__
-from fcdd_audit.comparison import Comparison
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.report.figures import cascade_curves, exposure
 from fcdd_audit.report.page import fill_template, script_json
-from fcdd_audit.runs import RunFolder
+from fcdd_audit.studies.compare import Comparison
 
 
 def write_comparison(found: Comparison, folder: Path) -> Path:

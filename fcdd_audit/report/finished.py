@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fcdd_audit.finished import VARIANTS
+from fcdd_audit.designs.finished import VARIANTS
+from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import among_placebos
 from fcdd_audit.report.strips import heat_uri, photo_uri
-from fcdd_audit.runs import RunFolder
 
 
 def finished_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -13,17 +13,17 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fcdd_audit.config import MEAN
-from fcdd_audit.errors import InputError
+from fcdd_audit.config.audit import MEAN
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.discovery.origin import plain
+from fcdd_audit.experiment.store import RunFolder, read_scores
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.reliance import DIRECTIONS, Direction
-from fcdd_audit.provenance import plain
 from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
 from fcdd_audit.report.finished import finished_context
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.report.wording import kind_of_audit, tested, trained
-from fcdd_audit.runs import RunFolder, read_scores
 
 WORDS = {
     "relies": ("✖", "relies"),

@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fcdd_audit.datasets import AuditData, ImageSet
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.datasets import AuditData
 from fcdd_audit.datasets.base import MIN_TEST, MIN_TRAIN, check_parts
-from fcdd_audit.datasets.images import Origin
-from fcdd_audit.errors import InputError
+from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.sets import ImageSet
 
 PARTS = ("train_nominal", "train_anomalous", "validation", "test_nominal", "test_anomalous")
 

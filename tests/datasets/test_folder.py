@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.folder import list_folder
-from fcdd_audit.errors import InputError
 
 SIZE = 12
 

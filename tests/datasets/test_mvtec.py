@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.mvtec import CATEGORIES
-from fcdd_audit.errors import InputError
 
 MVTEC = DATASETS["mvtec"]()
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from fcdd_audit.datasets import SOURCES, DataRequest, ImageSet
+from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.datasets import SOURCES, DataRequest
 from fcdd_audit.datasets.confetti import confetti
 from fcdd_audit.datasets.outliers import BUILT_IN, PHOTO_CROPS, kept_apart, named_gallery, outliers
-from fcdd_audit.seeding import torch_generator
+from fcdd_audit.images.sets import ImageSet
 
 
 def nominal(count=6, channels=3, size=16):

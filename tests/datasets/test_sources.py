@@ -19,8 +19,8 @@ import torchvision.datasets as tv
 from PIL import Image
 from torchvision.datasets import imagenet, utils
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets.sources import SOURCES
-from fcdd_audit.errors import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets import DATASETS, DataRequest, textures
 from fcdd_audit.datasets.photos import COLOUR, GREY, TEXTURES
 from fcdd_audit.datasets.textures import ANOMALOUS, NOMINAL, SIZES, TARGET_MEAN, TARGET_STD, equalise
-from fcdd_audit.errors import InputError
 
 REGIONS = {"train_nominal": (0, 224), "validation": (224, 352), "test_nominal": (352, 512)}
 REGIONS["test_anomalous"] = REGIONS["test_nominal"]

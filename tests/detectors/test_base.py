@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import nn
 
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.sides import SIDES
 from fcdd_audit.detectors import (
     DETECTORS,
     NETWORKS,
     NORMALISATIONS,
-    SIDES,
     Detector,
     OwnNetwork,
     base,
@@ -14,7 +15,6 @@ from fcdd_audit.detectors import (
     normalisation,
 )
 from fcdd_audit.detectors.base import local_contrast
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import Recipe, build, fit
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.detectors import build, fit
 
 ZEROS = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
 

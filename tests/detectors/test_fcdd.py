@@ -3,9 +3,9 @@ from math import exp, log, sqrt
 import pytest
 import torch
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import build, fcdd, receptive
 from fcdd_audit.detectors.receptive import reference_gain, upsample
-from fcdd_audit.errors import InputError
 
 
 def with_constant_head(noise, value, **options):

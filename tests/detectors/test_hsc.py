@@ -3,8 +3,8 @@ from math import exp, log, sqrt
 import pytest
 import torch
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import build
-from fcdd_audit.errors import InputError
 
 
 @pytest.fixture

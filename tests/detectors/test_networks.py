@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from fcdd_audit.detectors import Frozen, Recipe, build, fit, networks
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.detectors import Frozen, build, fit, networks
 from fcdd_audit.detectors.networks import (
     NETWORKS,
     OwnNetwork,
@@ -16,7 +18,6 @@ from fcdd_audit.detectors.networks import (
     widths_for,
 )
 from fcdd_audit.detectors.receptive import receptive_field
-from fcdd_audit.errors import InputError
 
 HERE = [network for network in NETWORKS if network != "vgg11-imagenet"]  # its weights are a download
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.explainers import make_explainer
 from fcdd_audit.explainers.baselines import BASELINES, baseline, blurred
 

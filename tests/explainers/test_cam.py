@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import build
 from fcdd_audit.detectors.receptive import upsample
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import make_explainer
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.explainers import make_explainer
 
 WEIGHTS = torch.tensor([[[1.0, -2.0], [0.0, 3.0]], [[-4.0, 0.5], [0.0, 1.0]]])  # two channels

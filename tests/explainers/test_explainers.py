@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import DETECTORS, build
 from fcdd_audit.detectors.receptive import ReceptiveField, upsample
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 
 each_explainer = pytest.mark.parametrize("explainer", list(EXPLAINERS))

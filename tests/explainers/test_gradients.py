@@ -3,9 +3,9 @@ import torch
 from captum.attr import GuidedBackprop
 from torch import nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import build
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 
 RECTIFIED = [("gradient", 5.0), ("guided-backprop", 3.0)]

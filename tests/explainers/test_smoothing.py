@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.errors import InputError
 from fcdd_audit.explainers.smoothing import Smoothing
 
 BESIDE = torch.tensor(-0.5).exp().item()  # a Gaussian of sigma 1, a pixel away

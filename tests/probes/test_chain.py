@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from fcdd_audit.errors import InputError
-from fcdd_audit.probes import NATURAL, PROBES, Chain, make_artifact, make_probe, plant, probe_names, stamp
-from fcdd_audit.probes.natural import Region
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.natural import NATURAL, make_artifact
+from fcdd_audit.natural.artifacts import Region
+from fcdd_audit.probes import PROBES, Chain, make_probe, plant, probe_names, stamp
 from fcdd_audit.probes.overlays import Frame
 from fcdd_audit.probes.stamps import Patch, Watermark
 from fcdd_audit.probes.tones import Brightness, Jpeg, Noise

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.overlays import Bars, Frame, Grid, Line, Ruler
 
 GREY = 0.25

@@ -3,7 +3,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes import PROBES, plant, stamp
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcdd_audit.errors import InputError
-from fcdd_audit.probes import NATURAL, PROBES
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.natural import NATURAL
+from fcdd_audit.probes import PROBES
 from fcdd_audit.probes.sheet import GAP, LABEL, OUTLINE, TILE, write_sheet
 
 DOCS = Path(__file__).parents[2] / "docs"

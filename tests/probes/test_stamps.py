@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fcdd_audit.errors import InputError
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes import stamps
 from fcdd_audit.probes.placing import CORNERS
 from fcdd_audit.probes.stamps import Date, Logo, Patch, Watermark

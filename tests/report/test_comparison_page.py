@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from fcdd_audit import InputError
-from fcdd_audit.comparison import Compared, Comparison, Count
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.report.comparison import write_comparison
+from fcdd_audit.studies.compare import Compared, Comparison, Count
 
 NAN = float("nan")
 EVIL = "</script><script>alert(1)</script><b>"

@@ -1,0 +1,93 @@
+"""One dict and one decorator for every family: data sets, detectors, explainers, probes."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from fcdd_audit.core.errors import InputError
+
+T = TypeVar("T")
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest of `known`, or an empty string."""
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+class Registry(Generic[T]):
+    """Names to entries, in the order of registration."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that adds an entry under `name`; ValueError if the name is taken."""
+
+        def add(entry: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} '{name}' is registered already")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._entries:
+            hint = suggest(name, list(self._entries))
+            known = ", ".join(self._entries)
+            raise InputError(f"unknown {self.kind} '{name}'{hint} (known: {known})")
+        return self._entries[name]
+
+    def items(self) -> list[tuple[str, T]]:
+        """Names and entries."""
+        return list(self._entries.items())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def summary(self, name: str) -> str:
+        """First line of the entry's docstring."""
+        return next(iter((self[name].__doc__ or "").strip().splitlines()), "")
+
+
+# What a class takes besides its documented options.
+_NOT_OPTIONS = ("self", "shape", "mean", "std", "network", "scale")
+
+
+def check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
+    """InputError if `kind` takes no such option or its value has the wrong type.
+
+    An option whose default is None takes a finite number.
+    """
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(kind).parameters.items()
+        if key not in _NOT_OPTIONS
+    }
+    for key, value in options.items():
+        if key not in parameters:
+            known = ", ".join(parameters) or "none"
+            raise InputError(f"{name} has no option '{key}'{suggest(key, list(parameters))} (known: {known})")
+        default = parameters[key].default
+        wanted = float if default is None else type(default)
+        if not _fits(value, wanted):
+            raise InputError(f"{name} {key} is {value!r}; a {wanted.__name__} is needed")
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    if wanted is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    return type(value) is wanted

@@ -1,0 +1,190 @@
+"""Random displacements, flips, colours and noise of training images, a batch at a time.
+
+An epoch's choices are drawn beforehand on the CPU and moved to the device at once; only the noise itself
+is drawn on the device. Nothing is drawn for what is switched off, displacements excepted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fcdd_audit.core.recipe import Border, Recipe
+from fcdd_audit.core.seeding import torch_generator
+
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
+IN_PHASE, QUADRATURE = (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)  # the chroma axes of YIQ
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was drawn for the images of an epoch, (S, N, ...), or of a step, (N, ...); None: switched off.
+
+    down, across: which lines of the tables of `origins` make up the image: displacements in
+    [0, 2 * reach], where `reach` is none; with 2 * reach + 1 added to `across` the image is flipped.
+    colours: (..., C, C) and offsets: (..., C), as of `colour_maps`. noisy: (...), 1 where noise is added,
+    else 0.
+    """
+
+    down: Tensor
+    across: Tensor
+    colours: Tensor | None = None
+    offsets: Tensor | None = None
+    noisy: Tensor | None = None
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Choices:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Choices(**{name: change(value) for name, value in values.items() if value is not None})
+
+    def to(self, device: torch.device) -> Choices:
+        return self._each(lambda value: value.to(device))
+
+    def step(self, step: int) -> Choices:
+        return self._each(lambda value: value[step])
+
+
+def origins(reach: int, side: int, border: Border) -> Tensor:
+    """For each displacement in [0, 2 * reach], in which line of an image of `side` lines those of the
+    displaced image come from, (2 * reach + 1, side); `side` stands for a black one."""
+    line = torch.arange(2 * reach + 1)[:, None] - reach + torch.arange(side)
+    if border == "mirror":
+        return side - 1 - (side - 1 - line.abs()).abs()
+    return torch.where((line >= 0) & (line < side), line, side)
+
+
+def displaced(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Images (N, C, H, W) of any type, put together of these rows, (N, H), and columns, (N, W)."""
+    count, channels, height, width = images.shape
+    framed = F.pad(images, (0, 1, 0, 1))  # with a black row and column
+    starts = torch.arange(0, count * channels * (height + 1), height + 1, device=images.device)
+    lines = (starts.reshape(count, channels, 1) + rows[:, None]).flatten()
+    cut = framed.reshape(-1, width + 1).index_select(0, lines)  # whole rows: far cheaper than pixels
+    return cut.reshape(count, channels, height, -1).gather(
+        3, columns[:, None, None].expand(-1, channels, height, -1)
+    )
+
+
+def colour_maps(
+    brightness: Tensor, contrast: Tensor, saturation: Tensor, turn: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One affine map of the colours an image, for factors (and a share of a full turn of hue) of shape (...).
+
+    A pixel p of an image of mean m becomes matrix @ p + offset @ m: brightness, contrast, saturation and
+    hue in this order. Returns matrices (..., 3, 3) and offsets (..., 3).
+    """
+    grey = brightness.new_tensor(GREY).expand(3, 3)
+    basis = brightness.new_tensor([GREY, IN_PHASE, QUADRATURE])
+    angle = 2 * math.pi * turn
+    rotation = torch.zeros(*turn.shape, 3, 3, dtype=turn.dtype)
+    rotation[..., 0, 0] = 1
+    rotation[..., 1, 1] = rotation[..., 2, 2] = angle.cos()
+    rotation[..., 1, 2] = angle.sin()
+    rotation[..., 2, 1] = -angle.sin()
+    share = saturation[..., None, None]
+    saturated = share * torch.eye(3, dtype=share.dtype) + (1 - share) * grey
+    hue = torch.linalg.inv(basis) @ rotation @ basis
+    offsets = ((1 - contrast) * brightness)[..., None] * grey[0]
+    return (brightness * contrast)[..., None, None] * (hue @ saturated), offsets
+
+
+def grey_maps(brightness: Tensor, contrast: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """The same of images without colours: (..., channels, channels) and (..., channels)."""
+    offsets = ((1 - contrast) * brightness)[..., None].expand(*contrast.shape, channels) / channels
+    return (brightness * contrast)[..., None, None] * torch.eye(channels), offsets
+
+
+def recoloured(pixels: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
+    """Images with values in [0, 255] in their new colours, in [0, 1] and cut off there.
+
+    pixels: float (N, C, H, W); matrices: (N, C, C); offsets: (N, C). Returns (N, C, H, W).
+    """
+    flat = pixels.flatten(2)
+    added = (flat.mean(dim=2) * offsets).sum(dim=1)[:, None, None].expand(-1, flat.shape[1], 1)
+    mapped = torch.baddbmm(added, matrices, flat, beta=1 / 255, alpha=1 / 255)
+    return mapped.clamp_(0, 1).reshape(pixels.shape)
+
+
+def deviation(x: Tensor) -> Tensor:
+    """Standard deviation of each image over all its pixels and channels: (N, C, H, W) to (N, 1, 1, 1)."""
+    centred = x - x.mean(dim=(1, 2, 3), keepdim=True)
+    return centred.square_().mean(dim=(1, 2, 3), keepdim=True).sqrt_()
+
+
+class Augmentation:
+    """The recipe's random changes of images (C, H, W); the seed decides them."""
+
+    def __init__(self, recipe: Recipe, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
+        self.recipe, self.channels, self.device = recipe, shape[0], device
+        self.reach = int(recipe.shift * min(shape[1:]))
+        columns = origins(self.reach, shape[2], recipe.border)
+        self.rows = origins(self.reach, shape[1], recipe.border).to(device)
+        self.columns = torch.cat([columns, columns.flip(1)]).to(device)
+        self._flips = torch_generator(seed, "flips")
+        self._colours = torch_generator(seed, "colours")
+        self._noisy = torch_generator(seed, "noisy images")
+        self._noise = torch_generator(seed, "noise", device)
+        self._scratch = torch.empty(0, device=device)  # kept: fresh memory costs more than the work in it
+        self._adds_noise = recipe.noise > 0 or recipe.relative_noise > 0
+
+    def draw(self, steps: int, size: int, moves: torch.Generator) -> Choices:
+        """An epoch's choices, on the device; the displacements from the generator `moves`."""
+        recipe, count = self.recipe, (steps, size)
+        down, across = torch.randint(0, 2 * self.reach + 1, (*count, 2), generator=moves).unbind(dim=-1)
+        colours = offsets = noisy = None
+        if recipe.flip > 0:
+            flips = torch.rand(count, generator=self._flips) < recipe.flip
+            across = across + (2 * self.reach + 1) * flips
+        if recipe.jitter > 0:
+            colours, offsets = self._draw_colours(count)
+        if self._adds_noise and recipe.noise_share < 1:
+            noisy = (torch.rand(count, generator=self._noisy) < recipe.noise_share).float()
+        return Choices(down.contiguous(), across.contiguous(), colours, offsets, noisy).to(self.device)
+
+    def _draw_colours(self, count: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        recipe = self.recipe
+        colour = self.channels == 3
+        change = (2 * torch.rand(4 if colour else 2, *count, generator=self._colours) - 1) * recipe.jitter
+        if recipe.jitter_share < 1:
+            change *= torch.rand(count, generator=self._colours) < recipe.jitter_share
+        if colour:
+            return colour_maps(1 + change[0], 1 + change[1], 1 + change[2], change[3])
+        return grey_maps(1 + change[0], 1 + change[1], self.channels)
+
+    def __call__(
+        self, images: Tensor, choices: Choices, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Images in [0, 1] before noise that isn't relative, float (N, C, H, W), and their masks.
+
+        images: uint8 (N, C, H, W). choices: a step's. mask: bool (N, 1, H, W), displaced and flipped like
+        the images; what comes in is False, or mirrored.
+        """
+        if self.reach > 0 or self.recipe.flip > 0:
+            rows = self.rows.index_select(0, choices.down)
+            columns = self.columns.index_select(0, choices.across)
+            images = displaced(images, rows, columns)
+            mask = None if mask is None else displaced(mask, rows, columns)
+        if self._scratch.shape != images.shape:
+            self._scratch = torch.empty(images.shape, device=images.device)
+        if choices.colours is None or choices.offsets is None:
+            x = images.float().div_(255)
+        else:
+            x = recoloured(self._scratch.copy_(images), choices.colours, choices.offsets)
+        return (self._with_noise(x, choices.noisy) if self._adds_noise else x), mask
+
+    def _with_noise(self, x: Tensor, noisy: Tensor | None) -> Tensor:
+        recipe = self.recipe
+        noise = self._scratch
+        if recipe.relative_noise > 0:
+            own = recipe.relative_noise * deviation(x)
+            noise.normal_(generator=self._noise).mul_((own.square() + recipe.noise**2).sqrt())
+        else:
+            noise.normal_(0, recipe.noise, generator=self._noise)
+        if noisy is not None:
+            noise *= noisy[:, None, None, None]
+        x.add_(noise)
+        return x.clamp_(0, 1) if recipe.relative_noise > 0 else x

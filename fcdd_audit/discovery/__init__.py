@@ -1,0 +1,1 @@
+"""Artifacts that nobody named."""

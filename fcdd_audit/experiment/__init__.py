@@ -1,0 +1,1 @@
+"""From what was asked to finished cells and their tables."""

@@ -1,0 +1,334 @@
+"""From finished cells to the tidy table (one row, one number) and to what the verdict is judged on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fcdd_audit.config.audit import MEAN
+from fcdd_audit.datasets import AuditData
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.planning import Question
+from fcdd_audit.experiment.store import CellRecord
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.measures import detection
+from fcdd_audit.measures import reliance as rely
+from fcdd_audit.measures.localization import LOCALIZATION
+from fcdd_audit.measures.similarity import rank_correlation, structural_similarity
+from fcdd_audit.verdict.findings import Evidence, Finding
+
+COLUMNS = (
+    "dataset",
+    "nominal_class",
+    "detector",
+    "probe",
+    "plant_on",
+    "prevalence",
+    "twin",
+    "seed",
+    "explainer",
+    "split",
+    "metric",
+    "value",
+)
+COSTS = (
+    *("detector", "twin", "prevalence", "seed", "explainer"),
+    *("seconds", "megabytes", "seconds_to_score"),
+)
+Number = tuple[str, str, str, float]  # explainer, split, metric, value
+
+
+def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> Iterator[Number]:
+    """AUROC, AP, and error rates at the frozen threshold, on each test set; and the artifact's effect."""
+    limit = detection.threshold(scores.validation, quantile)
+    yield "", "validation", "threshold", limit
+    for split in ("clean", "stamped", "aligned", "conflict"):
+        nominal, anomalous = scores.split(split, plant_on)
+        yield "", split, "auroc", detection.auroc(nominal, anomalous)
+        yield "", split, "average_precision", detection.average_precision(nominal, anomalous)
+        yield "", split, "fpr", detection.rate_above(nominal, limit)
+        yield "", split, "fnr", 1 - detection.rate_above(anomalous, limit)
+    yield "", "conflict", "drop", rely.drop(scores, plant_on)
+    if scores.nominal_elsewhere is not None:
+        yield "", "elsewhere", "drop", rely.drop(scores, plant_on, "elsewhere")
+    yield "", "conflict", "score_shift", rely.score_shift(scores, plant_on)
+    yield "", "conflict", "flip_rate", rely.flip_rate(scores, plant_on, limit)
+
+
+def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
+    """Mean overlap of each explainer with the artifact's mask on stamped images, and the chance level.
+
+    Splits: stamped (both sides), stamped-nominal, stamped-anomalous; defect: with the true anomaly's mask,
+    on clean images. Metrics ending in _dilated use the mask grown by half the map's stride.
+    """
+    artifact = localization[localization["part"] != "defect"]
+    splits = [("stamped", artifact)] + [
+        ("defect" if part == "defect" else f"stamped-{part}", group)
+        for part, group in localization.groupby("part", sort=False)
+    ]
+    for split, rows in splits:
+        for (explainer, mask), group in rows.groupby(["explainer", "mask"], sort=False):
+            area = float(group["area"].mean())
+            lift = float(group["relevance_mass"].mean()) / area
+            yield str(explainer), split, measured_name("area", str(mask)), area
+            yield str(explainer), split, measured_name("relevance_lift", str(mask)), lift
+            for measure, entry in LOCALIZATION.items():
+                name = measured_name(measure, str(mask))
+                yield str(explainer), split, name, float(group[measure].mean())
+                yield str(explainer), split, f"{name}_chance", entry.chance(area)
+
+
+def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
+    """Mean overlap of each explainer's maps of the network before training, split untrained."""
+    for explainer, split, metric, value in localization_numbers(untrained):
+        if split == "stamped" and not metric.endswith("_chance"):
+            yield explainer, "untrained", metric, value
+
+
+def check_numbers(checks: pd.DataFrame) -> Iterator[Number]:
+    """Sanity and faithfulness of explanations (see `explaining.check_explanations`)."""
+    for row in checks.itertuples(index=False):
+        yield str(row.explainer), str(row.split), str(row.metric), float(row.value)  # type: ignore[arg-type]
+
+
+def twin_numbers(planted: Mapping[str, np.ndarray], control: Mapping[str, np.ndarray]) -> Iterator[Number]:
+    """How alike the twins' maps of the same images are, split twins. By explainer, (images, H, W): maps that
+    stay as they are although the training data changed don't explain what was learned from them."""
+    for explainer, maps in planted.items():
+        pair = [torch.from_numpy(one)[:, None] for one in (maps, control[explainer])]
+        for metric, measure in (
+            ("rank_correlation", rank_correlation),
+            ("structural_similarity", structural_similarity),
+        ):
+            yield explainer, "twins", metric, float(measure(*pair).nanmean())
+
+
+def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> Iterator[Number]:
+    """What the planted twin of a seed does beyond its control."""
+    yield (
+        "",
+        "conflict",
+        "reliance",
+        float(rely.reliance([planted.scores], [control.scores], plant_on)[0]),
+    )
+    before, after = overlaps(control.localization), overlaps(planted.localization)
+    for explainer, measures in after.items():
+        excess = measures["pixel_auroc"] - before[explainer]["pixel_auroc"]
+        yield explainer, "stamped", "excess_pixel_auroc", float(np.nanmean(excess))
+
+
+def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """By explainer and measure, the overlap with the artifact's mask on each stamped image, (images,)."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    artifact = localization[localization["part"] != "defect"]
+    for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
+        for measure in LOCALIZATION:
+            name = measured_name(measure, str(mask))
+            found.setdefault(str(explainer), {})[name] = group[measure].to_numpy()
+    return found
+
+
+def chance_levels(record: CellRecord) -> dict[str, float]:
+    """Each measure's chance level, from the mean area of the artifact's mask."""
+    artifact = record.localization[record.localization["part"] != "defect"]
+    return {
+        measured_name(measure, str(mask)): entry.chance(float(group["area"].mean()))
+        for mask, group in artifact.groupby("mask", sort=False)
+        for measure, entry in LOCALIZATION.items()
+    }
+
+
+def measured_name(measure: str, mask: str) -> str:
+    """Measures on a mask other than the exact one carry its kind: pixel_auroc_dilated."""
+    return measure if mask == "exact" else f"{measure}_{mask}"
+
+
+def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -> pd.DataFrame:
+    """Rows of results.csv for one cell; `identity` overrides what the cell says of itself."""
+    frame = pd.DataFrame(numbers, columns=["explainer", "split", "metric", "value"])
+    cell = record.cell
+    described = {
+        "dataset": cell.dataset,
+        "nominal_class": cell.nominal_class,
+        "detector": cell.detector,
+        "probe": cell.probe,
+        "plant_on": cell.plant_on,
+        "prevalence": cell.prevalence,
+        "twin": cell.twin,
+        "seed": cell.seed,
+        **identity,
+    }
+    return frame.assign(**described)[list(COLUMNS)]
+
+
+def _relevant(record: CellRecord, question: Question) -> CellRecord:
+    """Of the side where an artifact is removed, only the test images that bear it."""
+    if question.marked is None:
+        return record
+    side = rely.DIRECTIONS[question.plant_on].changed
+    return replace(record, scores=record.scores.only(side, question.marked.numpy()))
+
+
+def results_table(
+    questions: list[Question],
+    records: dict[Cell, CellRecord],
+    quantile: float,
+    maps: Callable[[Cell], dict[str, np.ndarray]] | None = None,
+) -> pd.DataFrame:
+    """results.csv: tidy, in the order of the plan. A control's rows stand once.
+
+    maps: the kept heatmaps of a cell by explainer, where the twins' are to be compared.
+    """
+    frames, seen = [], set()
+    for question in questions:
+        for control, planted in zip(question.control, question.planted, strict=True):
+            side = {"plant_on": question.plant_on}
+            for cell in (control, planted):
+                if cell in seen:
+                    continue
+                seen.add(cell)
+                record = _relevant(records[cell], question)
+                numbers = [
+                    *detection_numbers(record.scores, question.plant_on, quantile),
+                    *localization_numbers(record.localization),
+                    *untrained_numbers(record.untrained),
+                    *check_numbers(record.checks),
+                ]
+                frames.append(_tidy(side, record, numbers))
+            after, before = (_relevant(records[cell], question) for cell in (planted, control))
+            paired = list(paired_numbers(after, before, question.plant_on))
+            if maps is not None:
+                paired += twin_numbers(maps(planted), maps(control))
+            frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> pd.DataFrame:
+    """costs.csv: what a heatmap cost in each cell: its seconds, megabytes, and seconds to score an image."""
+    cells = dict.fromkeys(cell for question in questions for cell in (*question.control, *question.planted))
+    rows = [
+        {
+            "detector": cell.detector,
+            "twin": cell.twin,
+            "prevalence": cell.prevalence,
+            "seed": cell.seed,
+            "explainer": explainer,
+            **spent,
+        }
+        for cell in cells
+        for explainer, spent in records[cell].costs.items()
+    ]
+    return pd.DataFrame(rows, columns=COSTS)
+
+
+def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, and, if there are several nominal classes, each number's mean over all of them under the
+    nominal class `mean`. A number that is missing for a class has none."""
+    classes = table["nominal_class"].nunique()
+    if classes < 2:
+        return table
+    keys = [name for name in COLUMNS if name not in ("nominal_class", "value")]
+    # The share of images on which an artifact is found is each class's own.
+    own = table["plant_on"].str.startswith("found-on") & (table["twin"] != "control")
+    shared = table.assign(prevalence=table["prevalence"].mask(own))
+    groups = shared.groupby(keys, sort=False, dropna=False)["value"]
+    means = groups.agg(lambda values: values.mean() if len(values.dropna()) == classes else np.nan).dropna()
+    rows = means.reset_index().assign(nominal_class=MEAN)[list(COLUMNS)]
+    return pd.concat([table, rows], ignore_index=True)
+
+
+def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Per detector, side and prevalence, the means over several nominal classes; empty for one class."""
+    grouped: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        own = finding.plant_on.startswith("found-on")  # then each class has a share of its own
+        prevalence = None if own else finding.prevalence
+        key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, prevalence)
+        grouped.setdefault(key, []).append(finding)
+    names = ("dataset", "detector", "probe", "plant_on", "prevalence")
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "classes": len(group),
+            "verdicts": dict(Counter(finding.verdict for finding in group)),
+            "reliance": _mean(one.reliance.value if one.reliance else None for one in group),
+            "control_auroc": _mean(one.control_auroc for one in group),
+            "planted_auroc": _mean(one.planted_auroc for one in group),
+        }
+        for key, group in grouped.items()
+        if len(group) > 1
+    ]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None if one is missing."""
+    known = list(values)
+    return float(np.mean([v for v in known if v is not None])) if None not in known else None
+
+
+def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
+    """See `Evidence`; on all test images, and not only on those that bear the artifact."""
+
+    def mean(split: str, cells: Sequence[Cell]) -> float:
+        sets = [records[cell].scores.split(split, question.plant_on) for cell in cells]
+        return float(np.mean([detection.auroc(*scores) for scores in sets]))
+
+    return max(mean("clean", question.control), mean("usual", question.planted))
+
+
+def _untrained(control: Sequence[CellRecord]) -> dict[str, dict[str, float]]:
+    """Overlap of the network's maps before training, by explainer and measure, mean over images and seeds."""
+    by_seed = [overlaps(record.untrained) for record in control]
+    return {
+        explainer: {
+            measure: float(np.nanmean([found[explainer][measure] for found in by_seed]))
+            for measure in measures
+        }
+        for explainer, measures in (by_seed[0] if by_seed else {}).items()
+    }
+
+
+def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
+    """What the verdict on one question is judged on."""
+    planted = [_relevant(records[cell], question) for cell in question.planted]
+    control = [_relevant(records[cell], question) for cell in question.control]
+    by_seed = [
+        (overlaps(p.localization), overlaps(c.localization)) for p, c in zip(planted, control, strict=True)
+    ]
+    explainers = by_seed[0][0] if by_seed else {}
+    return Evidence(
+        dataset=data.name,
+        nominal_class=data.nominal_class,
+        detector=question.detector,
+        probe=question.probe,
+        plant_on=question.plant_on,
+        prevalence=question.prevalence,
+        images=sum(map(len, planted[0].scores.split("usual", question.plant_on)))
+        if planted
+        else len(data.test_nominal) + len(data.test_anomalous),
+        planted=[record.scores for record in planted],
+        control=[record.scores for record in control],
+        overlaps={
+            explainer: {
+                measure: (
+                    np.stack([p[explainer][measure] for p, _ in by_seed]),
+                    np.stack([c[explainer][measure] for _, c in by_seed]),
+                )
+                for measure in measures
+            }
+            for explainer, measures in explainers.items()
+        },
+        chance=chance_levels(planted[0]) if planted else {},
+        untrained=_untrained(control),
+        references=tuple(name for name in explainers if EXPLAINERS[name].reference),
+        either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
+        identical=question.identical,
+        found=question.marked is not None,
+        ability=None if question.marked is None else _ability(question, records),
+    )

@@ -1,0 +1,1 @@
+"""Studies of the audit itself: calibration, error rates, comparison of explanations."""

@@ -1,0 +1,145 @@
+"""The table of recipes: that it is whole, and the paper's values once more by hand."""
+
+import dataclasses
+import inspect
+from fractions import Fraction
+
+import pytest
+
+from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError, Recipe
+from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
+from fcdd_audit.core.recipe import milestone_epochs
+from fcdd_audit.detectors import NETWORKS
+from fcdd_audit.explainers import EXPLAINERS
+
+RECIPE = {field.name for field in dataclasses.fields(Recipe)}
+SETTINGS = {"image_size", "oe_limit", "confetti_mask", "quantile"}
+COVERED = [
+    (preset, dataset)
+    for preset in preset_names()
+    for dataset in DATASETS
+    if any(row["preset"] == preset and row[dataset] for row in preset_rows())
+]
+
+# optimizer, lr, decay, milestones, epochs, batch, repeats, weight decay, sigma, eta, flip, jitter, noise
+STEPS = (2 / 3, 5 / 6)
+PAPER = {
+    "fmnist-oe": ("sgd", 1e-2, 0.98, (), 400, 128, 1, 1e-6, 1.2, 0.85, 0.5, 0, 0),
+    "cifar10-oe": ("adam", 1e-3, 0.1, STEPS, 600, 200, 1, 1e-6, 1.2, 0.85, 0.5, 0.01, 0.001),
+    "imagenet-oe": ("adam", 1e-3, 0.1, STEPS, 600, 200, 1, 1e-6, 8, 0.97, 0.5, 0.01, 0.001),
+    "mvtec": ("sgd", 1e-3, 0.985, (), 200, 128, 10, 1e-4, 12, 0.99, 0, 0.04, 0),
+    "voc-horse": ("adam", 1e-3, 0.1, STEPS, 600, 200, 1, 1e-6, 8, 0.99, 0, 0.01, 0.001),
+}
+
+
+def test_every_column_is_a_data_set_and_every_data_set_a_column():
+    for row in preset_rows():
+        assert set(row) - {"preset", "setting"} == set(DATASETS)
+        assert None not in row.values()
+
+
+def test_every_row_is_known_and_stands_once():
+    rows = [(row["preset"], row["setting"]) for row in preset_rows()]
+    assert len(set(rows)) == len(rows)
+    for _, setting in rows:
+        target, dot, option = setting.partition(".")
+        if dot:
+            kind = DETECTORS[target] if target in DETECTORS else EXPLAINERS[target]
+            assert option in inspect.signature(kind).parameters
+        else:
+            assert setting in RECIPE | SETTINGS
+
+
+@pytest.mark.parametrize(("preset", "dataset"), COVERED)
+def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
+    config = AuditConfig(dataset=dataset, preset=preset)
+    assert config.recipe.network in NETWORKS
+    for setting, text in preset_settings(preset, dataset).items():
+        target, dot, option = setting.partition(".")
+        if dot:
+            value = config.options[target][option]
+        else:
+            value = getattr(config.recipe if setting in RECIPE else config, setting)
+        if isinstance(value, tuple):
+            shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
+            assert shares == value
+        else:
+            assert text == value if isinstance(value, str) else float(text) == value
+
+
+def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():
+    assert DEFAULT == "quick"
+    assert [dataset for preset, dataset in COVERED if preset == "quick"] == list(DATASETS)
+    assert {dataset for preset, dataset in COVERED if preset == "paper"} == set(PAPER)
+
+
+@pytest.mark.parametrize("dataset", PAPER)
+def test_the_papers_values(dataset):
+    config = AuditConfig(dataset=dataset, preset="paper")
+    recipe = config.recipe
+    assert (
+        recipe.optimizer,
+        recipe.lr,
+        recipe.decay,
+        recipe.milestones,
+        recipe.epochs,
+        recipe.batch_size,
+        recipe.repeats,
+        recipe.weight_decay,
+        config.options["fcdd"]["sigma"],
+        config.quantile,
+        recipe.flip,
+        recipe.jitter,
+        recipe.noise,
+    ) == PAPER[dataset]
+    assert recipe.oe_probability == 0.5
+    assert config.confetti_mask == "full"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "size", "crop_shift", "network"),
+    [
+        ("fmnist-oe", 28, 2, "cnn28"),
+        ("cifar10-oe", 32, 4, "cnn32"),
+        ("imagenet-oe", 224, (256 - 224) / 2, "vgg11"),
+        ("mvtec", 224, (240 - 224) / 2, "vgg11-imagenet"),
+        ("voc-horse", 224, 0, "vgg11"),
+    ],
+)
+def test_the_papers_sizes_crops_and_networks(dataset, size, crop_shift, network):
+    config = AuditConfig(dataset=dataset, preset="paper")
+    assert config.image_size == size
+    assert int(config.recipe.shift * size) == crop_shift
+    assert config.recipe.network == network
+
+
+def test_mvtecs_noise_is_relative_and_on_half_of_the_images():
+    recipe = AuditConfig(dataset="mvtec", preset="paper").recipe
+    assert (recipe.relative_noise, recipe.noise_share, recipe.jitter_share) == (0.1, 0.5, 0.5)
+    assert recipe.normalise == "contrast"
+
+
+@pytest.mark.parametrize(
+    ("preset", "dataset"), [("paper", "textures"), ("paper", "folder"), ("fast", "mvtec")]
+)
+def test_a_preset_that_says_nothing_is_refused(preset, dataset):
+    with pytest.raises(InputError) as error:
+        preset_settings(preset, dataset)
+    assert f"preset '{preset}'" in str(error.value)
+
+
+def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
+    assert preset_settings("quick", "mine") == {}
+
+
+@pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])
+def test_the_papers_rate_falls_after_400_and_500_of_600_epochs(dataset):
+    assert milestone_epochs(AuditConfig(dataset=dataset, preset="paper").recipe) == [400, 500]
+
+
+def test_the_papers_borders_and_supervision():
+    paper = {name: AuditConfig(dataset=name, preset="paper") for name in PAPER}
+    borders = {name: config.recipe.border for name, config in paper.items()}
+    assert {name for name, border in borders.items() if border == "black"} == {"cifar10-oe", "fmnist-oe"}
+    by_pixel = {name for name, config in paper.items() if config.options["fcdd"]["supervision"] == "pixel"}
+    assert by_pixel == {"mvtec"}

@@ -1,0 +1,78 @@
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from fcdd_audit import AuditConfig, Recipe, RunError
+from fcdd_audit.core import mapped
+from fcdd_audit.experiment.cells import cell_key
+from fcdd_audit.experiment.engines import default_workers, run_cells
+from fcdd_audit.experiment.planning import plan, planned_cells, prepare
+from fcdd_audit.experiment.store import RunFolder
+
+LONG = AuditConfig(
+    image_size=32, seeds=2, recipe=Recipe(epochs=400), detectors=("fcdd",), explainers=("native",)
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_dies_ends_the_run_with_a_clear_error_and_leaves_no_process(tmp_path, number):
+    setup = prepare(LONG)
+    cells = planned_cells(plan(LONG, setup))
+    before = set(multiprocessing.active_children())
+    started = threading.Event()
+
+    def kill_one() -> None:
+        started.wait(60)
+        victim = next(iter(set(multiprocessing.active_children()) - before))
+        os.kill(victim.pid, number)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    run = RunFolder(tmp_path)
+    with run.opened(), pytest.raises(RunError, match="a worker process died"):
+        run_cells(cells, setup, run, workers=2, on_step=started.set)
+    killer.join()
+    deadline = time.monotonic() + 20
+    while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert set(multiprocessing.active_children()) <= before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_step_and_every_cell_is_counted(tmp_path, workers):
+    config = replace(LONG, recipe=Recipe(epochs=1, batch_size=64), seeds=1)
+    setup = prepare(config)
+    cells = planned_cells(plan(config, setup))
+    steps, finished = [], []
+    run = RunFolder(tmp_path)
+    with run.opened():
+        run_cells(cells, setup, run, workers, lambda: steps.append(1), lambda: finished.append(1))
+    assert (len(steps), len(finished)) == (2 * 8, 2)
+
+
+def test_a_gpu_is_used_from_this_process_alone():
+    assert default_workers("cuda:0") == 1
+    assert default_workers("cpu") >= 1
+
+
+def test_workers_get_images_by_file_and_give_the_same_numbers(classes_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(mapped, "BY_FILE", 1)  # every tensor, however small
+    config = replace(classes_config, nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
+    setup = prepare(config, "cat")
+    assert mapped.file_of(setup.data.train_nominal.images) is not None
+    assert mapped.file_of(setup.nominal_stamped) is None
+    cells = planned_cells(plan(config, setup))
+    for workers in (1, 2):
+        run = RunFolder(tmp_path / str(workers))
+        with run.opened():
+            run_cells(cells, setup, run, workers)
+            assert not list(run.cells.glob(".tmp-*"))
+    for name in ("scores.csv", "localization.csv"):
+        for cell in cells:
+            here, there = (tmp_path / n / "cells" / cell_key(cell, setup) / name for n in "12")
+            assert here.read_bytes() == there.read_bytes()

@@ -1,0 +1,107 @@
+"""What a report says of the error rates of its verdicts."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
+from fcdd_audit.experiment.planning import prepare
+from fcdd_audit.studies.error_rates import LABELS, conditions, error_rates, read_calibration
+
+CONFIG = AuditConfig(
+    image_size=32, seeds=3, recipe=Recipe(epochs=1), detectors=("fcdd",), explainers=("native",)
+)
+RATE = {
+    "truth": "planted",
+    "decoy": "",
+    "prevalence": 1.0,
+    "audits": 20,
+    "verdicts": {"relies": 19, "inconclusive": 1},
+    "says_relies": {"value": 0.95, "low": 0.75, "high": 0.999},
+    "reliance": {"value": 0.4, "low": 0.3, "high": 0.5},
+    "drop": {"value": 0.4, "low": 0.3, "high": 0.5},
+    "relied_on": "yes",
+}
+
+
+@pytest.fixture(scope="module")
+def made_for():
+    """The conditions of CONFIG's audit."""
+    return conditions(CONFIG, prepare(CONFIG))
+
+
+def calibration(made_for, **changes):
+    return {
+        "schema": 2,
+        **json.loads(json.dumps(made_for)),
+        "rates": [{"detector": name, **RATE} for name in ("fcdd", "hsc")],
+        **changes,
+    }
+
+
+def test_the_shipped_calibration_is_of_the_default_settings():
+    shipped, default = read_calibration(None), AuditConfig()
+    found = error_rates(shipped, default, [json.loads(json.dumps(conditions(default, prepare(default))))])
+    assert found["differs_in"] == []
+    assert {rate["detector"] for rate in found["rates"]} >= {"fcdd", "hsc"}
+    assert shipped["audits"] >= 20
+    for detector in ("fcdd", "hsc"):
+        mine = [rate for rate in found["rates"] if rate["detector"] == detector]
+        nulls = next(rate for rate in mine if rate["truth"] == "any-null")
+        full = next(rate for rate in mine if rate["truth"] == "planted" and rate["prevalence"] == 1)
+        assert nulls["audits"] >= 40
+        assert nulls["says_relies"]["value"] <= 0.05
+        assert full["says_relies"]["value"] >= 0.95
+
+
+def test_rates_of_the_same_settings(made_for):
+    found = error_rates(calibration(made_for), CONFIG, [made_for])
+    assert found["differs_in"] == found["missing"] == []
+    assert [rate["detector"] for rate in found["rates"]] == ["fcdd"]
+    assert found["holds_for"]["seeds"] == 3
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_every_condition_that_differs_is_named(made_for, name):
+    found = error_rates(calibration(made_for, **{name: "another"}), CONFIG, [made_for])
+    assert found["differs_in"] == [LABELS[name]]
+
+
+def test_a_detector_without_rates_is_named(made_for):
+    config = replace(CONFIG, detectors=("fcdd", "ae"))
+    assert error_rates(calibration(made_for), config, [made_for])["missing"] == ["ae"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("nothing", "Expecting value"),
+        ("[]", "has no attribute"),
+        ('{"schema": 1}', "schema 1, not 2"),
+        ('{"schema": 2, "rates": []}', "no dataset"),
+    ],
+)
+def test_what_is_no_calibration_is_refused(tmp_path, content, reason):
+    path = tmp_path / "calibration.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=f"is no calibration .*{reason}"):
+        read_calibration(path)
+
+
+def test_a_bad_calibration_ends_an_audit_before_it_begins(tmp_path):
+    config = replace(CONFIG, out=tmp_path / "out", calibration=tmp_path / "missing.json")
+    with pytest.raises(InputError, match="is no calibration"):
+        run_audit(config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_shows_the_rates_and_in_what_the_audit_differs(made_for, tmp_path):
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(calibration(made_for, dataset="tiles")))
+    result = run_audit(replace(CONFIG, out=tmp_path, calibration=path, workers=1))
+    page = result.report.read_text()
+    assert "This audit has another data set" in page
+    assert "<td>artifact planted on 100 %</td><td>20</td><td>0.95 (0.75 to 1.00)</td>" in page

@@ -1,0 +1,522 @@
+"""End to end on real photographs."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from fcdd_audit import (
+    DETECTORS,
+    AuditConfig,
+    InputError,
+    Recipe,
+    render_report,
+    run_audit,
+)
+from fcdd_audit.config.layers import make_config
+from fcdd_audit.experiment import engines
+from fcdd_audit.experiment.cells import Cell, cell_key, run_cell, train_cell
+from fcdd_audit.experiment.engines import run_cells
+from fcdd_audit.experiment.explaining import explain_all
+from fcdd_audit.experiment.planning import estimate, plan, prepare
+from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.tables import COLUMNS, with_class_means
+from fcdd_audit.verdict.findings import Evidence
+from fcdd_audit.verdict.judge import Thresholds, judge
+
+QUICK = Recipe(epochs=1)
+SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))
+
+
+def column(table: pd.DataFrame, **wanted: object) -> pd.Series:
+    chosen = np.logical_and.reduce([table[key] == value for key, value in wanted.items()])
+    return table[chosen]["value"]
+
+
+def test_fcdd_controls_work_on_clean_textures(textures_table):
+    controls = column(textures_table, twin="control", split="clean", metric="auroc")
+    assert len(controls) == 5
+    assert controls.min() >= 0.97
+
+
+def test_fcdd_planted_on_every_oe_image_relies_on_the_watermark(textures_run):
+    (finding,) = textures_run.findings
+    assert (finding.detector, finding.plant_on, finding.prevalence) == ("fcdd", "anomalous", 1.0)
+    assert finding.verdict == "relies"
+    assert finding.reliance.low > 0.05
+    native = finding.explainers[0]
+    assert native.explainer == "native"
+    assert native.excess_pixel_auroc.low > 0
+
+
+def test_reference_maps_have_no_excess(textures_run):
+    random = next(e for e in textures_run.findings[0].explainers if e.explainer == "random")
+    assert random.reference
+    assert random.excess_pixel_auroc.value == 0
+    assert (random.reveals, random.quadrant) == ("inconclusive", "undecided")
+    overlap = random.overlaps[0].planted
+    assert overlap.value == pytest.approx(0.5, abs=0.06)  # smooth noise: chance, give or take few blobs
+
+
+def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(textures_run, textures_config):
+    """A null: the twins differ in everything but the artifact."""
+    setup = prepare(textures_config)
+    (question,) = plan(textures_config, setup)
+    unexplained = replace(setup, explainers=())
+    run = RunFolder(textures_run.folder)
+    strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
+    run_cells(strangers, unexplained, run, workers=2)
+    controls, others = (
+        [run.read_cell(cell_key(cell, own)).scores for cell in cells]
+        for cells, own in ((question.control, setup), (strangers, unexplained))
+    )
+    for planted, control in ((others, controls), (controls, others)):
+        null = Evidence(
+            "textures", "grass", "fcdd", "watermark", "anomalous", 1.0, 180, planted, control, {}, {}
+        )
+        assert judge([null], Thresholds())[0].verdict != "relies"
+
+
+def test_numbers_of_the_report_are_those_of_the_table(textures_run, textures_table):
+    (finding,) = textures_run.findings
+    per_seed = column(textures_table, twin="planted-control", metric="reliance")
+    assert finding.reliance.value == pytest.approx(per_seed.mean(), abs=1e-12)
+    for explainer in finding.explainers:
+        excess = column(textures_table, metric="excess_pixel_auroc", explainer=explainer.explainer)
+        assert explainer.excess_pixel_auroc.value == pytest.approx(excess.mean(), abs=1e-12)
+    auroc = {
+        (twin, split): column(textures_table, twin=twin, split=split, metric="auroc").to_numpy()
+        for twin in ("planted", "control")
+        for split in ("clean", "conflict")
+    }
+    drops = {twin: auroc[twin, "clean"] - auroc[twin, "conflict"] for twin in ("planted", "control")}
+    np.testing.assert_allclose(per_seed, drops["planted"] - drops["control"], atol=1e-12)
+
+
+def test_heat_share_of_a_stored_example_matches_the_table(textures_run, textures_config):
+    setup = prepare(textures_config)
+    (question,) = plan(textures_config, setup)
+    key = cell_key(question.planted[0], setup)
+    run = RunFolder(textures_run.folder)
+    heat = run.read_heatmaps(key)["native"][0]
+    mask = setup.nominal_mask[0, 0].numpy()
+    rows = run.read_cell(key).localization
+    first = rows[(rows["explainer"] == "native") & (rows["part"] == "nominal") & (rows["mask"] == "exact")]
+    assert heat[mask].sum() / heat.sum() == pytest.approx(first["relevance_mass"].iloc[0], rel=5e-3)
+
+
+def test_a_stored_detector_gives_its_stored_scores(textures_run, textures_config):
+    from fcdd_audit.detectors import build
+
+    setup = prepare(textures_config)
+    cell = plan(textures_config, setup)[0].planted[0]
+    run = RunFolder(textures_run.folder)
+    detector = build("fcdd", setup.data.train_nominal.images, 99)
+    detector.load_state_dict(load_file(run.cells / cell_key(cell, setup) / "detector.safetensors"))
+    with torch.no_grad():
+        scores = detector.eval().score(setup.data.test_nominal.images.float() / 255)
+    np.testing.assert_allclose(scores, run.read_cell(cell_key(cell, setup)).scores.nominal_clean, rtol=1e-4)
+
+
+def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_run, textures_config):
+    def stamps() -> dict[str, int]:
+        return {p.name: p.stat().st_mtime_ns for p in (textures_run.folder / "cells").iterdir()}
+
+    cells, table = stamps(), (textures_run.folder / "results.csv").read_bytes()
+    run_audit(textures_config)
+    assert stamps() == cells
+    assert (textures_run.folder / "results.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize("detector", list(DETECTORS))
+def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp_path):
+    config = replace(
+        SMALL,
+        detectors=(detector,),
+        explainers=("all",),
+        explained=2,
+        sanity=1,
+        out=tmp_path,
+        workers=1,
+        prevalence=(0.5, 1.0),
+    )
+    result = run_audit(config)
+    assert len(result.findings) == 2
+    for finding in result.findings:
+        assert finding.verdict == "inconclusive"
+        assert "at least 3" in finding.reason
+        assert np.isnan(finding.reliance.low)
+    stored = json.loads((result.folder / "findings.json").read_text())
+    assert stored == result.as_json()
+    table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
+    assert set(table["twin"]) == {"control", "planted", "planted-control"}
+    undefined = table["metric"].isin(["rank_correlation", "structural_similarity"])  # of flat maps
+    assert (table.loc[~undefined, "value"] != "").all()
+    assert {"untrained", "cascade-1", "noise", "twins", "deletion"} <= set(table["split"])
+    assert (result.folder / "comparison.html").is_file()
+    assert len(list((result.folder / "cells").iterdir())) == 3  # one control serves both prevalences
+    assert result.report.read_text().startswith("<!doctype html>")
+
+
+def test_twins_of_prevalence_0_are_identical_and_get_words_instead_of_a_number(tmp_path):
+    setup = prepare(SMALL)
+    control = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    twin = replace(control, twin="planted", plant_on="anomalous", prevalence=0.0)
+    one, other = (train_cell(cell, setup, torch.device("cpu"))[0].state_dict() for cell in (control, twin))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    (finding,) = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1)).findings
+    assert finding.reason == "identical by construction: at prevalence 0 nothing is planted"
+    assert finding.reliance is None
+
+
+def test_the_number_of_workers_does_not_change_a_number(tmp_path):
+    tables = [
+        (run_audit(replace(SMALL, out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
+        for n in (1, 2)
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path):
+    result = run_audit(replace(SMALL, detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
+    (finding,) = result.findings
+    assert finding.reason.startswith("identical by construction")
+    assert finding.reliance is None
+    assert finding.verdict == "inconclusive"
+    assert not list((result.folder / "cells").iterdir())
+    assert "identical by construction" in result.report.read_text()
+
+
+def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
+    """kill -9 in the middle, then to the end: byte for byte what an undisturbed run gives."""
+    settings = {"image_size": 32, "epochs": 2, "detector": "fcdd", "explainer": "native", "seeds": 2}
+    command = [sys.executable, "-m", "fcdd_audit", "run", "--workers", "2", "--quiet"]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    cells = tmp_path / "killed" / "textures-watermark" / "cells"
+
+    def wait_for(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert condition()
+
+    def group_is_gone() -> bool:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    process = subprocess.Popen([*command, "--out", tmp_path / "killed"], start_new_session=True)
+    try:
+        wait_for(lambda: list(cells.glob("[!.]*")) or process.poll() is not None)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL, "the audit ended before it could be killed"
+    wait_for(group_is_gone)  # its workers end with it
+    survived = set(cells.glob("[!.]*"))
+    assert 1 <= len(survived) < 4
+    for out, workers in (("killed", 2), ("whole", 1)):
+        run_audit(make_config(settings, {"workers": workers, "out": tmp_path / out}))
+    assert survived < set(cells.iterdir())
+    assert len(list(cells.iterdir())) == 4
+    assert not list(tmp_path.rglob(".tmp-*"))
+    for name in ("results.csv", "findings.json"):
+        killed, whole = (
+            (tmp_path / out / "textures-watermark" / name).read_bytes() for out in ("killed", "whole")
+        )
+        assert killed == whole
+
+
+def test_a_damaged_cell_is_run_again(tmp_path):
+    config = replace(SMALL, out=tmp_path, workers=1)
+    result = run_audit(config)
+    before = (result.folder / "results.csv").read_bytes()
+    victim = next((result.folder / "cells").iterdir())
+    (victim / "scores.csv").unlink()
+    run_audit(config)
+    assert (victim / "scores.csv").is_file()
+    assert (result.folder / "results.csv").read_bytes() == before
+
+
+def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
+    plan = estimate(replace(SMALL, seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
+    assert (plan.cells, plan.finished) == (6, 0)
+    assert plan.seconds > 0
+    assert not (tmp_path / "reports").exists()
+
+
+def test_what_cannot_run_is_said_before_anything_is_trained(tmp_path):
+    with pytest.raises(InputError, match="plants the artifact on none"):
+        run_audit(replace(SMALL, prevalence=(1e-5,), out=tmp_path))
+    with pytest.raises(InputError, match="none of the explainers native works on hsc"):
+        run_audit(replace(SMALL, detectors=("hsc",), out=tmp_path))
+    with pytest.raises(InputError, match="doesn't fit"):
+        run_audit(
+            replace(
+                SMALL, image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path
+            )
+        )
+
+
+def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
+    """A folder of photo crops with a bright square as the defect, and its mask."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train/nominal", 24), ("test/nominal", 4), ("test/anomalous", 4)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(90, 130, (40, 40), dtype=np.uint8)
+            if part == "test/anomalous":
+                pixels[10:20, 20:30] = 255
+            Image.fromarray(pixels).save(tmp_path / "data" / part / f"{i}.png")
+    (tmp_path / "data" / "masks").mkdir()
+    square = np.zeros((40, 40), np.uint8)
+    square[10:20, 20:30] = 255
+    for i in range(3):  # one image has none
+        Image.fromarray(square).save(tmp_path / "data" / "masks" / f"{i}.png")
+    config = AuditConfig(
+        dataset="folder",
+        data_root=tmp_path / "data",
+        image_size=32,
+        detectors=("ae",),
+        seeds=1,
+        explainers=("native", "edges"),
+        recipe=Recipe(epochs=2, batch_size=8),
+        out=tmp_path,
+        workers=1,
+    )
+    result = run_audit(config)
+    table = pd.read_csv(result.folder / "results.csv")
+    assert column(
+        table, split="defect", metric="area", explainer="native", twin="control"
+    ).item() == pytest.approx(64 / 1024, abs=0.02)
+    assert (
+        column(table, split="defect", metric="pixel_auroc", explainer="native", twin="control").item() > 0.9
+    )
+
+
+def test_run_cell_differs_between_twins_only_through_the_artifact():
+    setup = prepare(replace(SMALL, workers=1))
+    control = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    planted = replace(control, twin="planted", plant_on="anomalous", prevalence=1.0)
+    first, again, other = (run_cell(cell, setup) for cell in (control, control, planted))
+    pd.testing.assert_frame_equal(first.scores, again.scores)
+    pd.testing.assert_frame_equal(first.explanations.localization, again.explanations.localization)
+    assert not np.allclose(first.scores["score"], other.scores["score"])
+
+
+# Several nominal classes
+
+
+def read_table(folder):
+    return pd.read_csv(folder / "results.csv", keep_default_na=False, na_values={"value": [""]})
+
+
+def test_each_nominal_class_is_audited_and_the_means_are_over_them(classes_run):
+    found = json.loads((classes_run.folder / "findings.json").read_text())
+    assert found == classes_run.as_json()
+    assert found["schema"] == 3
+    asked = [(f["nominal_class"], f["detector"], f["prevalence"]) for f in found["findings"]]
+    detectors = (("fcdd", 0.5), ("fcdd", 1.0), ("ae", 0.5), ("ae", 1.0))
+    assert asked == [(name, *which) for name in ("airplane", "cat") for which in detectors]
+    table = read_table(classes_run.folder)
+    for mean, (detector, prevalence) in zip(found["means"], detectors, strict=True):
+        assert (mean["detector"], mean["prevalence"], mean["classes"]) == (detector, prevalence, 2)
+        assert mean["verdicts"] == {"inconclusive": 2}
+        of = {"detector": detector, "prevalence": prevalence, "metric": "reliance"}
+        airplane, cat = (column(table, nominal_class=name, **of).item() for name in ("airplane", "cat"))
+        assert mean["reliance"] == pytest.approx((airplane + cat) / 2, abs=1e-12)
+        assert column(table, nominal_class="mean", **of).item() == pytest.approx(
+            (airplane + cat) / 2, abs=1e-12
+        )
+        clean = {"detector": detector, "metric": "auroc", "split": "clean"}
+        control, planted = (
+            [
+                column(table, nominal_class=name, twin=twin, prevalence=share, **clean).item()
+                for name in ("airplane", "cat")
+            ]
+            for twin, share in (("control", 0.0), ("planted", prevalence))
+        )
+        assert mean["control_auroc"] == pytest.approx(sum(control) / 2, abs=1e-12)
+        assert mean["planted_auroc"] == pytest.approx(sum(planted) / 2, abs=1e-12)
+
+
+def test_every_number_of_two_classes_has_one_mean_row(classes_run):
+    table = read_table(classes_run.folder)
+    keys = [name for name in table if name not in ("nominal_class", "value")]
+    assert not table.duplicated([*keys, "nominal_class"]).any()
+    by_class = table.pivot(index=keys, columns="nominal_class", values="value")
+    assert set(by_class) == {"airplane", "cat", "mean"}
+    np.testing.assert_allclose(by_class["mean"], by_class[["airplane", "cat"]].mean(axis=1), atol=1e-12)
+    assert list(table["nominal_class"].unique()) == ["airplane", "cat", "mean"], "means come last"
+
+
+def test_a_number_that_a_class_does_not_have_has_no_mean():
+    def row(name, split, value):
+        return {**dict.fromkeys(COLUMNS, ""), "nominal_class": name, "split": split, "value": value}
+
+    rows = [row("a", "clean", 1.0), row("a", "defect", 1.0), row("a", "stamped", 1.0)]
+    rows += [row("b", "clean", 2.0), row("b", "stamped", float("nan"))]
+    table = with_class_means(pd.DataFrame(rows))
+    means = table[table["nominal_class"] == "mean"]
+    assert list(zip(means["split"], means["value"], strict=True)) == [("clean", 1.5)]
+    one = pd.DataFrame(rows[:3])
+    assert with_class_means(one) is one
+
+
+def test_a_run_of_several_classes_describes_each(classes_run):
+    config = json.loads((classes_run.folder / "config.json").read_text())
+    assert [data["nominal_class"] for data in config["data"]] == ["airplane", "cat"]
+    assert config["data"][0]["fingerprint"] != config["data"][1]["fingerprint"]
+    assert [data["images"]["test_anomalous"] for data in config["data"]] == [6, 7]  # the dogs are anomalies
+    assert config["config"]["nominal_class"] == ["airplane", "cat"]
+    assert len(config["questions"]) == len(classes_run.findings)
+    for question in config["questions"]:
+        shown = RunFolder(classes_run.folder).read_arrays(question["examples"])
+        assert len(shown["clean"]) == 4
+        assert all(question["nominal_class"] in name for name in shown["name"][:2])
+    cells = {key for question in config["questions"] for key in (*question["planted"], *question["control"])}
+    assert {path.name for path in (classes_run.folder / "cells").iterdir()} == cells
+    assert len(cells) == 2 * 2 * 3
+
+
+def test_an_audit_of_one_class_is_what_it_is_among_several(classes_run, classes_config, tmp_path):
+    """And it has no means."""
+    shutil.copytree(classes_run.folder / "cells", tmp_path / classes_run.folder.name / "cells")
+    result = run_audit(replace(classes_config, nominal_class="cat", out=tmp_path))
+    assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
+    several, alone = read_table(classes_run.folder), read_table(result.folder)
+    pd.testing.assert_frame_equal(several[several["nominal_class"] == "cat"].reset_index(drop=True), alone)
+    assert result.as_json()["means"] == []
+
+
+class Stop(Exception):  # noqa: N818  (stands for Ctrl-C)
+    pass
+
+
+def stopping_after(count, monkeypatch):
+    """Make the engine stop once it has run so many cells."""
+    left = iter(range(count))
+
+    def run_or_stop(cell, setup, on_step):
+        if next(left, None) is None:
+            raise Stop
+        return run_cell(cell, setup, on_step)
+
+    monkeypatch.setattr(engines, "run_cell", run_or_stop)
+
+
+def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
+    classes_run, classes_config, tmp_path, monkeypatch
+):
+    config = replace(classes_config, out=tmp_path)
+    folder = tmp_path / classes_run.folder.name
+    stopping_after(8, monkeypatch)
+    with pytest.raises(Stop):
+        run_audit(config)
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["cells"]
+    assert len(list((folder / "cells").iterdir())) == 8
+    monkeypatch.undo()
+    run_audit(config)
+    assert json.loads((folder / "config.json").read_text())["cells_reused"] == 8
+    for name in ("results.csv", "findings.json"):
+        assert (folder / name).read_bytes() == (classes_run.folder / name).read_bytes()
+
+
+def test_another_class_in_the_same_folder_replaces_everything_or_nothing(
+    classes_run, classes_config, tmp_path, monkeypatch
+):
+    folder = tmp_path / classes_run.folder.name
+    shutil.copytree(classes_run.folder, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    other = replace(classes_config, out=tmp_path, nominal_class="cat", seeds=2)
+    stopping_after(1, monkeypatch)
+    with pytest.raises(Stop):
+        run_audit(other)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert render_report(folder).read_bytes() == before["report.html"]
+    monkeypatch.undo()
+    run_audit(other)
+    assert set(read_table(folder)["nominal_class"]) == {"cat"}
+    assert "cat" in RunFolder(folder).read_arrays("examples-0.npz")["name"][0]
+    assert "nominal class <b>cat</b>" in (folder / "report.html").read_text()
+
+
+def test_a_class_that_cannot_be_audited_is_said_before_another_is_trained(classes_config, tmp_path):
+    with pytest.raises(InputError, match=r"3 images of dog; at least 10 are needed"):
+        run_audit(replace(classes_config, nominal_class="airplane,dog", out=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_estimate_is_over_all_classes(classes_run, classes_config):
+    whole = estimate(replace(classes_config, seeds=2))
+    assert (whole.cells, whole.finished) == (24, 12)
+    assert whole.images["test_anomalous"] == 6 + 7
+    assert whole.seconds > 0
+
+
+def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp_path):
+    config = replace(classes_config, oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path)
+    assert len(run_audit(config).as_json()["means"]) == 1
+    with pytest.raises(InputError, match="fcdd learns from training anomalies and 'cifar10-oe' has none"):
+        run_audit(replace(config, detectors=("fcdd",)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "cnn32"},
+        {"normalise": "imagenet"},
+        {"precision": "bfloat16"},
+        {"flip": 0.5},
+        {"shift": 0.0},
+    ],
+)
+def test_a_cell_has_another_key_when_the_recipe_changes(changes):
+    setup = prepare(SMALL)
+    cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    changed = replace(setup, recipe=replace(setup.recipe, **changes))
+    assert cell_key(cell, changed) != cell_key(cell, setup)
+
+
+def test_a_cell_has_another_key_when_masks_or_options_change_and_not_for_how_it_is_shown():
+    setup = prepare(SMALL)
+    cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
+    assert cell_key(cell, prepare(replace(SMALL, quantile=0.5))) == cell_key(cell, setup)
+    assert cell_key(cell, replace(setup, options={"fcdd": {"supervision": "pixel"}})) != cell_key(cell, setup)
+    assert cell_key(cell, replace(setup, options={**setup.options, "ae": {"dimensions": 8}})) == cell_key(
+        cell, setup
+    )
+    outliers = setup.data.train_anomalous
+    masks = torch.zeros(len(outliers), 1, 32, 32, dtype=torch.bool)
+    one, other = (
+        replace(setup.data, train_anomalous=replace(outliers, masks=m)).fingerprint() for m in (masks, ~masks)
+    )
+    assert len({one, other, setup.data.fingerprint()}) == 3
+
+
+def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(monkeypatch, tmp_path):
+    seen = []
+
+    def spy(detector, parts, explainers, device, untrained=None):
+        seen.append((detector, untrained))
+        return explain_all(detector, parts, explainers, device, untrained)
+
+    monkeypatch.setattr("fcdd_audit.experiment.cells.explain_all", spy)
+    config = replace(SMALL, detectors=("dsvdd",), explainers=("gradient",), explained=2, out=tmp_path)
+    run_cell(Cell("textures", "grass", "dsvdd", "watermark", "control", 0), prepare(config))
+    ((trained, before),) = seen
+    assert trained.centre.abs().min() >= 0.1
+    torch.testing.assert_close(before.centre, trained.centre)
