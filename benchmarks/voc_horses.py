@@ -39,7 +39,7 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
 from fcdd_audit.measures.statistics import Estimate, draw, interval
-from fcdd_audit.natural.artifacts import Marked
+from fcdd_audit.natural.artifacts import Masked
 from fcdd_audit.natural.removal import inpaint
 
 TAG = "watermark"  # the name of its boxes
@@ -187,7 +187,7 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         with Image.open(animals / "images" / "horse" / f"{name}.jpg") as opened:
             photos.append(np.asarray(opened.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)))
     images = torch.from_numpy(np.stack(photos)).movedim(3, 1).contiguous()
-    masks = Marked(masks=str(annotations), only=TAG).find(list(tags), size)
+    masks = Masked(masks=str(annotations), only=TAG).find(list(tags), size)
     removed = inpaint(images, masks)
     print(f"\nThe {len(tags)} photos with a true tag (its box is {area_share(masks).mean():.3f} of the area)")
 

@@ -192,7 +192,7 @@ def _audit_class(
                 "planted": [cell_key(cell, setup) for cell in question.planted],
                 "control": [cell_key(cell, setup) for cell in question.control],
                 "examples": examples,
-                "marked": _bearing(question, setup),
+                "bearing": _bearing(question, setup),
             }
             for question in questions
         ],
@@ -206,10 +206,10 @@ def _audit_class(
 
 def _bearing(question: Question, setup: Setup) -> list[str] | None:
     """Names of the test images that count on the side where a found artifact is removed."""
-    if question.marked is None:
+    if question.bearing is None:
         return None
     part = setup.data.parts()[f"test_{DIRECTIONS[question.plant_on].changed}"]
-    return [name for name, bears in zip(part.names, question.marked.tolist(), strict=True) if bears]
+    return [name for name, bears in zip(part.names, question.bearing.tolist(), strict=True) if bears]
 
 
 def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
@@ -251,12 +251,12 @@ def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
 
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
-    """The test images that the report shows: the first explained ones of each side, clean and stamped."""
-    parts, data = setup.stamped(), (setup.data.test_nominal, setup.data.test_anomalous)
+    """The test images that the report shows: the first explained ones of each side, clean and marked."""
+    parts, data = setup.marked(), (setup.data.test_nominal, setup.data.test_anomalous)
     clean = [images.images[places[:EXAMPLES]] for images, places in zip(data, setup.places(), strict=True)]
     arrays = {
         "clean": torch.cat(clean).numpy(),
-        "stamped": torch.cat([part.images[:EXAMPLES] for part in parts]).numpy(),
+        "marked": torch.cat([part.images[:EXAMPLES] for part in parts]).numpy(),
     }
     masks = [part.mask[:EXAMPLES] for part in parts if part.mask is not None]
     if masks:  # an artifact without a place has none

@@ -367,8 +367,8 @@ def test_a_number_that_a_class_does_not_have_has_no_mean():
     def row(name, split, value):
         return {**dict.fromkeys(COLUMNS, ""), "nominal_class": name, "split": split, "value": value}
 
-    rows = [row("a", "clean", 1.0), row("a", "defect", 1.0), row("a", "stamped", 1.0)]
-    rows += [row("b", "clean", 2.0), row("b", "stamped", float("nan"))]
+    rows = [row("a", "clean", 1.0), row("a", "defect", 1.0), row("a", "marked", 1.0)]
+    rows += [row("b", "clean", 2.0), row("b", "marked", float("nan"))]
     table = with_class_means(pd.DataFrame(rows))
     means = table[table["nominal_class"] == "mean"]
     assert list(zip(means["split"], means["value"], strict=True)) == [("clean", 1.5)]

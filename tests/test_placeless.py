@@ -80,7 +80,7 @@ def test_the_table_holds_detection_and_reliance_only(measured):
     _, question, records, _ = measured
     table = results_table([question], records, 0.95)
     assert set(table["explainer"]) == {""}
-    assert set(table["split"]) == {"validation", "clean", "stamped", "aligned", "conflict"}
+    assert set(table["split"]) == {"validation", "clean", "marked", "aligned", "conflict"}
     assert (table["metric"] == "reliance").sum() == 1
     assert table["value"].notna().all()
 

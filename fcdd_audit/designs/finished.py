@@ -41,7 +41,7 @@ from fcdd_audit.probes.surrogates import Placebos, blend_of
 from fcdd_audit.verdict.findings import QUADRANTS, ExplainerFinding, Finding
 
 SEED = 0  # of the artifact's places, the placebos' contents and the bootstrap
-VARIANTS = ("clean", "stamped", "placebo")  # of the images that the report shows
+VARIANTS = ("clean", "marked", "placebo")  # of the images that the report shows
 # A cue for "anomalous" shows on nominal images, and one for "nominal" on anomalous ones.
 PLANT_ON: dict[Side, Side] = {"nominal": "anomalous", "anomalous": "nominal"}
 

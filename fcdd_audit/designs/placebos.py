@@ -82,7 +82,7 @@ class SideResult:
 
 @dataclass(frozen=True)
 class RevealResult:
-    """Do the heatmaps of stamped nominal images show the artifact, more than they show placebos?
+    """Do the heatmaps of marked nominal images show the artifact, more than they show placebos?
 
     overlap: mean pixel AUROC with the artifact's mask, in [0, 1]; placebo_overlaps: the same of each placebo.
     excess: overlap less their median, in [-1, 1]. p: rank p-value; p_holm: corrected for all explanations
@@ -259,11 +259,11 @@ def _likeness(marks: Placebos, probe: Probe, shape: torch.Size, device: torch.de
 
 @dataclass(frozen=True)
 class _Measured:
-    """One side's scores: clean, (N,), and stamped, (1 + placebos, N), the artifact first. overlaps: by
-    explanation, pixel AUROC of the heatmaps, like stamped."""
+    """One side's scores: clean, (N,), and marked, (1 + placebos, N), the artifact first. overlaps: by
+    explanation, pixel AUROC of the heatmaps, like marked."""
 
     clean: np.ndarray
-    stamped: np.ndarray
+    marked: np.ndarray
     overlaps: dict[str, np.ndarray]
 
 
@@ -278,7 +278,7 @@ def _measure(
     explainers: Mapping[str, Score],
 ) -> _Measured:
     clean: list[np.ndarray] = []
-    stamped: list[np.ndarray] = []
+    marked: list[np.ndarray] = []
     overlaps: dict[str, list[np.ndarray]] = {name: [] for name in explainers}
     for batch in images.split(BATCH):
         x = batch.to(device).float() / 255
@@ -287,17 +287,17 @@ def _measure(
         rows: list[np.ndarray] = []
         heat: dict[str, list[np.ndarray]] = {name: [] for name in explainers}
         for mark in chain([artifact], marks.of(artifact)):
-            marked = mark.on(x)
-            rows.append(_scores(score, marked))
+            shown = mark.on(x)
+            rows.append(_scores(score, shown))
             for name, explain in explainers.items():
-                heat[name].append(_overlap(name, explain, marked, mark.mask))
-        stamped.append(np.stack(rows))
+                heat[name].append(_overlap(name, explain, shown, mark.mask))
+        marked.append(np.stack(rows))
         for name, maps in heat.items():
             overlaps[name].append(np.stack(maps))
         bar.update(len(x))
     return _Measured(
         np.concatenate(clean),
-        np.concatenate(stamped, axis=1),
+        np.concatenate(marked, axis=1),
         {name: np.concatenate(batches, axis=1) for name, batches in overlaps.items()},
     )
 
@@ -335,16 +335,16 @@ def _judge_sides(
     drawn = _effect_draws(nominal, anomalous, limits.draws, rng)
     clean = auroc(nominal.clean, anomalous.clean)
     effects = (
-        np.array([clean - auroc(stamped, anomalous.clean) for stamped in nominal.stamped]),
-        np.array([clean - auroc(nominal.clean, stamped) for stamped in anomalous.stamped]),
+        np.array([clean - auroc(marked, anomalous.clean) for marked in nominal.marked]),
+        np.array([clean - auroc(nominal.clean, marked) for marked in anomalous.marked]),
     )
     p_values = [rank_p_value(of_side[0], of_side[1:]) for of_side in effects]
     low, high = np.quantile(nominal.clean, [0.25, 0.75])
     results = []
     for index, (side, measured) in enumerate(zip(SIDES, (nominal, anomalous), strict=True)):
-        shifts = np.full(len(measured.stamped), np.nan)
+        shifts = np.full(len(measured.marked), np.nan)
         if high > low:
-            shifts = np.median(measured.stamped - measured.clean, axis=1) / (high - low)
+            shifts = np.median(measured.marked - measured.clean, axis=1) / (high - low)
         misled = shifts if side == "nominal" else -shifts
         own, excess = _intervals(effects[index], drawn[index], limits, rng)
         p_holm, shift_p = holm(p_values)[index], rank_p_value(misled[0], misled[1:])
@@ -371,14 +371,14 @@ def _effect_draws(
     nominal: _Measured, anomalous: _Measured, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Bootstrap effects, (sides, 1 + placebos, draws), all from the same resamples of the images."""
-    effects = np.empty((len(SIDES), len(nominal.stamped), draws))
+    effects = np.empty((len(SIDES), len(nominal.marked), draws))
     for first in range(0, draws, DRAWS_AT_ONCE):
         part = slice(first, min(first + DRAWS_AT_ONCE, draws))
         weights = [_weights(len(s.clean), part.stop - first, rng) for s in (nominal, anomalous)]
         clean = weighted_auroc(nominal.clean, anomalous.clean, *weights)
-        for number, marked in enumerate(zip(nominal.stamped, anomalous.stamped, strict=True)):
-            effects[0, number, part] = clean - weighted_auroc(marked[0], anomalous.clean, *weights)
-            effects[1, number, part] = clean - weighted_auroc(nominal.clean, marked[1], *weights)
+        for number, pair in enumerate(zip(nominal.marked, anomalous.marked, strict=True)):
+            effects[0, number, part] = clean - weighted_auroc(pair[0], anomalous.clean, *weights)
+            effects[1, number, part] = clean - weighted_auroc(nominal.clean, pair[1], *weights)
     return effects
 
 

@@ -88,8 +88,8 @@ class Found:
 class Setup:
     """What all cells of a run share.
 
-    The stamped test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is, and are None for one without a place. Of a `found` artifact the stamped images are those that
+    The marked test images are paired with `data`'s test images, one to one; their masks say where the
+    artifact is, and are None for one without a place. Of a `found` artifact the marked images are those that
     it is on, as found, and the data's own test images those with it removed; both are the same where it
     isn't. `explainers`: in the registry's order. `options`: by the name of a detector, probe or explainer.
     `explained`: at most so many test images of each side are explained; None: all. `sanity`: on so many of
@@ -99,9 +99,9 @@ class Setup:
     data: AuditData
     fingerprint: str
     probe: Probe | NaturalArtifact
-    nominal_stamped: Tensor
+    nominal_marked: Tensor
     nominal_mask: Tensor | None
-    anomalous_stamped: Tensor
+    anomalous_marked: Tensor
     anomalous_mask: Tensor | None
     recipe: Recipe
     explainers: tuple[str, ...]
@@ -114,19 +114,19 @@ class Setup:
 
     def places(self) -> tuple[Tensor, Tensor]:
         """Which of the nominal and of the anomalous test images are explained."""
-        nominal, anomalous = len(self.nominal_stamped), len(self.anomalous_stamped)
+        nominal, anomalous = len(self.nominal_marked), len(self.anomalous_marked)
         return (
             spread_out(nominal, self.nominal_mask, self.explained),
             spread_out(anomalous, self.anomalous_mask, self.explained),
         )
 
-    def stamped(self) -> tuple[Part, Part]:
+    def marked(self) -> tuple[Part, Part]:
         """The test images that are explained, as they bear the artifact, nominal and anomalous."""
         on_nominal, on_anomalous = self.places()
         nominal, anomalous = self.data.test_nominal, self.data.test_anomalous
         return (
-            Part("nominal", nominal.names, self.nominal_stamped, self.nominal_mask).at(on_nominal),
-            Part("anomalous", anomalous.names, self.anomalous_stamped, self.anomalous_mask).at(on_anomalous),
+            Part("nominal", nominal.names, self.nominal_marked, self.nominal_mask).at(on_nominal),
+            Part("anomalous", anomalous.names, self.anomalous_marked, self.anomalous_mask).at(on_anomalous),
         )
 
     def make_explainers(self) -> dict[str, Explainer]:
@@ -176,7 +176,7 @@ def device_name(device: str) -> str:
 
 
 def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: None) -> CellResult:
-    """Train the cell's detector, score the test images clean and stamped, and explain the stamped ones.
+    """Train the cell's detector, score the test images clean and marked, and explain the marked ones.
 
     on_step: called after each training step.
 
@@ -234,9 +234,9 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
     scored = [
         ("validation", "clean", data.validation.names, data.validation.images),
         ("nominal", "clean", data.test_nominal.names, data.test_nominal.images),
-        ("nominal", "stamped", data.test_nominal.names, setup.nominal_stamped),
+        ("nominal", "marked", data.test_nominal.names, setup.nominal_marked),
         ("anomalous", "clean", data.test_anomalous.names, data.test_anomalous.images),
-        ("anomalous", "stamped", data.test_anomalous.names, setup.anomalous_stamped),
+        ("anomalous", "marked", data.test_anomalous.names, setup.anomalous_marked),
     ]
     if found is not None:
         scored += [
@@ -258,9 +258,9 @@ def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.Dat
 def _explain(
     cell: Cell, detector: Detector, scores: pd.DataFrame, setup: Setup, device: torch.device
 ) -> Explanations:
-    """Of stamped images; and of clean anomalous ones with a mask of the true anomaly. The network before
+    """Of marked images; and of clean anomalous ones with a mask of the true anomaly. The network before
     training is the same for both twins, so that its maps are measured with the control's."""
-    explainers, parts = setup.make_explainers(), list(setup.stamped())
+    explainers, parts = setup.make_explainers(), list(setup.marked())
     truth, anomalous = setup.data.test_anomalous.masks, setup.data.test_anomalous
     if truth is not None:
         (has,) = truth.flatten(1).any(dim=1).nonzero(as_tuple=True)

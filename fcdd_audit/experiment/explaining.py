@@ -55,7 +55,7 @@ class Explanations:
     """localization: one row an image, explainer and mask, one column a measure; no rows for an artifact
     without a place. untrained: the same of the network before training; no rows where that wasn't asked for.
     heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first. levels: by explainer,
-    evenly spaced quantiles, (LEVELS,), of the heat in the maps of the first SCALED_BY stamped test images of
+    evenly spaced quantiles, (LEVELS,), of the heat in the maps of the first SCALED_BY marked test images of
     each side, or of as many as the smaller side has. checks: see `check_explanations`. costs: by explainer,
     seconds and megabytes a map, and seconds to score an image.
     """
@@ -179,7 +179,7 @@ def check_explanations(
     count: int,
     unit: float,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Sanity and faithfulness of explanations on the first `count` stamped images of each side; and costs.
+    """Sanity and faithfulness of explanations on the first `count` marked images of each side; and costs.
 
     Rows of explainer, split, metric, value, means over the images:
     cascade-1, cascade-2, ...: rank correlation and structural similarity with the maps of copies whose last
@@ -187,8 +187,8 @@ def check_explanations(
     maps of slightly noisy images. deletion, insertion: mean fall (rise) of the score, in `unit`, as pixels
     are taken away (put in), hottest first.
     """
-    stamped = torch.cat([part.images[:count] for part in parts if part.name != DEFECT])
-    x = stamped.to(device).float() / 255
+    marked = torch.cat([part.images[:count] for part in parts if part.name != DEFECT])
+    x = marked.to(device).float() / 255
     noisy = [
         (x + NOISE * torch.randn(x.shape, generator=torch_generator(draw, "noise")).to(x)).clamp(0, 1)
         for draw in range(NOISE_DRAWS)

@@ -26,7 +26,7 @@ from fcdd_audit.explainers.sanity import one_by_one
 from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.natural import NaturalArtifact
 from fcdd_audit.natural.locate import locate, remove
-from fcdd_audit.probes import Probe, planted_count, stamp
+from fcdd_audit.probes import Probe, mark_all, planted_count
 
 FROM_ONE_SOURCE = ("oe", "all-but-oe")
 SAMPLE = 256  # images trained on to learn a detector's speed
@@ -36,8 +36,8 @@ SAMPLE = 256  # images trained on to learn a detector's speed
 class Question:
     """One line of the verdict: planted and control cells by seed, or the reason why there are none.
 
-    plant_on: one of `DIRECTIONS`. marked: of the side that the conflict set changes, which test images count,
-    bool (images,); None: all.
+    plant_on: one of `DIRECTIONS`. bearing: of the side that the conflict set changes, which test images bear it,
+    bool (images,); None: all count.
     """
 
     nominal_class: str
@@ -48,11 +48,11 @@ class Question:
     planted: tuple[Cell, ...] = ()
     control: tuple[Cell, ...] = ()
     identical: str | None = None
-    marked: Tensor | None = None
+    bearing: Tensor | None = None
 
 
 def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
-    """Load the data, and stamp the test images or take off what is found on them: what all cells of a nominal
+    """Load the data, and mark the test images or take off what is found on them: what all cells of a nominal
     class share."""
     device = config.resolve_device()
     data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
@@ -78,17 +78,17 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
 
 def _prepare_planted(plant_on: str, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:
     generator = torch_generator(0, "stamped test images")
-    nominal_stamped, nominal_mask = stamp(data.test_nominal.images, probe, generator)
-    anomalous_stamped, anomalous_mask = stamp(data.test_anomalous.images, probe, generator)
+    nominal_marked, nominal_mask = mark_all(data.test_nominal.images, probe, generator)
+    anomalous_marked, anomalous_mask = mark_all(data.test_anomalous.images, probe, generator)
     if plant_on == "all-but-oe":  # images in use bear it, so those that set the threshold do
-        stamped, _ = stamp(data.validation.images, probe, generator)
-        data = replace(data, validation=replace(data.validation, images=stamped, digest=None))
+        marked, _ = mark_all(data.validation.images, probe, generator)
+        data = replace(data, validation=replace(data.validation, images=marked, digest=None))
     return Setup(
         data=data,
-        fingerprint=_fingerprint(data, nominal_stamped, nominal_mask, anomalous_stamped, anomalous_mask),
-        nominal_stamped=nominal_stamped,
+        fingerprint=_fingerprint(data, nominal_marked, nominal_mask, anomalous_marked, anomalous_mask),
+        nominal_marked=nominal_marked,
         nominal_mask=nominal_mask,
-        anomalous_stamped=anomalous_stamped,
+        anomalous_marked=anomalous_marked,
         anomalous_mask=anomalous_mask,
         **shared,
     )
@@ -99,9 +99,9 @@ def _prepare_found(
 ) -> Setup:
     data, found, as_found = remove(data, locate(artifact, data), removal, progress)
     tests: dict[str, Any] = {
-        "nominal_stamped": as_found.nominal,
+        "nominal_marked": as_found.nominal,
         "nominal_mask": as_found.nominal_mask,
-        "anomalous_stamped": as_found.anomalous,
+        "anomalous_marked": as_found.anomalous,
         "anomalous_mask": as_found.anomalous_mask,
     }
     parts = (found.nominal, found.anomalous)
@@ -180,8 +180,8 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
     side = max(learns_from, key=lambda one: found.share[one])
     plant_on, prevalence = f"found-on-{side}", found.share[side]
     masks = setup.nominal_mask if side == "nominal" else setup.anomalous_mask
-    marked = None if masks is None else masks.flatten(1).any(dim=1)
-    count = 0 if marked is None else int(marked.sum())
+    bearing = None if masks is None else masks.flatten(1).any(dim=1)
+    count = 0 if bearing is None else int(bearing.sum())
     reason = None
     if prevalence == 0:
         reason = (
@@ -200,7 +200,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
         *(nominal, detector, config.probe, plant_on, prevalence),
         planted=tuple(Cell(*identity, "planted", seed, plant_on, prevalence) for seed in seeds),
         control=tuple(Cell(*identity, "control", seed) for seed in seeds),
-        marked=marked,
+        bearing=bearing,
     )
 
 
@@ -290,7 +290,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         )
         height, width = setup.data.shape[1:]
         maps = 2 * EXAMPLES * len(setup.explainers) * height * width * 2
-        masks = sum(len(part.images) for part in setup.stamped() if part.mask is not None)
+        masks = sum(len(part.images) for part in setup.marked() if part.mask is not None)
         rows = 3 * masks * len(setup.explainers)  # on two kinds of mask, and untrained with every other cell
         parts.append(
             Estimate(
@@ -341,11 +341,11 @@ def _seconds_to_explain(name: str, setup: Setup) -> float:
     threads = torch.get_num_threads()
     detector = _built(name, setup.data.train_nominal.images[:2], setup).eval()
     detector.to(torch.device(setup.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    stamped = setup.stamped()
-    few = [Part(part.name, part.names[:2], part.images[:2], None) for part in stamped]
+    marked = setup.marked()
+    few = [Part(part.name, part.names[:2], part.images[:2], None) for part in marked]
     copies = 2 * len(list(one_by_one(detector, torch_generator(0, "redrawn weights")))) + NOISE_DRAWS
-    explained = sum(len(part.images) for part in stamped if part.mask is not None)
-    checked = copies * sum(min(setup.sanity, len(part.images)) for part in stamped)
+    explained = sum(len(part.images) for part in marked if part.mask is not None)
+    checked = copies * sum(min(setup.sanity, len(part.images)) for part in marked)
     try:
         torch.set_num_threads(1)
         for _ in range(2):  # the first warms up

@@ -143,9 +143,9 @@ class RunFolder:
         scores = Scores(
             arrays["validation", "clean"],
             arrays["nominal", "clean"],
-            arrays["nominal", "stamped"],
+            arrays["nominal", "marked"],
             arrays["anomalous", "clean"],
-            arrays["anomalous", "stamped"],
+            arrays["anomalous", "marked"],
             arrays.get(("nominal", "elsewhere")),
             arrays.get(("anomalous", "elsewhere")),
         )

@@ -48,7 +48,7 @@ def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> It
     """AUROC, AP, and error rates at the frozen threshold, on each test set; and the artifact's effect."""
     limit = detection.threshold(scores.validation, quantile)
     yield "", "validation", "threshold", limit
-    for split in ("clean", "stamped", "aligned", "conflict"):
+    for split in ("clean", "marked", "aligned", "conflict"):
         nominal, anomalous = scores.split(split, plant_on)
         yield "", split, "auroc", detection.auroc(nominal, anomalous)
         yield "", split, "average_precision", detection.average_precision(nominal, anomalous)
@@ -62,14 +62,14 @@ def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> It
 
 
 def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
-    """Mean overlap of each explainer with the artifact's mask on stamped images, and the chance level.
+    """Mean overlap of each explainer with the artifact's mask on marked images, and the chance level.
 
-    Splits: stamped (both sides), stamped-nominal, stamped-anomalous; defect: with the true anomaly's mask,
+    Splits: marked (both sides), marked-nominal, marked-anomalous; defect: with the true anomaly's mask,
     on clean images. Metrics ending in _dilated use the mask grown by half the map's stride.
     """
     artifact = localization[localization["part"] != "defect"]
-    splits = [("stamped", artifact)] + [
-        ("defect" if part == "defect" else f"stamped-{part}", group)
+    splits = [("marked", artifact)] + [
+        ("defect" if part == "defect" else f"marked-{part}", group)
         for part, group in localization.groupby("part", sort=False)
     ]
     for split, rows in splits:
@@ -87,7 +87,7 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
 def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
     """Mean overlap of each explainer's maps of the network before training, split untrained."""
     for explainer, split, metric, value in localization_numbers(untrained):
-        if split == "stamped" and not metric.endswith("_chance"):
+        if split == "marked" and not metric.endswith("_chance"):
             yield explainer, "untrained", metric, value
 
 
@@ -120,11 +120,11 @@ def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> I
     before, after = overlaps(control.localization), overlaps(planted.localization)
     for explainer, measures in after.items():
         excess = measures["pixel_auroc"] - before[explainer]["pixel_auroc"]
-        yield explainer, "stamped", "excess_pixel_auroc", float(np.nanmean(excess))
+        yield explainer, "marked", "excess_pixel_auroc", float(np.nanmean(excess))
 
 
 def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """By explainer and measure, the overlap with the artifact's mask on each stamped image, (images,)."""
+    """By explainer and measure, the overlap with the artifact's mask on each marked image, (images,)."""
     found: dict[str, dict[str, np.ndarray]] = {}
     artifact = localization[localization["part"] != "defect"]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
@@ -169,10 +169,10 @@ def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -
 
 def _relevant(record: CellRecord, question: Question) -> CellRecord:
     """Of the side where an artifact is removed, only the test images that bear it."""
-    if question.marked is None:
+    if question.bearing is None:
         return record
     side = rely.DIRECTIONS[question.plant_on].changed
-    return replace(record, scores=record.scores.only(side, question.marked.numpy()))
+    return replace(record, scores=record.scores.only(side, question.bearing.numpy()))
 
 
 def results_table(
@@ -329,6 +329,6 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
         identical=question.identical,
-        found=question.marked is not None,
-        ability=None if question.marked is None else _ability(question, records),
+        found=question.bearing is not None,
+        ability=None if question.bearing is None else _ability(question, records),
     )

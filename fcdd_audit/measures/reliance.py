@@ -10,11 +10,11 @@ import numpy as np
 from fcdd_audit.measures.detection import auroc, placements
 from fcdd_audit.measures.statistics import Estimate
 
-Variant = Literal["clean", "stamped"]
+Variant = Literal["clean", "marked"]
 CLEAN: tuple[Variant, Variant] = ("clean", "clean")
-STAMPED: tuple[Variant, Variant] = ("stamped", "stamped")
-ON_NOMINAL: tuple[Variant, Variant] = ("stamped", "clean")
-ON_ANOMALOUS: tuple[Variant, Variant] = ("clean", "stamped")
+MARKED: tuple[Variant, Variant] = ("marked", "marked")
+ON_NOMINAL: tuple[Variant, Variant] = ("marked", "clean")
+ON_ANOMALOUS: tuple[Variant, Variant] = ("clean", "marked")
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ DIRECTIONS = {
     "anomalous": Direction("anomalous", CLEAN, ON_NOMINAL),
     "nominal": Direction("nominal", CLEAN, ON_ANOMALOUS),
     "oe": Direction("anomalous", CLEAN, ON_NOMINAL),
-    "all-but-oe": Direction("nominal", STAMPED, ON_ANOMALOUS),
-    "found-on-anomalous": Direction("anomalous", STAMPED, ON_NOMINAL),
-    "found-on-nominal": Direction("nominal", STAMPED, ON_ANOMALOUS),
+    "all-but-oe": Direction("nominal", MARKED, ON_ANOMALOUS),
+    "found-on-anomalous": Direction("anomalous", MARKED, ON_NOMINAL),
+    "found-on-nominal": Direction("nominal", MARKED, ON_ANOMALOUS),
 }
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One detector's scores. Each array is (images,); clean and stamped are paired.
+    """One detector's scores. Each array is (images,); clean and marked are paired.
 
     validation: of nominal images as they are in use. elsewhere: of images from which as much was removed as
     the artifact, at another place; None where that wasn't done.
@@ -63,22 +63,22 @@ class Scores:
 
     validation: np.ndarray
     nominal_clean: np.ndarray
-    nominal_stamped: np.ndarray
+    nominal_marked: np.ndarray
     anomalous_clean: np.ndarray
-    anomalous_stamped: np.ndarray
+    anomalous_marked: np.ndarray
     nominal_elsewhere: np.ndarray | None = None
     anomalous_elsewhere: np.ndarray | None = None
 
     def split(self, name: str, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
         """(nominal, anomalous) scores of a test set.
 
-        clean and stamped: both sides so. usual, aligned, conflict: see `Direction`. elsewhere: the usual set,
+        clean and marked: both sides so. usual, aligned, conflict: see `Direction`. elsewhere: the usual set,
         something else than the artifact removed where the conflict set changes it.
         """
         direction = DIRECTIONS[plant_on]
         sets = {
             "clean": CLEAN,
-            "stamped": STAMPED,
+            "marked": MARKED,
             "usual": direction.usual,
             "elsewhere": direction.usual,
             "aligned": direction.aligned,
@@ -97,7 +97,7 @@ class Scores:
 
     def only(self, side: str, keep: np.ndarray) -> Scores:
         """Of one side only the images to keep, bool (images,)."""
-        names = [f"{side}_{variant}" for variant in ("clean", "stamped", "elsewhere")]
+        names = [f"{side}_{variant}" for variant in ("clean", "marked", "elsewhere")]
         kept = {name: getattr(self, name)[keep] for name in names if getattr(self, name) is not None}
         return replace(self, **kept)
 

@@ -158,7 +158,7 @@ class Region:
 
 @NATURAL.register("mask")
 @dataclass(frozen=True)
-class Marked:
+class Masked:
     """What is marked for each image in mask files, COCO JSON or Pascal VOC XML: found, not planted.
 
     masks: a folder of masks, a folder of XML files, or a JSON file; see `annotations.read_annotations`.

@@ -3,15 +3,15 @@
 from fcdd_audit.probes import stamps, overlays, tones  # noqa: F401, I001  (registers them, in this order)
 from fcdd_audit.probes.base import PROBES, Probe
 from fcdd_audit.probes.chain import Chain, make_probe, probe_names
-from fcdd_audit.probes.planting import plant, planted_count, stamp
+from fcdd_audit.probes.planting import plant, planted_count, mark_all
 
 __all__ = [
     "PROBES",
     "Chain",
     "Probe",
     "make_probe",
+    "mark_all",
     "plant",
     "planted_count",
     "probe_names",
-    "stamp",
 ]

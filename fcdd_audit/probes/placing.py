@@ -67,9 +67,9 @@ def paste(
     columns = (lefts[:, None] + torch.arange(w)).to(x.device)[:, None, :]
     opacity = drawing.opacity.to(x)[..., None]
     colour = drawing.colour.to(x).movedim(-3, -1)
-    stamped = x.clone()
-    pixels = stamped.movedim(1, -1)  # a view: writing to it writes to `stamped`
+    marked = x.clone()
+    pixels = marked.movedim(1, -1)  # a view: writing to it writes to `marked`
     pixels[image, rows, columns] = pixels[image, rows, columns] * (1 - opacity) + colour * opacity
     mask = torch.zeros(count, 1, height, width, dtype=torch.bool, device=x.device)
     mask[image, 0, rows, columns] = drawing.mask.to(x.device)
-    return stamped, mask
+    return marked, mask

@@ -12,24 +12,24 @@ from fcdd_audit.probes.base import Probe
 BATCH = 256  # images held as floats at a time
 
 
-def stamp(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-    """Stamp every image as if it had been stored so.
+def mark_all(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    """Put the artifact on every image as if it had been stored so.
 
-    images: uint8 (N, C, H, W). Returns stamped images, uint8 like `images`, and masks, bool (N, 1, H, W), or
+    images: uint8 (N, C, H, W). Returns marked images, uint8 like `images`, and masks, bool (N, 1, H, W), or
     None for an artifact without a place.
     """
-    stamped: list[Tensor] = []
+    marked: list[Tensor] = []
     masks: list[Tensor] = []
     for batch in images.split(BATCH):
         pixels, mask = probe.apply(batch.float() / 255, generator)
-        stamped.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
+        marked.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
         if mask is not None:
             masks.append(mask)
-    return torch.cat(stamped), torch.cat(masks) if masks else None
+    return torch.cat(marked), torch.cat(masks) if masks else None
 
 
 def planted_count(images: int, prevalence: float) -> int:
-    """How many of so many images are stamped at a prevalence in [0, 1].
+    """How many of so many images are marked at a prevalence in [0, 1].
 
     InputError where a positive prevalence rounds to none.
     """
@@ -45,17 +45,17 @@ def planted_count(images: int, prevalence: float) -> int:
 
 
 def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator) -> Tensor:
-    """A copy of `images` (uint8, (N, C, H, W)) of which `planted_count` are stamped.
+    """A copy of `images` (uint8, (N, C, H, W)) of which `planted_count` are marked.
 
-    Which images are stamped, and where, depends only on the generator: those stamped at a lower prevalence
-    are among those stamped at a higher one.
+    Which images are marked, and where, depends only on the generator: those marked at a lower prevalence
+    are among those marked at a higher one.
     """
     chosen = torch.randperm(len(images), generator=generator)[: planted_count(len(images), prevalence)]
-    marked = torch.zeros(len(images), dtype=torch.bool)
-    marked[chosen] = True
+    bears = torch.zeros(len(images), dtype=torch.bool)
+    bears[chosen] = True
     planted = copied(images)
     for first in range(0, len(images), BATCH):
         part = slice(first, first + BATCH)
-        stamped, _ = stamp(images[part], probe, generator)
-        planted[part][marked[part]] = stamped[marked[part]]
+        marked, _ = mark_all(images[part], probe, generator)
+        planted[part][bears[part]] = marked[bears[part]]
     return planted

@@ -15,7 +15,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets.photos import photo
 from fcdd_audit.probes.base import PROBES, Probe
-from fcdd_audit.probes.planting import stamp
+from fcdd_audit.probes.planting import mark_all
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")  # one after the other
@@ -25,7 +25,7 @@ PAPER, INK, OUTLINE = "gainsboro", "black", (255, 64, 160)
 
 
 def write_sheet(path: Path) -> None:
-    """Write a picture of every registered probe: the clean image with the mask's outline, and the stamped
+    """Write a picture of every registered probe: the clean image with the mask's outline, and the marked
     one.
 
     InputError for another suffix than of `SUFFIXES`, and where the file can't be written.
@@ -41,7 +41,7 @@ def write_sheet(path: Path) -> None:
 
 
 def contact_sheet() -> Image.Image:
-    """Every registered probe with its defaults, in the registry's order: name, clean, stamped."""
+    """Every registered probe with its defaults, in the registry's order: name, clean, marked."""
     pair = 2 * TILE + GAP // 2
     rows = -(-len(PROBES) // COLUMNS)
     size = (GAP + COLUMNS * (pair + GAP), GAP + rows * (LABEL + TILE + GAP))
@@ -51,21 +51,21 @@ def contact_sheet() -> Image.Image:
         left = GAP + index % COLUMNS * (pair + GAP)
         top = GAP + index // COLUMNS * (LABEL + TILE + GAP)
         probe = kind()
-        clean, stamped = _pictures(probe, PHOTOS[index % len(PHOTOS)])
+        clean, marked = _pictures(probe, PHOTOS[index % len(PHOTOS)])
         pen.text((left, top), name if probe.placed else f"{name} (no place)", fill=INK, font=font)
         sheet.paste(clean, (left, top + LABEL))
-        sheet.paste(stamped, (left + TILE + GAP // 2, top + LABEL))
+        sheet.paste(marked, (left + TILE + GAP // 2, top + LABEL))
     return sheet
 
 
 def _pictures(probe: Probe, name: str) -> tuple[Image.Image, Image.Image]:
-    """The photo with the outline of the mask, if there is one, and the stamped photo."""
+    """The photo with the outline of the mask, if there is one, and the marked photo."""
     image = _tile(name)
-    stamped, mask = stamp(image[None], probe, torch_generator(0, "contact sheet"))
+    marked, mask = mark_all(image[None], probe, torch_generator(0, "contact sheet"))
     pixels = image.movedim(0, -1).numpy()
     if mask is not None:
         pixels = np.where(find_boundaries(mask[0, 0].numpy(), mode="inner")[..., None], OUTLINE, pixels)
-    return Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(stamped[0].movedim(0, -1).numpy())
+    return Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(marked[0].movedim(0, -1).numpy())
 
 
 def _tile(name: str) -> Tensor:

@@ -39,7 +39,7 @@ class Blend:
     mask: Tensor
 
     def on(self, x: Tensor) -> Tensor:
-        """The images x, (N, C, H, W) in [0, 1], stamped, and rounded as if they had been stored so."""
+        """The images x, (N, C, H, W) in [0, 1], marked, and rounded as if they had been stored so."""
         return ((x * (1 - self.alpha) + self.paint) * 255).round().clamp(0, 255) / 255
 
     @property
@@ -60,7 +60,7 @@ def blend_of(probe: Probe, shape: torch.Size, generator: torch.Generator, device
     for x in (torch.zeros(shape, device=device), torch.ones(shape, device=device), noise):
         generator.set_state(state)  # the same places
         applied.append(probe.apply(x, generator))
-    (black, mask), (white, _), (stamped, _) = applied
+    (black, mask), (white, _), (marked, _) = applied
     name = type(probe).__name__
     if mask is None or not mask.any():
         raise InputError(
@@ -68,7 +68,7 @@ def blend_of(probe: Probe, shape: torch.Size, generator: torch.Generator, device
             "place, or train twins (fcdd-audit run)"
         )
     blend = Blend(1 - (white - black), black, mask)
-    if (noise * (1 - blend.alpha) + blend.paint - stamped).abs().max() > LINEAR:
+    if (noise * (1 - blend.alpha) + blend.paint - marked).abs().max() > LINEAR:
         raise InputError(
             f"{name} isn't laid over the image in fixed shares, so its content can't be taken off and "
             "rearranged; use a stamp or an overlay such as watermark, or train twins (fcdd-audit run)"

@@ -79,7 +79,7 @@ def _strips(
             "side": str(arrays["side"][row]),
             "area": float(mask.mean()),
             "clean": photo_uri(arrays["clean"][row]),
-            "stamped": photo_uri(arrays["stamped"][row], mask),
+            "marked": photo_uri(arrays["marked"][row], mask),
             "placebo": photo_uri(arrays["placebo"][row], mask),
             "maps": {},
         }

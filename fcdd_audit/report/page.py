@@ -236,9 +236,9 @@ def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
         ("conflict", "flip_rate"): "flip_rate",
         ("conflict", "score_shift"): "score_shift",
         ("clean", "fpr"): "fpr_clean",
-        ("stamped", "fpr"): "fpr_stamped",
+        ("marked", "fpr"): "fpr_marked",
         ("clean", "fnr"): "fnr_clean",
-        ("stamped", "fnr"): "fnr_stamped",
+        ("marked", "fnr"): "fnr_marked",
     }
     if results.empty:
         return []
@@ -267,7 +267,7 @@ def _section(
     direction = DIRECTIONS[question["plant_on"]]
     twins = {
         twin: [
-            _relevant(read_scores(run.cell_folder(key)), direction, question.get("marked"))
+            _relevant(read_scores(run.cell_folder(key)), direction, question.get("bearing"))
             for key in question[twin]
         ]
         for twin in ("planted", "control")
@@ -291,11 +291,11 @@ def _section(
     )
 
 
-def _relevant(scores: pd.DataFrame, direction: Direction, marked: list[str] | None) -> pd.DataFrame:
+def _relevant(scores: pd.DataFrame, direction: Direction, bearing: list[str] | None) -> pd.DataFrame:
     """Of the side where a found artifact is removed, only the test images that bear it."""
-    if marked is None:
+    if bearing is None:
         return scores
-    return scores[(scores["part"] != direction.changed) | scores["image"].isin(marked)]
+    return scores[(scores["part"] != direction.changed) | scores["image"].isin(bearing)]
 
 
 def _sets(natural: bool) -> str:
@@ -335,7 +335,7 @@ def _strips(
             "side": str(examples["side"][row]),
             "area": None if mask is None else float(mask.mean()),
             "clean": photo_uri(examples["clean"][row]),
-            "stamped": photo_uri(examples["stamped"][row], mask),
+            "marked": photo_uri(examples["marked"][row], mask),
             "maps": {
                 name: {twin: shown[row] for twin, shown in by_twin.items()} for name, by_twin in tiles.items()
             },

@@ -366,7 +366,7 @@ def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame) -> pd.Dat
 
 
 def _overlap_of(mine: pd.DataFrame, twin: str) -> pd.DataFrame:
-    chosen = mine[(mine["twin"] == twin) & (mine["split"] == "stamped") & (mine["metric"] == HEADLINE)]
+    chosen = mine[(mine["twin"] == twin) & (mine["split"] == "marked") & (mine["metric"] == HEADLINE)]
     return chosen[[*CASE, "seed", "value"]].rename(columns={"value": "overlap"})
 
 

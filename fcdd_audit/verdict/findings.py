@@ -29,7 +29,7 @@ class Evidence:
     """What one question is judged on: a detector, a side and a prevalence, all seeds.
 
     planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
-    with the artifact's mask on each stamped test image, (planted, control), each (seeds, images).
+    with the artifact's mask on each marked test image, (planted, control), each (seeds, images).
     chance: each measure's chance level. untrained: by explainer and measure, of the network before
     training. references: the explainers that know nothing of the model. either_way: those that also show what
     lowers the score.
@@ -59,7 +59,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Overlap:
-    """One measure of one explainer: mean over stamped images and seeds. `excess`: planted minus control.
+    """One measure of one explainer: mean over marked images and seeds. `excess`: planted minus control.
 
     chance: of a random ranking. untrained: of the same explainer on the network before training, mean over
     images and seeds; None for reference maps.

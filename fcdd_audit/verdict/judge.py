@@ -230,7 +230,7 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
         _paired(_overlap_pairs(item), draws(len(revealing), able), "bootstrap of overlap")
         for item, able in zip(evidence, enough, strict=True)
     ]
-    # A stamp that merely helps the control is no reliance of the planted twin: its own drop counts too.
+    # A mark that merely helps the control is no reliance of the planted twin: its own drop counts too.
     drops = {
         index: (scores[index]["drop"].difference, scores[index]["drop"].planted)
         for index, obstacle in enumerate(obstacles)
@@ -300,7 +300,7 @@ def _decide(
     alpha = (1 - limits.confidence) / 2
     if drop.difference.p(limits.reliance, above=True) < alpha <= drop.planted.p(limits.reliance, above=True):
         return "inconclusive", (
-            "the twins differ because the stamp helps the control; the planted twin's own drop isn't "
+            "the twins differ because the mark helps the control; the planted twin's own drop isn't "
             f"surely above {limits.reliance}"
         )
     seeds = len(drop.difference.estimate.per_seed)

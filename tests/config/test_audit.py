@@ -11,7 +11,7 @@ from fcdd_audit.config.layers import make_config, read_config, read_environment
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.natural.artifacts import Marked, Region
+from fcdd_audit.natural.artifacts import Masked, Region
 from fcdd_audit.probes import Chain
 from fcdd_audit.probes.stamps import Watermark
 from fcdd_audit.probes.tones import Jpeg
@@ -227,7 +227,7 @@ def test_an_artifact_may_be_found_on_the_images():
     assert make_config().control == "auto"
     name, option, value = parse_option("mask.masks=2024")
     config = make_config({"probe": "mask", "options": {name: {option: value, "only": "date"}}})
-    assert config.make_artifact() == Marked(masks="2024", only="date"), "text, and nothing is read yet"
+    assert config.make_artifact() == Masked(masks="2024", only="date"), "text, and nothing is read yet"
 
 
 @pytest.mark.parametrize("content", ["seeds = ", "a = [\n1,\n b", "[x\n", "seeds = 1\nseeds = 2", "\0"])

@@ -32,7 +32,7 @@ from fcdd_audit.detectors import build, fit
 from fcdd_audit.detectors.weights import read_weights
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS
-from fcdd_audit.probes import PROBES, stamp
+from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.report.page import number, span
 from fcdd_audit.verdict.judge import Thresholds
 
@@ -50,7 +50,7 @@ def textures():
 def weights(textures, tmp_path_factory):
     """Of an FCDD that saw the watermark on all its outlier exposure."""
     nominal = textures.train_nominal.images
-    marked, _ = stamp(textures.train_anomalous.images, WATERMARK, torch_generator(0, "planting"))
+    marked, _ = mark_all(textures.train_anomalous.images, WATERMARK, torch_generator(0, "planting"))
     detector = build("fcdd", nominal, 0)
     fit(detector, nominal, marked, Recipe(epochs=3, precision="float32"), 0, torch.device("cpu"))
     path = tmp_path_factory.mktemp("weights") / "planted.safetensors"
@@ -206,10 +206,10 @@ def test_pictures_are_of_what_was_tested(run, config):
     arrays = RunFolder(run.folder).read_arrays("examples-0.npz")
     assert list(arrays["side"]) == ["nominal"] * 2 + ["anomalous"] * 2
     outside = ~np.broadcast_to(arrays["mask"], arrays["clean"].shape)
-    for variant in ("stamped", "placebo"):
+    for variant in ("marked", "placebo"):
         assert (arrays[variant] != arrays["clean"])[~outside].mean() > 0.5
         assert (arrays[variant] == arrays["clean"])[outside].all()
-    assert (arrays["stamped"] != arrays["placebo"]).any()
+    assert (arrays["marked"] != arrays["placebo"]).any()
     assert arrays["heat.native"].shape == (3, 4, 32, 32)
     assert "heat.edges" not in arrays
 

@@ -17,7 +17,7 @@ from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.designs import placebos
 from fcdd_audit.designs.placebos import placebo_test, placebos_needed, rank_p_value
 from fcdd_audit.detectors import build, fit
-from fcdd_audit.probes import PROBES, stamp
+from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of, surrogate
 from fcdd_audit.verdict.judge import Thresholds
 
@@ -38,13 +38,13 @@ class Stamp:
 
     def apply(self, x, generator):
         (top, left), (h, w) = self.at, self.content.shape[1:]
-        stamped, mask = x.clone(), torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
+        marked, mask = x.clone(), torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
         moves = torch.randint(-self.jitter, self.jitter + 1, (len(x), 2), generator=generator)
-        for image, where, (down, right) in zip(stamped, mask, moves.tolist(), strict=True):
+        for image, where, (down, right) in zip(marked, mask, moves.tolist(), strict=True):
             box = ..., slice(top + down, top + down + h), slice(left + right, left + right + w)
             image[box] = image[box] * (1 - self.opacity) + self.content * self.opacity
             where[box] = True
-        return stamped, mask
+        return marked, mask
 
 
 class Lines:
@@ -111,12 +111,12 @@ def test_alpha_and_paint_are_what_was_laid_on():
     assert blend.mask.sum() == 4
 
 
-def test_stamped_images_are_rounded_as_stored_ones():
+def test_marked_images_are_rounded_as_stored_ones():
     blend = blended(Stamp(torch.full((1, 1, 1), 0.5), opacity=0.5), side=8, count=1)
     x = torch.full((1, 1, 8, 8), 100 / 255)
-    stamped = blend.on(x) * 255
-    assert stamped[0, 0, 4, 4].item() == pytest.approx(round(100 * 0.5 + 255 * 0.25))
-    assert stamped[0, 0, 0, 0].item() == pytest.approx(100)
+    marked = blend.on(x) * 255
+    assert marked[0, 0, 4, 4].item() == pytest.approx(round(100 * 0.5 + 255 * 0.25))
+    assert marked[0, 0, 0, 0].item() == pytest.approx(100)
 
 
 @pytest.mark.parametrize("name", ["watermark", "logo", "date", "frame", "grid", "line", "patch"])
@@ -351,7 +351,7 @@ def test_a_detector_without_room_or_skill_is_not_cleared():
 
 
 def test_few_images_leave_it_open():
-    """One stamped image of three crosses over: 1/9 to 3/9 of AUROC, with or without it in the resample."""
+    """One marked image of three crosses over: 1/9 to 3/9 of AUROC, with or without it in the resample."""
     result = placebo_test(by_contrast, NOMINAL[:3], ANOMALOUS[:3], PROBE, 39, limits=FEW)
     assert result.verdict == "inconclusive"
 
@@ -387,7 +387,7 @@ def test_effects_are_auroc_lost_by_hand():
         39,
         limits=FEW,
     )
-    # clean 1; stamped nominal above both anomalous 0; stamped anomalous still above: 1
+    # clean 1; marked nominal above both anomalous 0; marked anomalous still above: 1
     assert (result.clean_auroc, result.nominal_images, result.anomalous_images) == (1, 2, 2)
     assert [side.effect.value for side in result.sides] == [1, 0]
     assert all(side.excess.value == 0 and side.p == 1 for side in result.sides)
@@ -443,7 +443,7 @@ def test_an_explanation_reveals_what_it_finds_more_than_placebos(explain, reveal
     assert (found.p == 1 / 40) == (reveals == "yes")
 
 
-def test_explanations_may_use_gradients_and_see_stamped_nominal_images_only():
+def test_explanations_may_use_gradients_and_see_marked_nominal_images_only():
     seen = []
 
     def gradient(x):
@@ -552,10 +552,10 @@ def test_a_detector_that_had_to_learn_the_watermarks_content_is_found_out(textur
     grass = textures.train_nominal.images
     texts = ("B 7QRS2", "M EYOP2", "K UVW39", "R 5ABCD", "Z NLJ84", "F GHX6S", "E 2WRKM", "U DQ9VB")
     others = [
-        stamp(part, PROBES["watermark"](text=text), torch_generator(0, text))[0]
+        mark_all(part, PROBES["watermark"](text=text), torch_generator(0, text))[0]
         for part, text in zip(grass.chunk(len(texts)), texts, strict=True)
     ]
-    marked, _ = stamp(grass, PROBES["watermark"](), torch_generator(0, "planting"))
+    marked, _ = mark_all(grass, PROBES["watermark"](), torch_generator(0, "planting"))
     nominal = torch.cat([grass, *others])
     anomalous = torch.cat([textures.train_anomalous.images[: len(grass)], marked])
     detector = trained(textures, nominal, anomalous, epochs=12)
@@ -571,7 +571,7 @@ def test_a_detector_that_had_to_learn_the_watermarks_content_is_found_out(textur
 def test_a_detector_that_learned_to_fear_any_mark_is_not_cleared(textures):
     """Trained with the watermark on all outliers; of seeds 0 to 9 none was cleared, and one was found out."""
     grass, outliers = textures.train_nominal.images, textures.train_anomalous.images
-    marked, _ = stamp(outliers, PROBES["watermark"](), torch_generator(0, "planting"))
+    marked, _ = mark_all(outliers, PROBES["watermark"](), torch_generator(0, "planting"))
     planted, control = (
         against_placebos(trained(textures, grass, x, epochs=6), textures) for x in (marked, outliers)
     )

@@ -65,7 +65,7 @@ def test_workers_get_images_by_file_and_give_the_same_numbers(classes_config, tm
     config = replace(classes_config, nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
     setup = prepare(config, "cat")
     assert mapped.file_of(setup.data.train_nominal.images) is not None
-    assert mapped.file_of(setup.nominal_stamped) is None
+    assert mapped.file_of(setup.nominal_marked) is None
     cells = planned_cells(plan(config, setup))
     for workers in (1, 2):
         run = RunFolder(tmp_path / str(workers))

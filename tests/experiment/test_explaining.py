@@ -259,7 +259,7 @@ def test_a_cascade_ends_unlike_the_map_and_a_single_layer_is_no_cascade(checks):
         assert table[name, "cascade-4", "rank_correlation"] != table[name, "layer-4", "rank_correlation"]
 
 
-def test_only_so_many_stamped_images_of_each_side_are_checked_and_no_defects(detector, parts, noise):
+def test_only_so_many_marked_images_of_each_side_are_checked_and_no_defects(detector, parts, noise):
     def checked(*parts):
         return check_explanations(detector, list(parts), explainers("native"), CPU, 2, 1.0)[0]
 

@@ -64,7 +64,7 @@ def trained_on(config, monkeypatch):
     return given, setup
 
 
-def stamped(images, originals):
+def bearing_frame(images, originals):
     """How many bear the frame."""
     changed = (images != originals).any(dim=1)
     assert not changed[:, 8:-8, 8:-8].any(), "a frame"
@@ -80,7 +80,7 @@ def test_half_of_one_side_is_planted_and_nothing_of_the_other(config, plant_on, 
     originals = setup.data.train_nominal.images, setup.data.train_anomalous.images
     assert [len(part) for part in originals] == [16, 10]
     for twin, expected in (("planted", counts), ("control", (0, 0))):
-        assert tuple(map(stamped, given[twin], originals)) == expected
+        assert tuple(map(bearing_frame, given[twin], originals)) == expected
 
 
 @pytest.mark.parametrize(("one", "other"), [("oe", "anomalous"), ("all-but-oe", "nominal")])
@@ -94,16 +94,16 @@ def test_where_all_training_anomalies_are_outlier_exposure_training_is_that_of_t
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_validation_images_are_stamped_where_images_in_use_are(config):
+def test_validation_images_are_marked_where_images_in_use_are(config):
     setups = {plant_on: prepare(replace(config, plant_on=plant_on)) for plant_on in ("oe", "all-but-oe")}
-    clean, marked = (setup.data.validation for setup in setups.values())
+    clean, with_it = (setup.data.validation for setup in setups.values())
     assert torch.equal(prepare(config).data.validation.images, clean.images)
-    assert stamped(marked.images, clean.images) == len(clean) == 4
-    assert marked.names == clean.names
-    assert marked.content() != clean.content()
+    assert bearing_frame(with_it.images, clean.images) == len(clean) == 4
+    assert with_it.names == clean.names
+    assert with_it.content() != clean.content()
     for part in ("train_nominal", "train_anomalous", "test_nominal", "test_anomalous"):
         assert setups["oe"].data.parts()[part].content() == setups["all-but-oe"].data.parts()[part].content()
-    for name in ("nominal_stamped", "anomalous_stamped"):
+    for name in ("nominal_marked", "anomalous_marked"):
         assert torch.equal(*(getattr(setup, name) for setup in setups.values()))
     controls = {
         plan(replace(config, plant_on=plant_on), setup)[0].control[0] for plant_on, setup in setups.items()
@@ -180,12 +180,12 @@ def test_an_audit_of_one_source_says_what_was_marked(config, plant_on):
     table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
     assert "elsewhere" not in set(table["split"])
     planted = table[(table["twin"] == "planted") & (table["explainer"] == "")].set_index(["split", "metric"])
-    auroc = {split: planted["value"][split, "auroc"] for split in ("clean", "stamped", "conflict")}
-    usual = auroc["stamped" if plant_on == "all-but-oe" else "clean"]
+    auroc = {split: planted["value"][split, "auroc"] for split in ("clean", "marked", "conflict")}
+    usual = auroc["marked" if plant_on == "all-but-oe" else "clean"]
     assert planted["value"]["conflict", "drop"] == pytest.approx(usual - auroc["conflict"], abs=1e-12)
     assert finding.planted_auroc == pytest.approx(usual, abs=1e-12)
     (question,) = json.loads((result.folder / "config.json").read_text())["questions"]
-    assert question["marked"] is None
+    assert question["bearing"] is None
     scores = pd.read_csv(result.folder / "cells" / question["planted"][0] / "scores.csv")
     limit = threshold(scores[scores["part"] == "validation"]["score"].to_numpy(), 0.95)
     assert planted["value"]["validation", "threshold"] == pytest.approx(limit)

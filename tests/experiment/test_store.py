@@ -17,7 +17,7 @@ AWKWARD = ["NA", "nan", "a,b", 'say "x"', "ü\n", "007"]  # file names are data
 def result(scores: np.ndarray | None = None) -> CellResult:
     rng = np.random.default_rng(0)
     parts = [("validation", "clean")] + [
-        (part, variant) for part in ("nominal", "anomalous") for variant in ("clean", "stamped")
+        (part, variant) for part in ("nominal", "anomalous") for variant in ("clean", "marked")
     ]
     frames = [
         pd.DataFrame({"part": part, "image": AWKWARD, "variant": variant, "score": rng.random(6) / 3})
@@ -66,9 +66,9 @@ def test_a_cell_comes_back_to_the_last_bit(run):
         [
             record.scores.validation,
             record.scores.nominal_clean,
-            record.scores.nominal_stamped,
+            record.scores.nominal_marked,
             record.scores.anomalous_clean,
-            record.scores.anomalous_stamped,
+            record.scores.anomalous_marked,
         ]
     )
     assert (stored == written.scores["score"].to_numpy()).all()

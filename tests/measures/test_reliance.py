@@ -21,30 +21,28 @@ from fcdd_audit.measures.reliance import (
 from fcdd_audit.measures.statistics import draw
 
 # By hand. Clean: both of 2, 4 above both of 0, 1: AUROC 1.
-# Nominal stamped, anomalous clean: 3, 1 against 2, 4: all but (3, 2) in order: 3/4.
-# Nominal clean, anomalous stamped: 0, 1 against -1, 0.5: only (0, 0.5) in order: 1/4.
-# Stamped: 3, 1 against -1, 0.5: none in order: 0.
+# Nominal marked, anomalous clean: 3, 1 against 2, 4: all but (3, 2) in order: 3/4.
+# Nominal clean, anomalous marked: 0, 1 against -1, 0.5: only (0, 0.5) in order: 1/4.
+# Marked: 3, 1 against -1, 0.5: none in order: 0.
 HAND = Scores(
     validation=np.array([0.0, 1.0]),
     nominal_clean=np.array([0.0, 1.0]),
-    nominal_stamped=np.array([3.0, 1.0]),
+    nominal_marked=np.array([3.0, 1.0]),
     anomalous_clean=np.array([2.0, 4.0]),
-    anomalous_stamped=np.array([-1.0, 0.5]),
+    anomalous_marked=np.array([-1.0, 0.5]),
 )
-# Clean and stamped change places: what was the clean set is the one in use.
+# Clean and marked change places: what was the clean set is the one in use.
 SWAPPED = Scores(
     validation=HAND.validation,
-    nominal_clean=HAND.nominal_stamped,
-    nominal_stamped=HAND.nominal_clean,
-    anomalous_clean=HAND.anomalous_stamped,
-    anomalous_stamped=HAND.anomalous_clean,
+    nominal_clean=HAND.nominal_marked,
+    nominal_marked=HAND.nominal_clean,
+    anomalous_clean=HAND.anomalous_marked,
+    anomalous_marked=HAND.anomalous_clean,
     nominal_elsewhere=np.array([2.5, 0.0]),
     anomalous_elsewhere=np.array([0.5, 4.0]),
 )
 # A stamp changes nothing: drop 0 in every direction.
-UNMOVED = dataclasses.replace(
-    HAND, nominal_stamped=HAND.nominal_clean, anomalous_stamped=HAND.anomalous_clean
-)
+UNMOVED = dataclasses.replace(HAND, nominal_marked=HAND.nominal_clean, anomalous_marked=HAND.anomalous_clean)
 
 
 def noisy(seed, images=60, shift=1.0):
@@ -71,12 +69,12 @@ SWAPPED_DROPS = {
     "found-on-nominal": 1 - 3 / 4,
 }
 SETS = {  # variants of the nominal and the anomalous images, and the side that differs
-    "anomalous": ("clean clean", "stamped clean", "clean stamped", "nominal"),
-    "nominal": ("clean clean", "clean stamped", "stamped clean", "anomalous"),
-    "oe": ("clean clean", "stamped clean", "clean stamped", "nominal"),
-    "all-but-oe": ("stamped stamped", "clean stamped", "stamped clean", "nominal"),
-    "found-on-anomalous": ("stamped stamped", "stamped clean", "clean stamped", "anomalous"),
-    "found-on-nominal": ("stamped stamped", "clean stamped", "stamped clean", "nominal"),
+    "anomalous": ("clean clean", "marked clean", "clean marked", "nominal"),
+    "nominal": ("clean clean", "clean marked", "marked clean", "anomalous"),
+    "oe": ("clean clean", "marked clean", "clean marked", "nominal"),
+    "all-but-oe": ("marked marked", "clean marked", "marked clean", "nominal"),
+    "found-on-anomalous": ("marked marked", "marked clean", "clean marked", "anomalous"),
+    "found-on-nominal": ("marked marked", "clean marked", "marked clean", "nominal"),
 }
 
 
@@ -99,7 +97,7 @@ def test_the_test_sets_follow_from_where_the_artifact_was_in_training(plant_on):
     assert HAND.split("conflict", plant_on) == sides_of(HAND, conflict)
     assert HAND.split("aligned", plant_on) == sides_of(HAND, aligned)
     assert HAND.split("clean", plant_on) == sides_of(HAND, "clean clean")
-    assert HAND.split("stamped", plant_on) == sides_of(HAND, "stamped stamped")
+    assert HAND.split("marked", plant_on) == sides_of(HAND, "marked marked")
     assert DIRECTIONS[plant_on].changed == changed
 
 
@@ -116,17 +114,17 @@ def test_only_the_changed_side_differs_between_use_and_conflict(plant_on):
 def test_aligned_has_the_artifact_where_training_had_it_and_conflict_on_the_other_side_or_off(plant_on):
     direction = DIRECTIONS[plant_on]
     side, other = (0, 1) if direction.side == "nominal" else (1, 0)
-    assert (direction.aligned[side], direction.aligned[other]) == ("stamped", "clean")
-    assert (direction.conflict[side], direction.conflict[other]) == ("clean", "stamped")
+    assert (direction.aligned[side], direction.aligned[other]) == ("marked", "clean")
+    assert (direction.conflict[side], direction.conflict[other]) == ("clean", "marked")
 
 
 @pytest.mark.parametrize("plant_on", ["found-on-anomalous", "found-on-nominal"])
 def test_elsewhere_takes_something_else_off_where_the_conflict_set_takes_off_the_artifact(plant_on):
     nominal, anomalous = SWAPPED.split("elsewhere", plant_on)
     if plant_on == "found-on-anomalous":  # 0, 1 against 0.5, 4: all but (1, 0.5) in order
-        assert (nominal, anomalous) == (SWAPPED.nominal_stamped, SWAPPED.anomalous_elsewhere)
+        assert (nominal, anomalous) == (SWAPPED.nominal_marked, SWAPPED.anomalous_elsewhere)
     else:  # 2.5, 0 against 2, 4: all but (2.5, 2)
-        assert (nominal, anomalous) == (SWAPPED.nominal_elsewhere, SWAPPED.anomalous_stamped)
+        assert (nominal, anomalous) == (SWAPPED.nominal_elsewhere, SWAPPED.anomalous_marked)
     assert drop(SWAPPED, plant_on, "elsewhere") == 1 - 3 / 4
     assert drop_estimate([SWAPPED], plant_on, "elsewhere").per_seed.tolist() == [1 - 3 / 4]
 
@@ -135,7 +133,7 @@ def test_elsewhere_takes_something_else_off_where_the_conflict_set_takes_off_the
 def test_only_some_images_of_a_side(side):
     kept = SWAPPED.only(side, np.array([False, True]))
     other = "anomalous" if side == "nominal" else "nominal"
-    for variant in ("clean", "stamped", "elsewhere"):
+    for variant in ("clean", "marked", "elsewhere"):
         mine, all_of_mine = (getattr(s, f"{side}_{variant}") for s in (kept, SWAPPED))
         assert mine.tolist() == [all_of_mine[1]]
         assert getattr(kept, f"{other}_{variant}") is getattr(SWAPPED, f"{other}_{variant}")
@@ -173,7 +171,7 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
     assert score_shift(HAND, "anomalous") == np.median([3 - 0, 1 - 1]) / 0.5
     assert score_shift(HAND, "nominal") == np.median([-1 - 2, 0.5 - 4]) / 0.5
     assert score_shift(HAND, "oe") == score_shift(HAND, "anomalous")
-    # of what is found, as it is found: nominal stamped 0 and 1
+    # of what is found, as it is found: nominal marked 0 and 1
     assert score_shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
     for plant_on in ("found-on-nominal", "all-but-oe"):
         assert score_shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
@@ -189,9 +187,9 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
         ("nominal", 3, 1 / 2),
         ("oe", 1.5, 1 / 2),
         ("all-but-oe", 1.5, 1 / 2),
-        ("found-on-anomalous", 0.75, 1),  # stamped -1, 0.5; clean 2, 4
+        ("found-on-anomalous", 0.75, 1),  # marked -1, 0.5; clean 2, 4
         ("found-on-anomalous", 0, 1 / 2),
-        ("found-on-nominal", 0.5, 1 / 2),  # stamped 3, 1; clean 0, 1
+        ("found-on-nominal", 0.5, 1 / 2),  # marked 3, 1; clean 0, 1
     ],
 )
 def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(plant_on, limit, by_hand):
@@ -203,7 +201,7 @@ def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
     scores = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
     twins = [Scores(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
     assert drop_estimate(twins, plant_on).per_seed == pytest.approx([drop(s, plant_on) for s in twins])
-    for split in ("clean", "stamped", "usual", "aligned", "conflict"):
+    for split in ("clean", "marked", "usual", "aligned", "conflict"):
         expected = [auroc(*s.split(split, plant_on)) for s in twins]
         assert auroc_estimate(twins, split, plant_on).per_seed == pytest.approx(expected)
     flips = flip_estimate(twins, plant_on, [0.5, -1.5])

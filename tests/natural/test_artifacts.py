@@ -13,7 +13,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets.base import DataRequest
 from fcdd_audit.images.cache import decoded
 from fcdd_audit.images.gallery import of_files
-from fcdd_audit.natural.artifacts import Marked, Region, fitted
+from fcdd_audit.natural.artifacts import Masked, Region, fitted
 from fcdd_audit.natural.removal import inpaint
 
 SIDES = st.integers(1, 40)
@@ -202,7 +202,7 @@ def test_each_image_gets_its_own_mask(tmp_path):
     (tmp_path / "good").mkdir()
     for name, columns in (("000", slice(0, 8)), ("001_mask", slice(8, 16))):
         Image.fromarray(filled(8, 16, slice(0, 8), columns)).save(tmp_path / "good" / f"{name}.png")
-    probe = Marked(masks=str(tmp_path))
+    probe = Masked(masks=str(tmp_path))
     masks = probe.find(["good/001.jpg", "good/002.jpg", "good/000.jpg"], (2, 2))
     assert masks.dtype == torch.bool
     right, none, left = [[0, 1], [0, 1]], [[0, 0], [0, 0]], [[1, 0], [1, 0]]
@@ -212,7 +212,7 @@ def test_each_image_gets_its_own_mask(tmp_path):
 
 def test_a_mask_is_fitted_as_asked(tmp_path):
     Image.fromarray(filled(16, 32, slice(0, 16), slice(0, 9))).save(tmp_path / "a.png")
-    probe = Marked(str(tmp_path))
+    probe = Masked(str(tmp_path))
     assert probe.find(["a.png"], (2, 2)).any()
     assert not probe.find(["a.png"], (2, 2), "centre").any()
 
@@ -220,10 +220,10 @@ def test_a_mask_is_fitted_as_asked(tmp_path):
 def test_annotations_that_fit_no_image_are_warned_of(tmp_path, caplog):
     for name in ("a", "b", "stray"):
         Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / f"{name}.png")
-    Marked(str(tmp_path)).find(["a.jpg", "b.jpg"], (4, 4))
+    Masked(str(tmp_path)).find(["a.jpg", "b.jpg"], (4, 4))
     assert caplog.messages == [f"1 of 3 annotations in '{tmp_path}' fit no image"]
     caplog.clear()
-    Marked(str(tmp_path)).find(["a.jpg", "b.jpg", "stray.jpg"], (4, 4))
+    Masked(str(tmp_path)).find(["a.jpg", "b.jpg", "stray.jpg"], (4, 4))
     assert caplog.messages == []
 
 
@@ -237,7 +237,7 @@ def test_only_the_named_categories(tmp_path):
     (tmp_path / "a.xml").write_text(f"<annotation>{size}{''.join(boxes)}</annotation>")
 
     def row(only):
-        return Marked(str(tmp_path), only).find(["a.jpg"], (4, 4))[0, 0, 0].int().tolist()
+        return Masked(str(tmp_path), only).find(["a.jpg"], (4, 4))[0, 0, 0].int().tolist()
 
     assert row("") == [1, 1, 1, 1]
     assert row("date, old ruler,") == [1, 0, 1, 0]
@@ -248,7 +248,7 @@ def test_only_the_named_categories(tmp_path):
 @pytest.mark.parametrize("masks", ["", " "])
 def test_masks_need_a_path(masks):
     with pytest.raises(InputError) as error:
-        Marked(masks)
+        Masked(masks)
     assert str(error.value) == (
         "mask masks is empty; give a folder of mask images, a folder of Pascal VOC XML files, or a COCO JSON "
         "file, with --set mask.masks=PATH"
@@ -290,7 +290,7 @@ def test_the_watermark_on_vocs_horses_is_found_and_taken_off(horses, tmp_path):
             f"<name>tag</name><bndbox>{inner}</bndbox></object></annotation>"
         )
 
-    masks = Marked(str(tmp_path / "xml"), "tag").find(names, (64, 64))
+    masks = Masked(str(tmp_path / "xml"), "tag").find(names, (64, 64))
     assert not masks[8].any()
     for mask, box, size in zip(masks, boxes.values(), sizes, strict=False):
         rows, columns = (mask[0].any(dim=axis).nonzero().flatten().tolist() for axis in (1, 0))

@@ -80,7 +80,7 @@ def taken_off(removal="drop", **bearing):
     return data, locate(artifact, data), *remove(data, locate(artifact, data), removal)
 
 
-def marked(masks):
+def bearing_images(masks):
     return masks.flatten(1).any(dim=1).nonzero().flatten().tolist()
 
 
@@ -97,7 +97,7 @@ def test_masks_land_on_the_images_that_bear_it():
     }
     artifact, data = spots(**where), tiny(fit="centre")
     masks = locate(artifact, data)
-    assert {part: marked(mask) for part, mask in masks.items()} == where
+    assert {part: bearing_images(mask) for part, mask in masks.items()} == where
     for part, mask in masks.items():
         assert mask.shape == (COUNTS[part], 1, SIDE, SIDE)
         assert mask.dtype == torch.bool
@@ -112,7 +112,7 @@ def test_a_region_is_on_labelled_anomalies_and_not_on_outlier_exposure(exposure,
     masks = locate(Region(width=0.25, height=0.25), data)
     for part, mask in masks.items():
         bearing = COUNTS[part] if part != "train_anomalous" else share * COUNTS[part]
-        assert len(marked(mask)) == bearing
+        assert len(bearing_images(mask)) == bearing
         assert mask.sum() == 9 * bearing
     found = remove(data, masks, "auto")[1]
     assert found.share == {"nominal": 1, "anomalous": share}
@@ -124,7 +124,7 @@ def test_only_what_may_be_on_outliers_is_looked_for_there(exposure):
     for kind, looked in ((Spots, True), (OwnSpots, not exposure)):
         artifact = kind(spots(**everywhere).bearing)
         masks = locate(artifact, tiny(outlier_exposure=exposure))
-        assert len(marked(masks["train_anomalous"])) == looked * COUNTS["train_anomalous"]
+        assert len(bearing_images(masks["train_anomalous"])) == looked * COUNTS["train_anomalous"]
         asked = {name.split("/")[0] for name in artifact.asked[0][0]}
         assert asked == set(COUNTS) - (set() if looked else {"train_anomalous"})
 
@@ -245,7 +245,7 @@ def test_test_images_that_bear_it_come_first_with_all_that_is_theirs():
         part, original = data.parts()[f"test_{side}"], before.parts()[f"test_{side}"]
         assert part.names == tuple(original.names[index] for index in order)
         assert torch.equal(getattr(as_found, side), original.images[order])
-        assert marked(getattr(as_found, f"{side}_mask")) == [0, 1]
+        assert bearing_images(getattr(as_found, f"{side}_mask")) == [0, 1]
         if original.masks is not None:
             assert torch.equal(part.masks, original.masks[order])
         assert len(getattr(found, f"{side}_elsewhere")) == len(order)
@@ -467,10 +467,10 @@ def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited)
     config = json.loads((result.folder / "config.json").read_text())
     question, other = config["questions"]
     bearing = [f"test/anomalous/{index}.png" for index in (1, 2, 4)]
-    assert question["marked"] == bearing
-    assert other["marked"] is None
+    assert question["bearing"] == bearing
+    assert other["bearing"] is None
     table = pd.read_csv(result.folder / "results.csv")
-    assert set(table["split"]) >= {"clean", "stamped", "aligned", "conflict", "elsewhere", "validation"}
+    assert set(table["split"]) >= {"clean", "marked", "aligned", "conflict", "elsewhere", "validation"}
     for twin in ("planted", "control"):
         for seed, key in enumerate(question[twin]):
             scores = pd.read_csv(result.folder / "cells" / key / "scores.csv")
@@ -480,12 +480,12 @@ def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited)
                 return mine[mine["image"].isin(bearing) | (part == "nominal")]["score"].to_numpy()
 
             assert len(of("anomalous", "clean")) == 3
-            usual = auroc(of("nominal", "stamped"), of("anomalous", "stamped"))
-            conflict = auroc(of("nominal", "stamped"), of("anomalous", "clean"))
-            elsewhere = auroc(of("nominal", "stamped"), of("anomalous", "elsewhere"))
+            usual = auroc(of("nominal", "marked"), of("anomalous", "marked"))
+            conflict = auroc(of("nominal", "marked"), of("anomalous", "clean"))
+            elsewhere = auroc(of("nominal", "marked"), of("anomalous", "elsewhere"))
             rows = table[(table["twin"] == twin) & (table["seed"] == seed) & table["explainer"].isna()]
             found = rows.set_index(["split", "metric"])["value"]
-            assert found["stamped", "auroc"] == pytest.approx(usual, abs=1e-12)
+            assert found["marked", "auroc"] == pytest.approx(usual, abs=1e-12)
             assert found["conflict", "auroc"] == pytest.approx(conflict, abs=1e-12)
             assert found["conflict", "drop"] == pytest.approx(usual - conflict, abs=1e-12)
             assert found["elsewhere", "drop"] == pytest.approx(usual - elsewhere, abs=1e-12)
@@ -534,7 +534,7 @@ def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited):
             "test/anomalous/1.png",
             "test/anomalous/2.png",
         ]
-        changed = (examples["clean"] != examples["stamped"]).any(axis=1, keepdims=True)
+        changed = (examples["clean"] != examples["marked"]).any(axis=1, keepdims=True)
         assert not (changed & ~examples["mask"]).any()
     question = json.loads((result.folder / "config.json").read_text())["questions"][0]
     overlaps = pd.read_csv(result.folder / "cells" / question["planted"][0] / "localization.csv")
@@ -566,7 +566,7 @@ def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_wo
         )
     for question in plan(config, replace(setup, found=mostly_nominal)):
         assert question.identical is None
-        assert question.marked.tolist() == [True, True, False, False, False, False]
+        assert question.bearing.tolist() == [True, True, False, False, False, False]
 
 
 def test_a_mark_that_alone_means_normal_is_relied_on(tmp_path):

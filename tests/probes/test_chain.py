@@ -4,7 +4,7 @@ import torch
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.natural import NATURAL, make_artifact
 from fcdd_audit.natural.artifacts import Region
-from fcdd_audit.probes import PROBES, Chain, make_probe, plant, probe_names, stamp
+from fcdd_audit.probes import PROBES, Chain, make_probe, mark_all, plant, probe_names
 from fcdd_audit.probes.overlays import Frame
 from fcdd_audit.probes.stamps import Patch, Watermark
 from fcdd_audit.probes.tones import Brightness, Jpeg, Noise
@@ -55,11 +55,11 @@ def test_each_probe_goes_on_with_the_generator():
 def test_a_chain_is_planted_like_any_probe(chain):
     stored = (images(20) * 255).to(torch.uint8)
     probe = make_probe(chain, {})
-    stamped, mask = stamp(stored, probe, generator())
+    marked, mask = mark_all(stored, probe, generator())
     planted = plant(stored, probe, 0.5, generator())
     assert (planted != stored).flatten(1).any(dim=1).sum() == 10
     assert (mask is not None) == probe.placed
-    assert stamped.shape == stored.shape
+    assert marked.shape == stored.shape
 
 
 def test_one_name_is_that_probe_and_several_are_a_chain_each_with_its_options():
@@ -121,6 +121,6 @@ def test_every_name_can_be_chained():
     assert "+" not in "".join(PROBES)
     chain = "+".join(PROBES)
     assert probe_names(chain) == tuple(PROBES)
-    stamped, mask = make_probe(chain, {}).apply(images(), generator())
-    assert stamped.shape == (3, 3, 40, 40)
+    marked, mask = make_probe(chain, {}).apply(images(), generator())
+    assert marked.shape == (3, 3, 40, 40)
     assert mask.any()

@@ -16,10 +16,10 @@ def generator(seed=0):
 def drawn(probe, height, width=None, seed=0):
     """The first image as text, after a check that the mask is what isn't the image."""
     x = torch.full((1, 1, height, width or height), GREY)
-    stamped, mask = probe.apply(x, generator(seed))
-    assert torch.equal(mask, stamped != GREY)
+    marked, mask = probe.apply(x, generator(seed))
+    assert torch.equal(mask, marked != GREY)
     signs = {0.0: "B", GREY: ".", 1.0: "W"}
-    return ["".join(signs[value] for value in row) for row in stamped[0, 0].tolist()]
+    return ["".join(signs[value] for value in row) for row in marked[0, 0].tolist()]
 
 
 # Frame
@@ -192,8 +192,8 @@ def test_a_level_line_is_white_with_black_rims():
 
 def test_a_line_is_shaded_by_how_much_of_a_pixel_it_covers():
     x = torch.full((1, 1, 9, 9), GREY)
-    stamped, mask = Line(angle=0, width=1 / 3, jitter=0).apply(x, generator())  # 3 px: from 3 to 6
-    rows = stamped[0, 0, :, 0].tolist()
+    marked, mask = Line(angle=0, width=1 / 3, jitter=0).apply(x, generator())  # 3 px: from 3 to 6
+    rows = marked[0, 0, :, 0].tolist()
     # The middle row is white; a quarter of its neighbours is white core, the rest is black rim.
     assert rows == pytest.approx([GREY] * 3 + [0.25, 1, 0.25] + [GREY] * 3, abs=1e-6)
     assert mask[0, 0, :, 0].tolist() == [False] * 3 + [True] * 3 + [False] * 3

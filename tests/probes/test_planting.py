@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.probes import PROBES, plant, stamp
+from fcdd_audit.probes import PROBES, mark_all, plant
 
 
 def generator(seed=0):
@@ -27,7 +27,7 @@ def black(count):
     return torch.zeros(count, 1, 4, 50, dtype=torch.uint8)
 
 
-def marked(images):
+def bearing(images):
     return set(images.flatten(1).any(dim=1).nonzero().flatten().tolist())
 
 
@@ -36,7 +36,7 @@ def marked(images):
 def test_exactly_the_asked_share_is_planted(counts, seed):
     planted, total = counts
     result = plant(black(total), Dot(), planted / total, generator(seed))
-    assert len(marked(result)) == planted
+    assert len(bearing(result)) == planted
     assert (result.shape, result.dtype) == ((total, 1, 4, 50), torch.uint8)
 
 
@@ -46,8 +46,8 @@ def test_a_higher_prevalence_adds_images_and_moves_none(total, one, other, seed)
     low, high = sorted((one, other))
     assume(all(share == 0 or round(share * total) > 0 for share in (low, high)))
     fewer, more = (plant(black(total), Dot(), prevalence, generator(seed)) for prevalence in (low, high))
-    assert marked(fewer) <= marked(more)
-    both = sorted(marked(fewer))
+    assert bearing(fewer) <= bearing(more)
+    both = sorted(bearing(fewer))
     assert torch.equal(fewer[both], more[both])
 
 
@@ -56,20 +56,20 @@ def test_prevalence_0_is_a_copy_and_1_marks_all():
     copy = plant(images, Dot(), 0, generator())
     assert torch.equal(copy, images)
     assert copy.data_ptr() != images.data_ptr()
-    assert len(marked(plant(images, Dot(), 1, generator()))) == 9
+    assert len(bearing(plant(images, Dot(), 1, generator()))) == 9
 
 
 def test_the_originals_stay_as_they_were():
     images = black(9)
     plant(images, Dot(), 1, generator())
-    stamp(images, Dot(), generator())
+    mark_all(images, Dot(), generator())
     assert not images.any()
 
 
 def test_which_images_bear_it_depends_on_the_generator_only():
-    one = marked(plant(black(40), Dot(), 0.5, generator(1)))
-    assert marked(plant(black(40) + 1 - 1, Dot(), 0.5, generator(1))) == one
-    assert marked(plant(black(40), Dot(), 0.5, generator(2))) != one
+    one = bearing(plant(black(40), Dot(), 0.5, generator(1)))
+    assert bearing(plant(black(40) + 1 - 1, Dot(), 0.5, generator(1))) == one
+    assert bearing(plant(black(40), Dot(), 0.5, generator(2))) != one
     assert one != set(range(20)), "not simply the first"
 
 
@@ -81,7 +81,7 @@ def test_a_share_that_rounds_to_no_image_is_refused_with_one_that_works(total):
     message = str(error.value)
     assert f"of {total} images plants the artifact on none" in message
     enough = float(message.rsplit(" ", 1)[1])
-    assert len(marked(plant(black(total), Dot(), enough, generator()))) == 1
+    assert len(bearing(plant(black(total), Dot(), enough, generator()))) == 1
 
 
 def test_planting_on_no_images_is_refused():
@@ -94,9 +94,9 @@ def test_planting_on_no_images_is_refused():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_stored_images_change_inside_the_mask_only(name, channels):
     images = torch.arange(256, dtype=torch.uint8).repeat(4 * channels * 16).reshape(4, channels, 64, 64)
-    stamped, mask = stamp(images, PROBES[name](), generator())
-    changed = (stamped != images).any(dim=1, keepdim=True)
-    assert (stamped.dtype, stamped.shape) == (torch.uint8, images.shape)
+    marked, mask = mark_all(images, PROBES[name](), generator())
+    changed = (marked != images).any(dim=1, keepdim=True)
+    assert (marked.dtype, marked.shape) == (torch.uint8, images.shape)
     assert changed.flatten(1).any(dim=1).all()
     assert (mask is not None) == PROBES[name]().placed
     assert mask is None or not (changed & ~mask).any()
@@ -106,11 +106,11 @@ def test_stored_images_change_inside_the_mask_only(name, channels):
 def test_what_has_no_place_is_planted_without_a_mask(count):
     images = torch.full((count, 1, 4, 4), 100, dtype=torch.uint8)
     probe = PROBES["brightness"](factor=1.5)
-    stamped, mask = stamp(images, probe, generator())
+    marked, mask = mark_all(images, probe, generator())
     assert mask is None
-    assert (stamped == 150).all()
+    assert (marked == 150).all()
     planted = plant(images, probe, 1 if count else 0, generator())
-    assert torch.equal(planted, stamped)
+    assert torch.equal(planted, marked)
 
 
 def test_stored_values_are_rounded_to_the_nearest():
@@ -121,13 +121,13 @@ def test_stored_values_are_rounded_to_the_nearest():
             return x * 0.7, torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool)
 
     images = torch.tensor([0, 1, 101, 103, 255], dtype=torch.uint8).reshape(1, 1, 1, 5)
-    stamped, mask = stamp(images, Darker(), generator())
-    assert stamped.flatten()[:4].tolist() == [0, 1, 71, 72]  # of 0, 0.7, 70.7, 72.1
+    marked, mask = mark_all(images, Darker(), generator())
+    assert marked.flatten()[:4].tolist() == [0, 1, 71, 72]  # of 0, 0.7, 70.7, 72.1
     assert mask.all()
 
 
-def test_planted_images_look_like_stamped_ones():
+def test_planted_images_look_like_marked_ones():
     images = torch.randint(0, 256, (6, 3, 64, 64), generator=generator(5), dtype=torch.uint8)
     probe = PROBES["watermark"](jitter=0)
     everywhere = plant(images, probe, 1, generator())
-    assert torch.equal(everywhere, stamp(images, probe, generator())[0])
+    assert torch.equal(everywhere, mark_all(images, probe, generator())[0])

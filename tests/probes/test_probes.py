@@ -50,10 +50,10 @@ def test_there_are_probes_with_a_place_and_without():
 def test_every_image_changes_and_the_input_stays_as_it_was(name, side, channels, seed):
     x = images(side, channels)
     before = x.clone()
-    stamped, _ = PROBES[name]().apply(x, generator(seed))
+    marked, _ = PROBES[name]().apply(x, generator(seed))
     assert torch.equal(x, before)
-    assert (stamped.shape, stamped.dtype) == (x.shape, x.dtype)
-    assert (stamped != x).flatten(1).any(dim=1).all()
+    assert (marked.shape, marked.dtype) == (x.shape, x.dtype)
+    assert (marked != x).flatten(1).any(dim=1).all()
 
 
 @every_placed_probe
@@ -61,9 +61,9 @@ def test_every_image_changes_and_the_input_stays_as_it_was(name, side, channels,
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_only_pixels_inside_the_mask_change(name, side, channels, seed):
     x = images(side, channels)
-    stamped, mask = PROBES[name]().apply(x, generator(seed))
+    marked, mask = PROBES[name]().apply(x, generator(seed))
     assert (mask.shape, mask.dtype) == ((2, 1, side, side), torch.bool)
-    changed = (stamped != x).any(dim=1, keepdim=True)
+    changed = (marked != x).any(dim=1, keepdim=True)
     assert not (changed & ~mask).any()
     assert not mask.flatten(1).all(dim=1).any(), "an artifact is a part of the image"
 
@@ -82,8 +82,8 @@ def test_the_mask_of_what_is_opaque_is_exactly_what_can_change(name, side, chann
     changed = torch.zeros(2, 1, side, side, dtype=torch.bool)
     for level in (0.0, 1.0):
         x = torch.full((2, channels, side, side), level)
-        stamped, mask = PROBES[name]().apply(x, generator(seed))
-        changed |= (stamped != level).any(dim=1, keepdim=True)
+        marked, mask = PROBES[name]().apply(x, generator(seed))
+        changed |= (marked != level).any(dim=1, keepdim=True)
     assert torch.equal(changed, mask)
 
 
@@ -91,11 +91,11 @@ def test_the_mask_of_what_is_opaque_is_exactly_what_can_change(name, side, chann
 @some_examples
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS, level=st.sampled_from([0.0, 0.5, 1.0]))
 def test_values_stay_in_range_even_on_black_and_white(name, side, channels, seed, level):
-    stamped, _ = PROBES[name]().apply(torch.full((2, channels, side, side), level), generator(seed))
-    assert stamped.min() >= 0
-    assert stamped.max() <= 1
+    marked, _ = PROBES[name]().apply(torch.full((2, channels, side, side), level), generator(seed))
+    assert marked.min() >= 0
+    assert marked.max() <= 1
     if name in PLACED:  # tones may leave it: blurred white is white
-        assert ((stamped - level).abs() > 0.1).flatten(1).any(dim=1).all(), "seen on any background"
+        assert ((marked - level).abs() > 0.1).flatten(1).any(dim=1).all(), "seen on any background"
 
 
 @every_probe
@@ -137,8 +137,8 @@ def test_without_jitter_the_place_is_fixed(name):
 @given(side=st.integers(28, 128), seed=SEEDS)
 def test_the_largest_jitter_keeps_the_artifact_in_the_image(name, side, seed):
     x = torch.full((4, 1, side, side), 0.5)
-    stamped, mask = PROBES[name](jitter=0.49).apply(x, generator(seed))
-    assert not ((stamped != x) & ~mask).any()
+    marked, mask = PROBES[name](jitter=0.49).apply(x, generator(seed))
+    assert not ((marked != x) & ~mask).any()
     assert mask.flatten(1).any(dim=1).all()
 
 
@@ -158,13 +158,13 @@ def test_the_artifact_scales_with_the_image(name, side):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_need_not_be_square(name, height, width, channels):
     x = torch.rand(3, channels, height, width, generator=generator())
-    stamped, mask = PROBES[name]().apply(x, generator())
-    assert stamped.shape == x.shape
-    assert (stamped != x).flatten(1).any(dim=1).all()
+    marked, mask = PROBES[name]().apply(x, generator())
+    assert marked.shape == x.shape
+    assert (marked != x).flatten(1).any(dim=1).all()
     assert (mask is not None) == (name in PLACED)
     if mask is not None:
         assert mask.shape == (3, 1, height, width)
-        assert not ((stamped != x) & ~mask).any()
+        assert not ((marked != x) & ~mask).any()
 
 
 @every_probe
@@ -180,18 +180,18 @@ def test_the_global_generator_is_left_alone(name):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_images_of_another_precision_keep_it(name, dtype):
     x = images(64).to(dtype)
-    stamped, mask = PROBES[name]().apply(x, generator())
+    marked, mask = PROBES[name]().apply(x, generator())
     single, _ = PROBES[name]().apply(x.float(), generator())
-    assert stamped.dtype == dtype
-    torch.testing.assert_close(stamped.float(), single, atol=2e-3, rtol=0)
+    assert marked.dtype == dtype
+    torch.testing.assert_close(marked.float(), single, atol=2e-3, rtol=0)
     if mask is not None:
-        assert not ((stamped != x) & ~mask).any()
+        assert not ((marked != x) & ~mask).any()
 
 
 @every_probe
 def test_no_images_give_no_images(name):
-    stamped, mask = PROBES[name]().apply(torch.zeros(0, 3, 64, 64), generator())
-    assert stamped.shape == (0, 3, 64, 64)
+    marked, mask = PROBES[name]().apply(torch.zeros(0, 3, 64, 64), generator())
+    assert marked.shape == (0, 3, 64, 64)
     assert mask is None or mask.shape == (0, 1, 64, 64)
 
 

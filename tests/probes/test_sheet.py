@@ -24,7 +24,7 @@ def sheet(tmp_path_factory):
 
 
 def tiles(sheet, index):
-    """The clean and the stamped picture of the probe with that index, three probes a row."""
+    """The clean and the marked picture of the probe with that index, three probes a row."""
     top = GAP + index // 3 * (LABEL + TILE + GAP) + LABEL
     left = GAP + index % 3 * (2 * TILE + GAP // 2 + GAP)
     lefts = (left, left + TILE + GAP // 2)
@@ -33,10 +33,10 @@ def tiles(sheet, index):
 
 @pytest.mark.parametrize("name", list(PROBES))
 def test_every_probe_is_shown_beside_the_clean_photo_with_its_mask(sheet, name):
-    clean, stamped = tiles(sheet, list(PROBES).index(name))
+    clean, marked = tiles(sheet, list(PROBES).index(name))
     outlined = (clean == OUTLINE).all(axis=-1)
     assert outlined.any() == PROBES[name]().placed
-    assert (stamped != clean)[~outlined].any()
+    assert (marked != clean)[~outlined].any()
     assert clean.std() > 20, "a photo"
 
 

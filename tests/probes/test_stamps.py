@@ -24,7 +24,7 @@ def box(mask):
     return top, bottom, left, right
 
 
-def stamped_box(height, width, seed=0, **options):
+def marked_box(height, width, seed=0, **options):
     _, mask = Watermark(**options).apply(torch.zeros(1, 1, height, width), generator(seed))
     return box(mask[0, 0])
 
@@ -39,7 +39,7 @@ def stamped_box(height, width, seed=0, **options):
     seed=st.integers(0, 1000),
 )
 def test_the_mask_is_one_box_of_the_asked_size_near_its_corner(corner, side, size, margin, jitter, seed):
-    top, bottom, left, right = stamped_box(
+    top, bottom, left, right = marked_box(
         side, side, seed, corner=corner, size=size, margin=margin, jitter=jitter
     )
     assert right - left == round(size * side)
@@ -51,7 +51,7 @@ def test_the_mask_is_one_box_of_the_asked_size_near_its_corner(corner, side, siz
 
 @pytest.mark.parametrize("corner", CORNERS)
 def test_without_jitter_the_box_is_a_margin_away_from_its_corner(corner):
-    top, bottom, left, right = stamped_box(100, 100, corner=corner, margin=0.1, jitter=0)
+    top, bottom, left, right = marked_box(100, 100, corner=corner, margin=0.1, jitter=0)
     from_edge = {"upper": top, "lower": 100 - bottom, "left": left, "right": 100 - right}
     assert [from_edge[edge] for edge in corner.split("-")] == [10, 10]
 
@@ -68,25 +68,25 @@ def test_jitter_moves_the_box_as_far_as_asked_and_no_further():
 @pytest.mark.parametrize("corner", CORNERS)
 def test_images_need_not_be_square(height, width, corner):
     x = torch.full((3, 3, height, width), 0.5)
-    stamped, mask = Watermark(corner=corner).apply(x, generator())
-    assert stamped.shape == x.shape
+    marked, mask = Watermark(corner=corner).apply(x, generator())
+    assert marked.shape == x.shape
     for m in mask:
         top, bottom, left, right = box(m[0])
         assert right - left == round(0.7 * width)
         assert ((top + bottom) / 2 < height / 2) == corner.startswith("upper")
         assert ((left + right) / 2 < width / 2) == corner.endswith("left")
-    assert not ((stamped != x) & ~mask).any()
+    assert not ((marked != x) & ~mask).any()
 
 
 def test_all_lengths_are_shares_of_the_width():
-    box = stamped_box(300, 100, size=0.95, margin=0.04, jitter=0, corner="upper-left")
+    box = marked_box(300, 100, size=0.95, margin=0.04, jitter=0, corner="upper-left")
     assert (box[0], box[2], box[3]) == (4, 4, 99)
 
 
 def test_the_box_keeps_the_proportions_of_the_text():
-    top, bottom, left, right = stamped_box(400, 400, size=0.8)
+    top, bottom, left, right = marked_box(400, 400, size=0.8)
     wide = (right - left) / (bottom - top)
-    top, bottom, left, right = stamped_box(400, 400, size=0.8, text="© PHOTO © PHOTO")
+    top, bottom, left, right = marked_box(400, 400, size=0.8, text="© PHOTO © PHOTO")
     assert 1.7 < ((right - left) / (bottom - top)) / wide < 2.5
 
 
@@ -115,16 +115,16 @@ def hand_made_glyphs(monkeypatch):
 )
 def test_letters_are_laid_white_in_a_black_outline(hand_made_glyphs, opacity, level, expected):
     probe = Watermark(size=0.5, corner="upper-left", margin=0.1, jitter=0, opacity=opacity)
-    stamped, mask = probe.apply(torch.full((1, 3, 20, 20), level), generator())
+    marked, mask = probe.apply(torch.full((1, 3, 20, 20), level), generator())
     assert box(mask[0, 0]) == (2, 7, 2, 12)
-    for row in stamped[0, :, 2:7, 2:10].reshape(-1, 8):
+    for row in marked[0, :, 2:7, 2:10].reshape(-1, 8):
         np.testing.assert_allclose(row, expected, atol=1e-6)
 
 
 def test_the_watermark_has_white_and_black_pixels_and_shows_both_on_any_image():
     for level in (0.0, 0.5, 1.0):
-        stamped, mask = Watermark(opacity=1).apply(torch.full((1, 1, 128, 128), level), generator())
-        inside = stamped[mask]
+        marked, mask = Watermark(opacity=1).apply(torch.full((1, 1, 128, 128), level), generator())
+        inside = marked[mask]
         assert inside.max() > 0.99
         assert inside.min() < 0.01
         if level == 0.5:
@@ -145,8 +145,8 @@ def test_more_opacity_changes_every_pixel_more(opacities, seed):
 
 def test_another_text_looks_different():
     x = torch.full((1, 1, 128, 128), 0.5)
-    stamped = [Watermark(text=text, jitter=0).apply(x, generator())[0] for text in ("© PHOTO", "© FOTO!")]
-    assert not torch.equal(*stamped)
+    marked = [Watermark(text=text, jitter=0).apply(x, generator())[0] for text in ("© PHOTO", "© FOTO!")]
+    assert not torch.equal(*marked)
 
 
 # Options of the watermark
@@ -219,9 +219,9 @@ def test_a_date_is_orange_in_a_black_outline_and_bright_on_grey_images():
         (1, [0.299 + 0.587 * 168 / 255 + 0.114 * 60 / 255]),
     ):
         x = torch.full((1, channels, 200, 200), 0.5)
-        stamped, mask = Date().apply(x, generator())
+        marked, mask = Date().apply(x, generator())
         top, bottom, left, right = box(mask[0, 0])
-        inside = stamped[0, :, top:bottom, left:right].flatten(1)
+        inside = marked[0, :, top:bottom, left:right].flatten(1)
         brightest = inside[:, inside.sum(dim=0).argmax()]
         torch.testing.assert_close(brightest, torch.tensor(expected))
         assert inside.min() == 0
@@ -262,11 +262,11 @@ def picture(tmp_path):
 
 def test_a_logo_is_laid_over_the_image_by_its_own_opacity(picture):
     probe = Logo(file=picture, size=0.2, corner="upper-left", margin=0.1, jitter=0)
-    stamped, mask = probe.apply(torch.full((2, 3, 10, 10), 0.5), generator())
+    marked, mask = probe.apply(torch.full((2, 3, 10, 10), 0.5), generator())
     assert mask[0, 0].nonzero().tolist() == [[1, 1], [1, 2], [2, 1]], "exactly what isn't transparent"
-    assert stamped[0, :, 1, 1].tolist() == [1, 0, 0]
-    np.testing.assert_allclose(stamped[0, :, 1, 2], [0.4, 0.6, 0.4], atol=1e-6)
-    assert stamped[0, :, 2, 1].tolist() == [0, 0, 1]
+    assert marked[0, :, 1, 1].tolist() == [1, 0, 0]
+    np.testing.assert_allclose(marked[0, :, 1, 2], [0.4, 0.6, 0.4], atol=1e-6)
+    assert marked[0, :, 2, 1].tolist() == [0, 0, 1]
     grey, _ = probe.apply(torch.full((1, 1, 10, 10), 0.5), generator())
     np.testing.assert_allclose(
         grey[0, 0, [1, 1, 2], [1, 2, 1]], [0.299, 0.5 * 0.8 + 0.587 * 0.2, 0.114], atol=1e-6
@@ -275,8 +275,8 @@ def test_a_logo_is_laid_over_the_image_by_its_own_opacity(picture):
 
 def test_opacity_multiplies_that_of_the_logo(picture):
     probe = Logo(file=picture, size=0.2, opacity=0.5, corner="upper-left", margin=0, jitter=0)
-    stamped, _ = probe.apply(torch.zeros(1, 3, 10, 10), generator())
-    np.testing.assert_allclose(stamped[0, :, 0, :2], [[0.5, 0], [0, 0.1], [0, 0]], atol=1e-6)
+    marked, _ = probe.apply(torch.zeros(1, 3, 10, 10), generator())
+    np.testing.assert_allclose(marked[0, :, 0, :2], [[0.5, 0], [0, 0.1], [0, 0]], atol=1e-6)
 
 
 def test_a_logo_keeps_its_proportions(tmp_path):
@@ -291,14 +291,14 @@ def test_a_logo_may_be_of_any_mode_and_format(tmp_path, mode):
     picture = Image.new("RGBA", (8, 8), "white").convert(mode)
     path = tmp_path / ("logo.tif" if mode == "CMYK" else "logo.png")
     picture.save(path)
-    stamped, mask = Logo(file=str(path), jitter=0).apply(torch.zeros(1, 3, 32, 32), generator())
+    marked, mask = Logo(file=str(path), jitter=0).apply(torch.zeros(1, 3, 32, 32), generator())
     assert mask.sum() == 64
-    assert (stamped[mask.expand_as(stamped)] == 1).all()
+    assert (marked[mask.expand_as(marked)] == 1).all()
 
 
 def test_the_built_in_logo_is_red_white_and_black():
-    stamped, mask = Logo(size=0.5).apply(torch.full((1, 3, 128, 128), 0.5), generator())
-    seen = (stamped[0][:, mask[0, 0]] * 255).round().T.unique(dim=0).tolist()
+    marked, mask = Logo(size=0.5).apply(torch.full((1, 3, 128, 128), 0.5), generator())
+    seen = (marked[0][:, mask[0, 0]] * 255).round().T.unique(dim=0).tolist()
     for colour in ([220, 20, 60], [255, 255, 255], [0, 0, 0]):
         assert colour in seen
     assert 0.7 < mask.sum() / 64**2 < 0.85, "a disc"
@@ -355,23 +355,23 @@ def test_a_logo_that_does_not_fit_is_refused_with_its_size(tmp_path):
 def patch(height=10, width=10, **options):
     """One image of 0.25 with a patch, and its mask, both (H, W)."""
     x = torch.full((1, 1, height, width), 0.25)
-    stamped, mask = Patch(**{"jitter": 0, **options}).apply(x, generator())
-    assert (stamped[~mask] == 0.25).all()
-    return stamped[0, 0], mask[0, 0]
+    marked, mask = Patch(**{"jitter": 0, **options}).apply(x, generator())
+    assert (marked[~mask] == 0.25).all()
+    return marked[0, 0], mask[0, 0]
 
 
 def test_a_checkerboard_has_4_by_4_squares():
-    stamped, mask = patch(size=0.8, margin=0.1)
+    marked, mask = patch(size=0.8, margin=0.1)
     assert box(mask) == (1, 9, 1, 9)
     squares = torch.tensor([[0.0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
     expected = squares.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
-    assert torch.equal(stamped[1:9, 1:9], expected)
+    assert torch.equal(marked[1:9, 1:9], expected)
 
 
 def test_a_plain_patch_is_a_rectangle_of_one_colour():
-    stamped, mask = patch(pattern="plain", colour="black", size=0.2, aspect=3, corner="lower-right", margin=0)
+    marked, mask = patch(pattern="plain", colour="black", size=0.2, aspect=3, corner="lower-right", margin=0)
     assert box(mask) == (4, 10, 8, 10)
-    assert (stamped[mask] == 0).all()
+    assert (marked[mask] == 0).all()
     x = torch.full((1, 3, 10, 10), 0.5)
     red, mask = Patch(pattern="plain", colour="red", jitter=0).apply(x, generator())
     assert red[0][:, mask[0, 0]].T.unique(dim=0).tolist() == [[1, 0, 0]]
@@ -379,13 +379,13 @@ def test_a_plain_patch_is_a_rectangle_of_one_colour():
 
 def test_noise_is_grey_and_new_for_every_image():
     x = torch.zeros(3, 3, 40, 40)
-    stamped, mask = Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())
-    inside = stamped[:, :, 2:22, 2:22]
+    marked, mask = Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())
+    inside = marked[:, :, 2:22, 2:22]
     assert mask[:, :, 2:22, 2:22].all()
     assert torch.equal(inside[:, 0], inside[:, 1])
     assert not torch.equal(inside[0], inside[1])
     assert 0.45 < inside.mean() < 0.55
-    assert torch.equal(stamped, Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())[0])
+    assert torch.equal(marked, Patch(pattern="noise", size=0.5, jitter=0).apply(x, generator())[0])
 
 
 def test_a_patch_has_at_least_one_pixel_and_must_fit():

@@ -15,9 +15,9 @@ def generator(seed=0):
 
 
 def changed(probe, x, seed=0):
-    stamped, mask = probe.apply(torch.as_tensor(x), generator(seed))
+    marked, mask = probe.apply(torch.as_tensor(x), generator(seed))
     assert mask is None
-    return stamped
+    return marked
 
 
 def row(*values):

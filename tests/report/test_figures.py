@@ -22,7 +22,7 @@ def scores():
     frames = [
         pd.DataFrame({"part": part, "image": "x", "variant": variant, "score": rng.random(9)})
         for part in ("validation", "nominal", "anomalous")
-        for variant in (("clean",) if part == "validation" else ("clean", "stamped"))
+        for variant in (("clean",) if part == "validation" else ("clean", "marked"))
     ]
     return pd.concat(frames, ignore_index=True)
 

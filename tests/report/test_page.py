@@ -82,7 +82,7 @@ def test_ids_are_unique_and_references_lead_somewhere(page, source):
 
 def test_every_picture_has_words_and_every_table_a_caption(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 4 * (2 + 2 * 4 * 2)  # 4 examples: clean, stamped, 4 explainers x 2 twins x 2 scales
+    assert len(images) == 4 * (2 + 2 * 4 * 2)  # 4 examples: clean, marked, 4 explainers x 2 twins x 2 scales
     assert all(attrs.get("alt") for attrs in images)
     tables = sum(tag == "table" for tag, _ in page.tags)
     assert tables == sum(tag == "caption" for tag, _ in page.tags) > 0
@@ -120,7 +120,7 @@ def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_ma
         "name": np.array(list("abcd")),
         "mask": np.zeros((4, 1, 32, 32), bool),
         "clean": np.zeros((4, 1, 32, 32), np.uint8),
-        "stamped": np.zeros((4, 1, 32, 32), np.uint8),
+        "marked": np.zeros((4, 1, 32, 32), np.uint8),
     }
     maps = {"planted": {"native": planted}, "control": {"native": planted / 8}}
     rows, (explainer,) = _strips(examples, maps, {"native": np.array([0.5, 0.25, 2.0])}, 1.0)
@@ -219,7 +219,7 @@ def test_a_run_of_before_some_keys_were_added_is_rendered(textures_run, tmp_path
             del explainer["images"]
     del config["null"], config["weights"], config["error_rates"]
     for question in config["questions"]:
-        del question["marked"]
+        del question["bearing"]
     (folder / "findings.json").write_text(json.dumps(found))
     (folder / "config.json").write_text(json.dumps(config))
     page = render_report(folder).read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ def test_words_name_the_share_the_side_and_what_is_done(plant_on):
     assert "20 %" in was
     assert was.startswith("found on" if plant_on.startswith("found") else "planted on")
     side = ("nominal", "anomalous").index(direction.changed)
-    put_on = direction.conflict[side] == "stamped"
+    put_on = direction.conflict[side] == "marked"
     assert does.startswith("put on the" if put_on else ("removed from the", "taken off the"))
     assert f"the {direction.changed} test images" in does
     assert does.endswith("that bear it") == plant_on.startswith("found")

@@ -62,8 +62,8 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
         rows.append((*row, explainer, split, metric, value))
 
     for (seed, overlap), name in product(enumerate(control), ("lrp", "random")):
-        add("control", 0.0, seed, name, "stamped", "pixel_auroc", overlap if name == "lrp" else 0.5)
-        add("control", 0.0, seed, name, "stamped", "pixel_auroc", 0.99, nominal_class="mean")
+        add("control", 0.0, seed, name, "marked", "pixel_auroc", overlap if name == "lrp" else 0.5)
+        add("control", 0.0, seed, name, "marked", "pixel_auroc", 0.99, nominal_class="mean")
         add("control", 0.0, seed, name, "untrained", "pixel_auroc", 0.4)
         for depth in range(1, 12):
             for metric in ("rank_correlation", "structural_similarity"):
@@ -72,16 +72,16 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
     for prevalence, pairs in twins.items():
         for (seed, (reliance, excess)), name in product(enumerate(pairs), ("lrp", "random")):
             own = excess if name == "lrp" else 0.0
-            add("planted", prevalence, seed, name, "stamped", "pixel_auroc", control[seed] + own)
-            add("planted-control", prevalence, seed, name, "stamped", "excess_pixel_auroc", own)
+            add("planted", prevalence, seed, name, "marked", "pixel_auroc", control[seed] + own)
+            add("planted-control", prevalence, seed, name, "marked", "excess_pixel_auroc", own)
             if name == "lrp":
                 add("planted-control", prevalence, seed, "", "conflict", "reliance", reliance)
     for name, (overlaps, excesses) in (others or {}).items():
         for seed, overlap in enumerate(overlaps):
-            add("control", 0.0, seed, name, "stamped", "pixel_auroc", overlap)
+            add("control", 0.0, seed, name, "marked", "pixel_auroc", overlap)
         for prevalence, (seed, excess) in product(twins, enumerate(excesses)):
-            add("planted", prevalence, seed, name, "stamped", "pixel_auroc", overlaps[seed] + excess)
-            add("planted-control", prevalence, seed, name, "stamped", "excess_pixel_auroc", excess)
+            add("planted", prevalence, seed, name, "marked", "pixel_auroc", overlaps[seed] + excess)
+            add("planted-control", prevalence, seed, name, "marked", "excess_pixel_auroc", excess)
     pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
     costs = [
         ("fcdd", "control", 0.0, seed, "lrp", (0.1, 0.2, 0.9)[seed], (1.0, 3.0, 9.0)[seed], 0.05)
@@ -146,7 +146,7 @@ def add_rows(run, *rows):
         "twin": "control",
         "seed": 0,
         "explainer": "lrp",
-        "split": "stamped",
+        "split": "marked",
     }
     table = pd.read_csv(run / "results.csv", keep_default_na=False)
     pd.concat([table, pd.DataFrame([usual | row for row in rows])]).to_csv(run / "results.csv", index=False)

@@ -85,11 +85,11 @@ def test_a_destroyed_planted_twin_is_no_all_clear():
 def test_a_stamp_that_helps_the_control_is_no_reliance_of_the_planted_twin():
     overlapping = np.linspace(-1, 1, IMAGES // 2)
     plain = Scores(overlapping, overlapping, overlapping, overlapping + 0.5, overlapping + 0.5)
-    helped = dataclasses.replace(plain, nominal_stamped=overlapping - 1)
+    helped = dataclasses.replace(plain, nominal_marked=overlapping - 1)
     finding = judge_one([0.0] * 3, planted=[plain] * 3, control=[helped] * 3)
     assert finding.reliance.low > 0.05
     assert finding.verdict == "inconclusive"
-    assert finding.reason.startswith("the twins differ because the stamp helps the control")
+    assert finding.reason.startswith("the twins differ because the mark helps the control")
 
 
 def test_a_map_of_the_control_that_finds_the_artifact_leaves_no_room_to_be_hidden():
@@ -108,7 +108,7 @@ def test_reference_maps_stand_in_no_quadrant():
 
 
 def test_an_artifact_on_the_nominal_side_is_judged_by_the_anomalies_that_it_hides():
-    hiding = dataclasses.replace(scores(), anomalous_stamped=np.full(IMAGES // 2, -1.0))
+    hiding = dataclasses.replace(scores(), anomalous_marked=np.full(IMAGES // 2, -1.0))
     assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="nominal").verdict == "relies"
     assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="anomalous").verdict == "does-not-rely"
 
@@ -300,7 +300,7 @@ def test_effects_are_those_of_the_twins_with_intervals():
             "conflict_auroc",
             0.5,
             1,
-        ),  # stamped nominal scores: 1, as anomalous ones, and 0.5
+        ),  # marked nominal scores: 1, as anomalous ones, and 0.5
         ("drop", 0.5, 0),
         ("flip_rate", 1, 1),  # the frozen threshold is 0
     ):
@@ -396,7 +396,7 @@ def test_what_is_lost_without_the_artifact_is_reliance(plant_on):
 def test_a_control_must_work_without_the_artifact(plant_on):
     planted = [in_use(1.0, plant_on)] * 4
     misled = in_use(0.0, plant_on)
-    misled = dataclasses.replace(misled, nominal_stamped=misled.nominal_stamped + 2)
+    misled = dataclasses.replace(misled, nominal_marked=misled.nominal_marked + 2)
     finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=[misled] * 4)
     assert (finding.control_auroc, finding.verdict) == (0, "relies"), "in use only the artifact misleads it"
     worthless = [in_use(0.0, plant_on, worthless=True)] * 4
