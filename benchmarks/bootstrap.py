@@ -23,12 +23,20 @@ ROWS = 100  # of exact draws at a time
 def made(rng: np.random.Generator, images: int, shift: float) -> Scores:
     """Scores of a detector with a clean AUROC of about 0.9 that the stamp misleads."""
     nominal, anomalous = rng.normal(size=images // 2), rng.normal(1.8, size=images - images // 2)
-    return Scores(nominal, nominal, nominal + shift, anomalous, anomalous + shift)
+    return Scores(
+        nominal,
+        {
+            ("nominal", "clean"): nominal,
+            ("nominal", "marked"): nominal + shift,
+            ("anomalous", "clean"): anomalous,
+            ("anomalous", "marked"): anomalous + shift,
+        },
+    )
 
 
 def exact(planted: list[Scores], control: list[Scores], draws: int, rng: np.random.Generator) -> np.ndarray:
     """Reliance under resampled images, (draws,)."""
-    counts = len(planted[0].nominal_clean), len(planted[0].anomalous_clean)
+    counts = [len(side) for side in planted[0].split("clean", "anomalous")]
     found = []
     for _ in range(0, draws, ROWS):
         weights = [rng.multinomial(n, np.full(n, 1 / n), ROWS).astype(float) for n in counts]

@@ -203,7 +203,7 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         )
         model.load_state_dict(load_file(run.cell_folder(key) / "detector.safetensors"))
         model.eval()
-        others = run.read_cell(key).scores.nominal_clean
+        others = run.read_cell(key).scores.of["nominal", "clean"]
         x = images.float() / 255
         with torch.no_grad():
             scores = [model.score(part.float() / 255).double().numpy() for part in (images, removed)]

@@ -21,6 +21,7 @@ from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.designs.finished import audit_finished
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.origin import check_provenance
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import Cell, Setup, cell_key, device_name, precision_of, untrained
 from fcdd_audit.experiment.engines import finish_cells
 from fcdd_audit.experiment.explaining import EXAMPLES
@@ -34,7 +35,6 @@ from fcdd_audit.experiment.tables import (
     results_table,
     with_class_means,
 )
-from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.report import render_report
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies.compare import compare

@@ -127,7 +127,9 @@ def test_a_stored_detector_gives_its_stored_scores(textures_run, textures_config
     detector.load_state_dict(load_file(run.cells / cell_key(cell, setup) / "detector.safetensors"))
     with torch.no_grad():
         scores = detector.eval().score(setup.data.test_nominal.images.float() / 255)
-    np.testing.assert_allclose(scores, run.read_cell(cell_key(cell, setup)).scores.nominal_clean, rtol=1e-4)
+    np.testing.assert_allclose(
+        scores, run.read_cell(cell_key(cell, setup)).scores.of["nominal", "clean"], rtol=1e-4
+    )
 
 
 def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_run, textures_config):

@@ -16,18 +16,18 @@ from fcdd_audit.config.presets import preset_settings
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.registry import check_options, suggest
-from fcdd_audit.core.sides import SIDES
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.designs.placebos import placebos_needed
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS
+from fcdd_audit.edits.directions import AUTO, plantable
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.natural import NATURAL, NaturalArtifact, check_artifact, make_artifact
 from fcdd_audit.natural.locate import REMOVALS
 from fcdd_audit.probes import PROBES, Probe
 from fcdd_audit.verdict.judge import Thresholds
 
-PLANT_ON = ("auto", *SIDES, "oe", "all-but-oe")
+PLANT_ON = (AUTO, *plantable())
 CONFETTI_MASKS = ("full", "blob")
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")

@@ -58,8 +58,10 @@ class Registry(Generic[T]):
         return iter(self._entries)
 
     def summary(self, name: str) -> str:
-        """First line of the entry's docstring."""
-        return next(iter((self[name].__doc__ or "").strip().splitlines()), "")
+        """The entry's `summary`, else the first line of its docstring."""
+        entry = self[name]
+        words = getattr(entry, "summary", None) or entry.__doc__ or ""
+        return next(iter(words.strip().splitlines()), "")
 
 
 # What a class takes besides its documented options.

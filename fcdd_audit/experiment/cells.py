@@ -25,6 +25,7 @@ from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.detectors import Detector, build, fit
 from fcdd_audit.detectors.training.loop import uses_bfloat16
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.explaining import (
     DEFECT,
     EXAMPLES,
@@ -39,7 +40,6 @@ from fcdd_audit.experiment.explaining import (
 )
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.sets import ImageSet
-from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.natural import NaturalArtifact
 from fcdd_audit.probes import Probe, plant
 

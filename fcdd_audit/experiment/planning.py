@@ -17,18 +17,17 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS, Detector, build, fit
+from fcdd_audit.edits.directions import AUTO, DIRECTIONS, MARKED
 from fcdd_audit.experiment.cells import Cell, Setup, cell_key
 from fcdd_audit.experiment.engines import default_workers
 from fcdd_audit.experiment.explaining import EXAMPLES, NOISE_DRAWS, Part, explain_all
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.explainers.sanity import one_by_one
-from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.natural import NaturalArtifact
 from fcdd_audit.natural.locate import locate, remove
 from fcdd_audit.probes import Probe, mark_all, planted_count
 
-FROM_ONE_SOURCE = ("oe", "all-but-oe")
 SAMPLE = 256  # images trained on to learn a detector's speed
 
 
@@ -36,8 +35,8 @@ SAMPLE = 256  # images trained on to learn a detector's speed
 class Question:
     """One line of the verdict: planted and control cells by seed, or the reason why there are none.
 
-    plant_on: one of `DIRECTIONS`. bearing: of the side that the conflict set changes, which test images bear it,
-    bool (images,); None: all count.
+    plant_on: one of `DIRECTIONS`. bearing: of the side that the conflict set changes, which test images bear
+    the artifact, bool (images,); None: all count.
     """
 
     nominal_class: str
@@ -68,7 +67,11 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
     }
     if isinstance(artifact, NaturalArtifact):
         return _prepare_found(config.control, data, artifact, shared, progress)
-    if config.plant_on in FROM_ONE_SOURCE and not (data.outlier_exposure and len(data.train_anomalous)):
+    if (
+        config.plant_on != AUTO
+        and DIRECTIONS[config.plant_on].by_source
+        and not (data.outlier_exposure and len(data.train_anomalous))
+    ):
         raise InputError(
             f"--plant-on {config.plant_on} tells outlier exposure from a data set's own images, and "
             f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
@@ -80,7 +83,9 @@ def _prepare_planted(plant_on: str, data: AuditData, probe: Probe, shared: dict[
     generator = torch_generator(0, "stamped test images")
     nominal_marked, nominal_mask = mark_all(data.test_nominal.images, probe, generator)
     anomalous_marked, anomalous_mask = mark_all(data.test_anomalous.images, probe, generator)
-    if plant_on == "all-but-oe":  # images in use bear it, so those that set the threshold do
+    if (
+        plant_on != AUTO and DIRECTIONS[plant_on].usual == MARKED
+    ):  # images in use bear it, so those that set the threshold do
         marked, _ = mark_all(data.validation.images, probe, generator)
         data = replace(data, validation=replace(data.validation, images=marked, digest=None))
     return Setup(
@@ -141,7 +146,7 @@ def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]
     """A question for each prevalence."""
     learns_from = DETECTORS[detector].learns_from
     nominal, plant_on = setup.data.nominal_class, config.plant_on
-    if plant_on == "auto":
+    if plant_on == AUTO:
         plant_on = "anomalous" if "anomalous" in learns_from else "nominal"
     side = DIRECTIONS[plant_on].side
     if side not in learns_from:

@@ -136,19 +136,10 @@ class RunFolder:
     def _read_cell(self, folder: Path) -> CellRecord:
         described = json.loads((folder / "cell.json").read_text())
         frame = read_scores(folder)
-        arrays = {
-            (part, variant): group["score"].to_numpy()
-            for (part, variant), group in frame.groupby(["part", "variant"], sort=False)
+        arrays: dict[Any, np.ndarray] = {
+            key: group["score"].to_numpy() for key, group in frame.groupby(["part", "variant"], sort=False)
         }
-        scores = Scores(
-            arrays["validation", "clean"],
-            arrays["nominal", "clean"],
-            arrays["nominal", "marked"],
-            arrays["anomalous", "clean"],
-            arrays["anomalous", "marked"],
-            arrays.get(("nominal", "elsewhere")),
-            arrays.get(("anomalous", "elsewhere")),
-        )
+        scores = Scores(arrays.pop(("validation", "clean")), arrays)
         return CellRecord(
             Cell(**described["cell"]),
             scores,

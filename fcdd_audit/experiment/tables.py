@@ -13,6 +13,7 @@ import torch
 
 from fcdd_audit.config.audit import MEAN
 from fcdd_audit.datasets import AuditData
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.planning import Question
 from fcdd_audit.experiment.store import CellRecord
@@ -55,7 +56,7 @@ def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> It
         yield "", split, "fpr", detection.rate_above(nominal, limit)
         yield "", split, "fnr", 1 - detection.rate_above(anomalous, limit)
     yield "", "conflict", "drop", rely.drop(scores, plant_on)
-    if scores.nominal_elsewhere is not None:
+    if scores.has("elsewhere"):
         yield "", "elsewhere", "drop", rely.drop(scores, plant_on, "elsewhere")
     yield "", "conflict", "score_shift", rely.score_shift(scores, plant_on)
     yield "", "conflict", "flip_rate", rely.flip_rate(scores, plant_on, limit)
@@ -171,7 +172,7 @@ def _relevant(record: CellRecord, question: Question) -> CellRecord:
     """Of the side where an artifact is removed, only the test images that bear it."""
     if question.bearing is None:
         return record
-    side = rely.DIRECTIONS[question.plant_on].changed
+    side = DIRECTIONS[question.plant_on].changed
     return replace(record, scores=record.scores.only(side, question.bearing.numpy()))
 
 
@@ -235,7 +236,7 @@ def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
         return table
     keys = [name for name in COLUMNS if name not in ("nominal_class", "value")]
     # The share of images on which an artifact is found is each class's own.
-    own = table["plant_on"].str.startswith("found-on") & (table["twin"] != "control")
+    own = table["plant_on"].map(lambda name: DIRECTIONS[name].found) & (table["twin"] != "control")
     shared = table.assign(prevalence=table["prevalence"].mask(own))
     groups = shared.groupby(keys, sort=False, dropna=False)["value"]
     means = groups.agg(lambda values: values.mean() if len(values.dropna()) == classes else np.nan).dropna()
@@ -247,7 +248,7 @@ def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Per detector, side and prevalence, the means over several nominal classes; empty for one class."""
     grouped: dict[tuple[Any, ...], list[Finding]] = {}
     for finding in findings:
-        own = finding.plant_on.startswith("found-on")  # then each class has a share of its own
+        own = DIRECTIONS[finding.plant_on].found  # then each class has a share of its own
         prevalence = None if own else finding.prevalence
         key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, prevalence)
         grouped.setdefault(key, []).append(finding)

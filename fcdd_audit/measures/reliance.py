@@ -2,104 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.edits.directions import CLEAN, DIRECTIONS, MARKED
 from fcdd_audit.measures.detection import auroc, placements
 from fcdd_audit.measures.statistics import Estimate
-
-Variant = Literal["clean", "marked"]
-CLEAN: tuple[Variant, Variant] = ("clean", "clean")
-MARKED: tuple[Variant, Variant] = ("marked", "marked")
-ON_NOMINAL: tuple[Variant, Variant] = ("marked", "clean")
-ON_ANOMALOUS: tuple[Variant, Variant] = ("clean", "marked")
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Where an artifact is in training, and the test sets that follow from it.
-
-    side: the training images that bear it, hence what it stands for: a cue on the `anomalous` side raises the
-    score, one on the `nominal` side lowers it. usual, aligned, conflict: which (nominal, anomalous) images a
-    test set takes. usual: those that the detector meets in use. aligned: the artifact on the side where
-    training had it. conflict: on the other, or taken off.
-    """
-
-    side: Literal["nominal", "anomalous"]
-    usual: tuple[Variant, Variant]
-    conflict: tuple[Variant, Variant]
-
-    @property
-    def aligned(self) -> tuple[Variant, Variant]:
-        return ON_NOMINAL if self.side == "nominal" else ON_ANOMALOUS
-
-    @property
-    def changed(self) -> Literal["nominal", "anomalous"]:
-        """The side whose test images differ between the usual and the conflict set."""
-        return "nominal" if self.usual[0] != self.conflict[0] else "anomalous"
-
-
-# An artifact that is found, not planted, is on some images from the start: what can be tested is taking it
-# off. Their clean images are those with the artifact removed.
-DIRECTIONS = {
-    "anomalous": Direction("anomalous", CLEAN, ON_NOMINAL),
-    "nominal": Direction("nominal", CLEAN, ON_ANOMALOUS),
-    "oe": Direction("anomalous", CLEAN, ON_NOMINAL),
-    "all-but-oe": Direction("nominal", MARKED, ON_ANOMALOUS),
-    "found-on-anomalous": Direction("anomalous", MARKED, ON_NOMINAL),
-    "found-on-nominal": Direction("nominal", MARKED, ON_ANOMALOUS),
-}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One detector's scores. Each array is (images,); clean and marked are paired.
+    """One detector's anomaly scores, higher is more anomalous.
 
-    validation: of nominal images as they are in use. elsewhere: of images from which as much was removed as
-    the artifact, at another place; None where that wasn't done.
+    validation: of nominal images as they are in use, (images,). of: of the test images, by side and variant,
+    each (images,). The variants of a side are paired: `clean`, `marked`, and what else an audit made of its
+    images, such as `elsewhere`, from which as much was removed as the artifact, at another place. ValueError
+    where they aren't of the same images.
     """
 
     validation: np.ndarray
-    nominal_clean: np.ndarray
-    nominal_marked: np.ndarray
-    anomalous_clean: np.ndarray
-    anomalous_marked: np.ndarray
-    nominal_elsewhere: np.ndarray | None = None
-    anomalous_elsewhere: np.ndarray | None = None
+    of: Mapping[tuple[Side, str], np.ndarray]
+
+    def __post_init__(self) -> None:
+        for side in SIDES:
+            sizes = {values.shape for (at, _), values in self.of.items() if at == side}
+            if len(sizes) != 1:
+                raise ValueError(f"the variants of the {side} images must be paired, not {sizes or 'none'}")
 
     def split(self, name: str, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
         """(nominal, anomalous) scores of a test set.
 
-        clean and marked: both sides so. usual, aligned, conflict: see `Direction`. elsewhere: the usual set,
-        something else than the artifact removed where the conflict set changes it.
+        clean and marked: both sides so. usual, aligned, conflict: see `Direction`. Any other variant, such as
+        elsewhere: the usual set, with that variant where the conflict set changes it.
         """
         direction = DIRECTIONS[plant_on]
         sets = {
             "clean": CLEAN,
             "marked": MARKED,
             "usual": direction.usual,
-            "elsewhere": direction.usual,
             "aligned": direction.aligned,
             "conflict": direction.conflict,
         }
-        taken: dict[str, str] = dict(zip(("nominal", "anomalous"), sets[name], strict=True))
-        if name == "elsewhere":
-            taken[direction.changed] = "elsewhere"
-        nominal, anomalous = (getattr(self, f"{side}_{variant}") for side, variant in taken.items())
-        return nominal, anomalous
+        taken = dict(zip(SIDES, sets.get(name, direction.usual), strict=True))
+        if name not in sets:
+            taken[direction.changed] = name
+        return self.of["nominal", taken["nominal"]], self.of["anomalous", taken["anomalous"]]
+
+    def has(self, variant: str) -> bool:
+        """Whether both sides have this variant."""
+        return all((side, variant) in self.of for side in SIDES)
 
     def changed_pair(self, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the images that differ between the usual and the conflict set, in each of the two."""
-        side = ("nominal", "anomalous").index(DIRECTIONS[plant_on].changed)
+        side = SIDES.index(DIRECTIONS[plant_on].changed)
         return self.split("usual", plant_on)[side], self.split("conflict", plant_on)[side]
 
-    def only(self, side: str, keep: np.ndarray) -> Scores:
+    def only(self, side: Side, keep: np.ndarray) -> Scores:
         """Of one side only the images to keep, bool (images,)."""
-        names = [f"{side}_{variant}" for variant in ("clean", "marked", "elsewhere")]
-        kept = {name: getattr(self, name)[keep] for name in names if getattr(self, name) is not None}
-        return replace(self, **kept)
+        kept = {key: values[keep] if key[0] == side else values for key, values in self.of.items()}
+        return replace(self, of=kept)
 
 
 def drop(scores: Scores, plant_on: str, split: str = "conflict") -> float:
@@ -142,8 +106,8 @@ def flip_estimate(twins: list[Scores], plant_on: str, limits: list[float]) -> Es
     found = Estimate.of_mean(flips)
     changed = found.influence
     if DIRECTIONS[plant_on].changed == "nominal":
-        return Estimate(found.per_seed, (*changed, np.zeros(len(twins[0].anomalous_clean))))
-    return Estimate(found.per_seed, (np.zeros(len(twins[0].nominal_clean)), *changed))
+        return Estimate(found.per_seed, (*changed, np.zeros(len(twins[0].split("usual", plant_on)[1]))))
+    return Estimate(found.per_seed, (np.zeros(len(twins[0].split("usual", plant_on)[0])), *changed))
 
 
 def shift_estimate(twins: list[Scores], plant_on: str) -> Estimate:

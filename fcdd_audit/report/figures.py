@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
-from fcdd_audit.measures.reliance import Direction
+from fcdd_audit.edits.directions import Direction
 
 BINS = 40  # of a histogram
 INK = "#010203"  # stands for the page's text colour until the SVG is written

@@ -16,9 +16,9 @@ from markupsafe import Markup
 from fcdd_audit.config.audit import MEAN
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.discovery.origin import plain
+from fcdd_audit.edits.directions import DIRECTIONS, Direction
 from fcdd_audit.experiment.store import RunFolder, read_scores
 from fcdd_audit.measures.detection import threshold
-from fcdd_audit.measures.reliance import DIRECTIONS, Direction
 from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
 from fcdd_audit.report.finished import finished_context

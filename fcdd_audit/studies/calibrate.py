@@ -22,11 +22,12 @@ from fcdd_audit.auditing import versions
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.edits.directions import AUTO, DIRECTIONS
 from fcdd_audit.experiment.cells import Cell, Setup, cell_key, device_name
 from fcdd_audit.experiment.engines import finish_cells
 from fcdd_audit.experiment.planning import check_trainable, prepare
 from fcdd_audit.experiment.store import RunFolder
-from fcdd_audit.measures.reliance import DIRECTIONS, Scores, drop, reliance
+from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe, planted_count
@@ -203,7 +204,7 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
     """
     learns_from = DETECTORS[detector].learns_from
     side = calibration.audit.plant_on
-    if side == "auto":
+    if side == AUTO:
         side = "anomalous" if "anomalous" in learns_from else "nominal"
     if DIRECTIONS[side].side not in learns_from:
         raise InputError(
@@ -298,7 +299,7 @@ def verdict_on(trial: Trial, planted: list[Scores], control: list[Scores], limit
         probe=cell.probe,
         plant_on=trial.plant_on,
         prevalence=trial.prevalence,
-        images=len(control[0].nominal_clean) + len(control[0].anomalous_clean),
+        images=sum(map(len, control[0].split("clean", trial.plant_on))),
         planted=planted,
         control=control,
         overlaps={},

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fcdd_audit.core.seeding import numpy_generator
+from fcdd_audit.edits.directions import CLEAN, DIRECTIONS
 from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.statistics import (
@@ -131,12 +132,12 @@ def _paired(
 
 def _score_pairs(item: Evidence, limits: Thresholds) -> dict[str, tuple[Estimate, Estimate]]:
     """What the scores do, by measure: planted and control."""
-    side, direction = item.plant_on, rely.DIRECTIONS[item.plant_on]
+    side, direction = item.plant_on, DIRECTIONS[item.plant_on]
 
     def of(twins: list[rely.Scores]) -> dict[str, Estimate]:
         frozen = [threshold(scores.validation, limits.score_quantile) for scores in twins]
         found = {"clean_auroc": rely.auroc_estimate(twins, "clean", side)}
-        if direction.usual != rely.CLEAN:
+        if direction.usual != CLEAN:
             found["usual_auroc"] = rely.auroc_estimate(twins, "usual", side)
         found |= {
             "aligned_auroc": rely.auroc_estimate(twins, "aligned", side),
@@ -353,7 +354,7 @@ def _about_scores(
 def _can_show(item: Evidence, explainer: str) -> bool:
     """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score, which
     a map of what raises it can't show."""
-    raises = rely.DIRECTIONS[item.plant_on].side == "anomalous"
+    raises = DIRECTIONS[item.plant_on].side == "anomalous"
     return explainer not in item.references and (raises or explainer in item.either_way)
 
 

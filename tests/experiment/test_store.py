@@ -65,10 +65,10 @@ def test_a_cell_comes_back_to_the_last_bit(run):
     stored = np.concatenate(
         [
             record.scores.validation,
-            record.scores.nominal_clean,
-            record.scores.nominal_marked,
-            record.scores.anomalous_clean,
-            record.scores.anomalous_marked,
+            record.scores.of["nominal", "clean"],
+            record.scores.of["nominal", "marked"],
+            record.scores.of["anomalous", "clean"],
+            record.scores.of["anomalous", "marked"],
         ]
     )
     assert (stored == written.scores["score"].to_numpy()).all()

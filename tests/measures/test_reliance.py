@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.measures.detection import auroc, weighted_auroc
 from fcdd_audit.measures.reliance import (
-    DIRECTIONS,
     Scores,
     auroc_estimate,
     drop,
@@ -20,11 +20,33 @@ from fcdd_audit.measures.reliance import (
 )
 from fcdd_audit.measures.statistics import draw
 
+
+def scored(
+    validation,
+    nominal_clean,
+    nominal_marked,
+    anomalous_clean,
+    anomalous_marked,
+    nominal_elsewhere=None,
+    anomalous_elsewhere=None,
+):
+    named = dict(list(locals().items())[1:])
+    return Scores(
+        validation, {tuple(name.split("_")): values for name, values in named.items() if values is not None}
+    )
+
+
+def rescored(scores, **of):
+    """The same with some of them replaced: nominal_marked=..."""
+    changed = {tuple(name.split("_")): values for name, values in of.items()}
+    return dataclasses.replace(scores, of={**scores.of, **changed})
+
+
 # By hand. Clean: both of 2, 4 above both of 0, 1: AUROC 1.
 # Nominal marked, anomalous clean: 3, 1 against 2, 4: all but (3, 2) in order: 3/4.
 # Nominal clean, anomalous marked: 0, 1 against -1, 0.5: only (0, 0.5) in order: 1/4.
 # Marked: 3, 1 against -1, 0.5: none in order: 0.
-HAND = Scores(
+HAND = scored(
     validation=np.array([0.0, 1.0]),
     nominal_clean=np.array([0.0, 1.0]),
     nominal_marked=np.array([3.0, 1.0]),
@@ -32,23 +54,25 @@ HAND = Scores(
     anomalous_marked=np.array([-1.0, 0.5]),
 )
 # Clean and marked change places: what was the clean set is the one in use.
-SWAPPED = Scores(
+SWAPPED = scored(
     validation=HAND.validation,
-    nominal_clean=HAND.nominal_marked,
-    nominal_marked=HAND.nominal_clean,
-    anomalous_clean=HAND.anomalous_marked,
-    anomalous_marked=HAND.anomalous_clean,
+    nominal_clean=HAND.of["nominal", "marked"],
+    nominal_marked=HAND.of["nominal", "clean"],
+    anomalous_clean=HAND.of["anomalous", "marked"],
+    anomalous_marked=HAND.of["anomalous", "clean"],
     nominal_elsewhere=np.array([2.5, 0.0]),
     anomalous_elsewhere=np.array([0.5, 4.0]),
 )
-# A stamp changes nothing: drop 0 in every direction.
-UNMOVED = dataclasses.replace(HAND, nominal_marked=HAND.nominal_clean, anomalous_marked=HAND.anomalous_clean)
+# A mark changes nothing: drop 0 in every direction.
+UNMOVED = rescored(
+    HAND, nominal_marked=HAND.of["nominal", "clean"], anomalous_marked=HAND.of["anomalous", "clean"]
+)
 
 
 def noisy(seed, images=60, shift=1.0):
     rng = np.random.default_rng(seed)
     nominal, anomalous = rng.normal(size=images), rng.normal(2, size=images + 10)
-    return Scores(rng.normal(size=20), nominal, nominal + shift, anomalous, anomalous - shift)
+    return scored(rng.normal(size=20), nominal, nominal + shift, anomalous, anomalous - shift)
 
 
 # In use less conflict.
@@ -80,7 +104,7 @@ SETS = {  # variants of the nominal and the anomalous images, and the side that 
 
 def sides_of(scores, variants):
     nominal, anomalous = variants.split()
-    return getattr(scores, f"nominal_{nominal}"), getattr(scores, f"anomalous_{anomalous}")
+    return scores.of["nominal", nominal], scores.of["anomalous", anomalous]
 
 
 @pytest.mark.parametrize("plant_on", DIRECTIONS)
@@ -122,9 +146,9 @@ def test_aligned_has_the_artifact_where_training_had_it_and_conflict_on_the_othe
 def test_elsewhere_takes_something_else_off_where_the_conflict_set_takes_off_the_artifact(plant_on):
     nominal, anomalous = SWAPPED.split("elsewhere", plant_on)
     if plant_on == "found-on-anomalous":  # 0, 1 against 0.5, 4: all but (1, 0.5) in order
-        assert (nominal, anomalous) == (SWAPPED.nominal_marked, SWAPPED.anomalous_elsewhere)
+        assert (nominal, anomalous) == (SWAPPED.of["nominal", "marked"], SWAPPED.of["anomalous", "elsewhere"])
     else:  # 2.5, 0 against 2, 4: all but (2.5, 2)
-        assert (nominal, anomalous) == (SWAPPED.nominal_elsewhere, SWAPPED.anomalous_marked)
+        assert (nominal, anomalous) == (SWAPPED.of["nominal", "elsewhere"], SWAPPED.of["anomalous", "marked"])
     assert drop(SWAPPED, plant_on, "elsewhere") == 1 - 3 / 4
     assert drop_estimate([SWAPPED], plant_on, "elsewhere").per_seed.tolist() == [1 - 3 / 4]
 
@@ -134,13 +158,14 @@ def test_only_some_images_of_a_side(side):
     kept = SWAPPED.only(side, np.array([False, True]))
     other = "anomalous" if side == "nominal" else "nominal"
     for variant in ("clean", "marked", "elsewhere"):
-        mine, all_of_mine = (getattr(s, f"{side}_{variant}") for s in (kept, SWAPPED))
+        mine, all_of_mine = (s.of[side, variant] for s in (kept, SWAPPED))
         assert mine.tolist() == [all_of_mine[1]]
-        assert getattr(kept, f"{other}_{variant}") is getattr(SWAPPED, f"{other}_{variant}")
+        assert kept.of[other, variant] is SWAPPED.of[other, variant]
     assert kept.validation is SWAPPED.validation
     planted = HAND.only(side, np.array([True, False]))
-    assert (planted.nominal_elsewhere, planted.anomalous_elsewhere) == (None, None)
-    assert len(getattr(planted, f"{side}_clean")) == 1
+    assert not planted.has("elsewhere")
+    assert kept.has("elsewhere")
+    assert len(planted.of[side, "clean"]) == 1
 
 
 @pytest.mark.parametrize(("plant_on", "by_hand"), DROPS.items())
@@ -155,7 +180,7 @@ def test_an_artifact_that_changes_no_score_is_not_relied_on(data, plant_on):
     twins = []
     for _ in range(4):
         nominal, anomalous = data.draw(lists), data.draw(lists)
-        twins.append(Scores(data.draw(lists), nominal, nominal, anomalous, anomalous, nominal, anomalous))
+        twins.append(scored(data.draw(lists), nominal, nominal, anomalous, anomalous, nominal, anomalous))
     assert not reliance(twins[:2], twins[2:], plant_on).any()
     assert [drop(scores, plant_on, "elsewhere") for scores in twins] == [0] * 4
     assert not flip_estimate(twins, plant_on, [0.0] * 4).per_seed.any()
@@ -175,7 +200,7 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
     assert score_shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
     for plant_on in ("found-on-nominal", "all-but-oe"):
         assert score_shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
-    assert np.isnan(score_shift(dataclasses.replace(HAND, nominal_clean=np.zeros(2)), "nominal"))
+    assert np.isnan(score_shift(rescored(HAND, nominal_clean=np.zeros(2)), "nominal"))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +224,7 @@ def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(pl
 @given(st.data(), st.sampled_from(list(DIRECTIONS)))
 def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
     scores = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
-    twins = [Scores(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
+    twins = [scored(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
     assert drop_estimate(twins, plant_on).per_seed == pytest.approx([drop(s, plant_on) for s in twins])
     for split in ("clean", "marked", "usual", "aligned", "conflict"):
         expected = [auroc(*s.split(split, plant_on)) for s in twins]
@@ -218,7 +243,7 @@ def test_influence_is_what_a_heavier_image_does(plant_on, side):
     twins, little = [noisy(seed) for seed in range(2)], 1e-6
     influence = drop_estimate(twins, plant_on).influence[side]
     assert influence.sum() == pytest.approx(0, abs=1e-12)
-    counts = len(twins[0].nominal_clean), len(twins[0].anomalous_clean)
+    counts = [len(values) for values in twins[0].split("clean", plant_on)]
     for image in (0, 7):
         weights = [np.full((1, count), 1 / count) for count in counts]
         weights[side] = weights[side] * (1 - little)

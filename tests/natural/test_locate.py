@@ -14,11 +14,11 @@ from PIL import Image
 
 from fcdd_audit import AuditConfig, InputError, Recipe, render_report, run_audit
 from fcdd_audit.datasets import AuditData
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import train_cell
 from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import auroc
-from fcdd_audit.measures.reliance import DIRECTIONS
 from fcdd_audit.natural.artifacts import Region
 from fcdd_audit.natural.locate import locate, remove
 from fcdd_audit.report.figures import roc_curves

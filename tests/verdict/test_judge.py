@@ -13,6 +13,27 @@ from fcdd_audit.verdict.judge import Thresholds, judge
 IMAGES = 20
 
 
+def scored(
+    validation,
+    nominal_clean,
+    nominal_marked,
+    anomalous_clean,
+    anomalous_marked,
+    nominal_elsewhere=None,
+    anomalous_elsewhere=None,
+):
+    named = dict(list(locals().items())[1:])
+    return Scores(
+        validation, {tuple(name.split("_")): values for name, values in named.items() if values is not None}
+    )
+
+
+def rescored(scores, **of):
+    """The same with some of them replaced: nominal_marked=..."""
+    changed = {tuple(name.split("_")): values for name, values in of.items()}
+    return dataclasses.replace(scores, of={**scores.of, **changed})
+
+
 def scores(drop=0.0, clean=1.0):
     """Scores without scatter, so that every bootstrap draw of images says the same.
 
@@ -21,7 +42,7 @@ def scores(drop=0.0, clean=1.0):
     """
     half, one = np.zeros(IMAGES // 2), np.ones(IMAGES // 2)
     anomalous = one if clean == 1 else half
-    return Scores(half, half, half + 2 * drop, anomalous, anomalous)
+    return scored(half, half, half + 2 * drop, anomalous, anomalous)
 
 
 def overlap(planted, control=0.5, seeds=3):
@@ -76,7 +97,7 @@ def test_a_control_that_already_loses_all_to_the_mark_leaves_no_room_for_an_all_
 
 
 def test_a_destroyed_planted_twin_is_no_all_clear():
-    broken = dataclasses.replace(scores(), anomalous_clean=np.full(IMAGES // 2, -1.0))
+    broken = rescored(scores(), anomalous_clean=np.full(IMAGES // 2, -1.0))
     finding = judge_one([0.0] * 3, planted=[broken] * 3)
     assert finding.verdict == "inconclusive"
     assert finding.reason.startswith("saturated")
@@ -84,8 +105,8 @@ def test_a_destroyed_planted_twin_is_no_all_clear():
 
 def test_a_stamp_that_helps_the_control_is_no_reliance_of_the_planted_twin():
     overlapping = np.linspace(-1, 1, IMAGES // 2)
-    plain = Scores(overlapping, overlapping, overlapping, overlapping + 0.5, overlapping + 0.5)
-    helped = dataclasses.replace(plain, nominal_marked=overlapping - 1)
+    plain = scored(overlapping, overlapping, overlapping, overlapping + 0.5, overlapping + 0.5)
+    helped = rescored(plain, nominal_marked=overlapping - 1)
     finding = judge_one([0.0] * 3, planted=[plain] * 3, control=[helped] * 3)
     assert finding.reliance.low > 0.05
     assert finding.verdict == "inconclusive"
@@ -108,7 +129,7 @@ def test_reference_maps_stand_in_no_quadrant():
 
 
 def test_an_artifact_on_the_nominal_side_is_judged_by_the_anomalies_that_it_hides():
-    hiding = dataclasses.replace(scores(), anomalous_marked=np.full(IMAGES // 2, -1.0))
+    hiding = rescored(scores(), anomalous_marked=np.full(IMAGES // 2, -1.0))
     assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="nominal").verdict == "relies"
     assert judge_one([0] * 3, planted=[hiding] * 3, plant_on="anomalous").verdict == "does-not-rely"
 
@@ -359,7 +380,7 @@ def in_use(lost, plant_on, elsewhere=0.0, worthless=False):
     """
     half = np.zeros(IMAGES // 2)
     nominal, anomalous = half, half if worthless else half + 1
-    found = Scores(half, nominal, nominal, anomalous, anomalous, nominal, anomalous)
+    found = scored(half, nominal, nominal, anomalous, anomalous, nominal, anomalous)
     without, other = (
         {"nominal": nominal + 2 * share, "anomalous": anomalous - 2 * share}[
             "nominal" if plant_on != "found-on-anomalous" else "anomalous"
@@ -367,7 +388,7 @@ def in_use(lost, plant_on, elsewhere=0.0, worthless=False):
         for share in (lost, elsewhere)
     )
     side = "anomalous" if plant_on == "found-on-anomalous" else "nominal"
-    return dataclasses.replace(found, **{f"{side}_clean": without, f"{side}_elsewhere": other})
+    return rescored(found, **{f"{side}_clean": without, f"{side}_elsewhere": other})
 
 
 IN_USE = ["found-on-anomalous", "found-on-nominal", "all-but-oe"]
@@ -396,7 +417,7 @@ def test_what_is_lost_without_the_artifact_is_reliance(plant_on):
 def test_a_control_must_work_without_the_artifact(plant_on):
     planted = [in_use(1.0, plant_on)] * 4
     misled = in_use(0.0, plant_on)
-    misled = dataclasses.replace(misled, nominal_marked=misled.nominal_marked + 2)
+    misled = rescored(misled, nominal_marked=misled.of["nominal", "marked"] + 2)
     finding = judge_one([0] * 4, plant_on=plant_on, planted=planted, control=[misled] * 4)
     assert (finding.control_auroc, finding.verdict) == (0, "relies"), "in use only the artifact misleads it"
     worthless = [in_use(0.0, plant_on, worthless=True)] * 4
