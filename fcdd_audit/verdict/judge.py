@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fcdd_audit.core.directions import CLEAN, DIRECTIONS
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.edits.directions import CLEAN, DIRECTIONS
 from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.statistics import (

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import cell_key, train_cell
 from fcdd_audit.experiment.planning import plan, prepare
 from fcdd_audit.measures.detection import threshold

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fcdd_audit import AuditConfig, InputError, Recipe, render_report, run_audit
 from fcdd_audit.datasets import AuditData
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import train_cell
 from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.images.sets import ImageSet
