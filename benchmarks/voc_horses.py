@@ -34,7 +34,7 @@ from fcdd_audit.config.layers import make_config
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
@@ -179,7 +179,7 @@ def show(title: str, folder: Path) -> None:
 def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags) -> None:
     """The detectors of `dose` on the photos with a true tag: overlap of their heatmaps with its box, and what
     its removal takes from the AUROC of these horses against the other animals."""
-    run = RunFolder(config.out / config.run_name)
+    run = RunStore(config.out / config.run_name)
     data = DATASETS[config.dataset]().load(config.data_request())
     size = data.shape[1:]
     photos = []
