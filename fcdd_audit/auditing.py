@@ -7,13 +7,12 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fcdd_audit._version import __version__
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.core.versions import versions
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
 from fcdd_audit.experiment.cells import device_name
@@ -25,8 +24,6 @@ from fcdd_audit.studies.compare import compare
 from fcdd_audit.studies.error_rates import error_rates, read_calibration
 from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.means import class_means
-
-PACKAGES = ("torch", "torchvision", "captum", "numpy", "scikit-image", "scikit-learn", "pandas")
 
 
 @dataclass(frozen=True)
@@ -84,15 +81,6 @@ def _write(store: RunStore, audited: Audited, result: AuditResult, described: di
     render_report(store.path)
     if "costs.csv" in audited.tables:  # explanations were checked
         write_comparison(compare([store.path]), store.path)
-
-
-def versions() -> dict[str, str]:
-    """Of this tool, Python, and what numbers depend on."""
-    return {
-        "fcdd-audit": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
 
 
 def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str, Any]:

@@ -299,12 +299,14 @@ def calibrate(
     """
     flags = _settings(locals())
     with _ErrorsAsLines(debug):
+        from fcdd_audit.report.calibration import draw_rates
         from fcdd_audit.studies.calibrate import PREVALENCE, Calibration
         from fcdd_audit.studies.calibrate import calibrate as run_calibration
 
         audit = _config(flags, config, option or [], {"prevalence": PREVALENCE})
         decoys = tuple(name.strip() for name in decoy.split(",") if name.strip())
         result = run_calibration(Calibration(audit, audits, nulls, decoys), quiet=quiet or as_json)
+        draw_rates(result.folder)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet:

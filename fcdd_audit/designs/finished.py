@@ -21,7 +21,7 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.core.text import number, span
 from fcdd_audit.datasets import DATASETS, AuditData
-from fcdd_audit.designs.audited import Audited
+from fcdd_audit.designs.audited import Audited, describe_data
 from fcdd_audit.designs.placebos import (
     BATCH,
     PlaceboResult,
@@ -77,7 +77,7 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
         arrays={EXAMPLES_FILE: pictures},
         described={
             "weights": {"file": loaded.weights.file, "sha256": loaded.weights.sha256},
-            "data": [_described(loaded.data)],
+            "data": [describe_data(loaded.data, loaded.data.fingerprint())],
             "explainers": [],
             "questions": [_question(finding) for finding in findings],
         },
@@ -332,17 +332,6 @@ def _results(config: AuditConfig, data: AuditData, result: PlaceboResult) -> pd.
         "seed": result.seed,
     }
     return frame.assign(**described)[list(COLUMNS)]
-
-
-def _described(data: AuditData) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "nominal_class": data.nominal_class,
-        "fingerprint": data.fingerprint(),
-        "shape": list(data.shape),
-        "images": {part: len(images) for part, images in data.parts().items()},
-        "notes": list(data.notes),
-    }
 
 
 def table(found: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fcdd_audit.auditing import versions
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.core.versions import versions
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.plan import check_trainable, learned_side
 from fcdd_audit.detectors import DETECTORS
@@ -32,7 +32,6 @@ from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe
-from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.studies.error_rates import SCHEMA
 from fcdd_audit.studies.rates import Outcome, Rate, rates
 from fcdd_audit.studies.truths import NULL_PREVALENCE, Drawing, Trial, all_trials
@@ -113,8 +112,7 @@ class CalibrationResult:
 
 
 def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult:
-    """Run all audits and write `calibration.folder`: calibration.json, calibration.csv (one row an audit) and
-    calibration.svg.
+    """Run all audits and write `calibration.folder`: calibration.json and calibration.csv (one row an audit).
 
     Goes on where an interrupted calibration was. Progress goes to stderr unless `quiet`. InputError for what
     can't be audited, RunError for what fails on the way.
@@ -137,10 +135,8 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
         outcomes = [_outcome(trial, setup, scores, config.thresholds) for trial in planned]
         found_rates = rates(outcomes, config.thresholds)
         result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
-        found = result.as_json()
         run.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
-        run.write_text("calibration.svg", rates_figure(found["rates"], "rates"))
-        run.write_text("calibration.json", json.dumps(found, indent=1) + "\n")
+        run.write_text("calibration.json", json.dumps(result.as_json(), indent=1) + "\n")
         return result
 
 

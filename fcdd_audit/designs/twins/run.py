@@ -12,7 +12,7 @@ import torch
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.designs.audited import Audited
+from fcdd_audit.designs.audited import Audited, describe_data
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, scores_table
 from fcdd_audit.designs.twins.plan import plan, training_notes
@@ -114,7 +114,7 @@ def _run_class(
             "curves.csv": curves_table(questions, records, asked),
         },
         explainers=_explained(config, setup),
-        data=_describe_data(setup, training_notes(config, setup)),
+        data=describe_data(setup.data, setup.fingerprint, training_notes(config, setup)),
         origin=origin,
         questions=[
             {
@@ -195,15 +195,3 @@ def _examples(setup: Setup) -> dict[str, np.ndarray]:
         arrays["mask"] = torch.cat(masks).numpy()
     names = [name for pairs in first for name in pairs.names]
     return {**arrays, "name": np.array(names), "side": np.repeat([p.side for p in first], [*map(len, first)])}
-
-
-def _describe_data(setup: Setup, notes: list[str]) -> dict[str, Any]:
-    data = setup.data
-    return {
-        "name": data.name,
-        "nominal_class": data.nominal_class,
-        "fingerprint": setup.fingerprint,
-        "shape": list(data.shape),
-        "images": {part: len(images) for part, images in data.parts().items()},
-        "notes": [*data.notes, *notes],
-    }
