@@ -28,8 +28,8 @@ def picture_rows(
     """A row for each example, and each explainer with the range of heat that its maps share.
 
     examples: images by variant, uint8 (N, C, H, W), their `mask`, bool (N, 1, H, W), where the artifact has a
-    place, `name` and `side`. variants: those shown; all but `clean` with the mask's outline. maps: by explainer
-    and column, (N, H, W). reference: by explainer, heat of any shape that sets the shared range.
+    place, `name` and `side`. variants: those shown; all but `clean` with the mask's outline. maps: by
+    explainer and column, (N, H, W). reference: by explainer, heat of any shape that sets the shared range.
     """
     count = len(examples["name"])
     masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * count
