@@ -70,18 +70,18 @@ class AuditResult:
 
 
 def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
-    """Run an audit and write its folder, `config.out`/`config.run_name`.
+    """Run an audit and write its folder, `config.run.out`/`config.run_name`.
 
     Finished cells of an earlier or interrupted run with the same settings are used again. Progress goes
     to stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
-    With `config.weights`, a finished detector is tested against placebos instead of twins.
+    With `config.detector.weights`, a finished detector is tested against placebos instead of twins.
     """
     started = time.perf_counter()
-    run = RunFolder(config.out / config.run_name)
+    run = RunFolder(config.run.out / config.run_name)
     run.check_writable()
-    if config.weights is not None:
+    if config.detector.weights is not None:
         return _audit_finished(config, run, started, quiet)
-    calibration = read_calibration(config.calibration)
+    calibration = read_calibration(config.design.calibration)
     classes = config.nominal_classes()
     for nominal_class in reversed(classes):  # what can't be audited is said before anything is trained
         setup = prepare(config, nominal_class, progress=not quiet)
@@ -93,7 +93,7 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
                 setup = prepare(config, nominal_class, progress=not quiet)
                 questions = plan(config, setup)
             audited.append(_audit_class(config, run, setup, questions, index, quiet))
-        findings = judge([one for part in audited for one in part.evidence], config.thresholds)
+        findings = judge([one for part in audited for one in part.evidence], config.design.thresholds)
         result = AuditResult(
             run.path, run.path / "report.html", findings, [part.provenance for part in audited]
         )
@@ -168,7 +168,7 @@ def _audit_class(
     """Run the cells of one nominal class, or use them again."""
     provenance = _provenance(setup, config)
     cells = planned_cells(questions)
-    trained = finish_cells(cells, setup, run, config.workers, quiet)
+    trained = finish_cells(cells, setup, run, config.run.workers, quiet)
     records = {cell: run.read_cell(cell_key(cell, setup)) for cell in cells}
     examples = f"examples-{index}.npz"
 
@@ -178,7 +178,7 @@ def _audit_class(
     maps = maps_of if setup.sanity else None
     return _Audited(
         evidence=[evidence(question, records, setup.data) for question in questions],
-        table=results_table(questions, records, config.thresholds.score_quantile, maps),
+        table=results_table(questions, records, config.design.thresholds.score_quantile, maps),
         costs=costs_table(questions, records).assign(nominal_class=setup.data.nominal_class),
         explained=_explained(config, setup),
         data=_describe_data(setup, training_notes(config, setup)),
@@ -215,7 +215,7 @@ def _bearing(question: Question, setup: Setup) -> list[str] | None:
 def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
     """Of each detector and explainer: why it can't work, or how fine its map is."""
     rows = []
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         model = untrained(detector, 0, setup)
         for name, explainer in setup.make_explainers().items():
             reason = explainer.unavailable(model)
@@ -238,7 +238,7 @@ def _provenance(setup: Setup, config: AuditConfig) -> dict[str, Any]:
     """Whether the training images of the two sides differ in how they were made; warns if that can be
     learned."""
     found = check_provenance(setup.data.train_nominal, setup.data.train_anomalous)
-    learners = [name for name in config.detectors if "anomalous" in DETECTORS[name].learns_from]
+    learners = [name for name in config.detector.detectors if "anomalous" in DETECTORS[name].learns_from]
     summary = found.summary(learners)
     if found.status == "warning" and learners:
         log.warning("%s: %s", setup.data.nominal_class, summary)
@@ -307,7 +307,7 @@ def _describe(
             "type": device,
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
-            "precision": precision_of(config.recipe, device) if weights is None else "float32",
+            "precision": precision_of(config.detector.recipe, device) if weights is None else "float32",
         },
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "seconds": round(time.perf_counter() - started, 1),

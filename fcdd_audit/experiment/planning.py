@@ -54,29 +54,29 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
     """Load the data, and mark the test images or take off what is found on them: what all cells of a nominal
     class share."""
     device = config.resolve_device()
-    data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
+    data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
     artifact = config.make_artifact()
     shared = {
         "probe": artifact,
-        "recipe": config.recipe,
-        "explainers": tuple(name for name in EXPLAINERS if name in config.explainers),
+        "recipe": config.detector.recipe,
+        "explainers": tuple(name for name in EXPLAINERS if name in config.explanation.explainers),
         "device": str(device),
         "options": {name: dict(options) for name, options in config.options.items()},
-        "explained": config.explained or None,  # 0: all
-        "sanity": config.sanity or 0,
+        "explained": config.explanation.explained or None,  # 0: all
+        "sanity": config.explanation.sanity,
     }
     if isinstance(artifact, NaturalArtifact):
-        return _prepare_found(config.control, data, artifact, shared, progress)
+        return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
     if (
-        config.plant_on != AUTO
-        and DIRECTIONS[config.plant_on].by_source
+        config.artifact.plant_on != AUTO
+        and DIRECTIONS[config.artifact.plant_on].by_source
         and not (data.outlier_exposure and len(data.train_anomalous))
     ):
         raise InputError(
-            f"--plant-on {config.plant_on} tells outlier exposure from a data set's own images, and "
+            f"--plant-on {config.artifact.plant_on} tells outlier exposure from a data set's own images, and "
             f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
         )
-    return _prepare_planted(config.plant_on, data, artifact, shared)
+    return _prepare_planted(config.artifact.plant_on, data, artifact, shared)
 
 
 def _prepare_planted(plant_on: str, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:
@@ -134,7 +134,7 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     """What is asked, detector by detector; InputError if a cell couldn't run."""
     check_trainable(config, setup)
     questions = []
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         if setup.found is None:
             questions += _planted(detector, config, setup)
         else:
@@ -145,7 +145,7 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
 def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     """A question for each prevalence."""
     learns_from = DETECTORS[detector].learns_from
-    nominal, plant_on = setup.data.nominal_class, config.plant_on
+    nominal, plant_on = setup.data.nominal_class, config.artifact.plant_on
     if plant_on == AUTO:
         plant_on = "anomalous" if "anomalous" in learns_from else "nominal"
     side = DIRECTIONS[plant_on].side
@@ -155,24 +155,26 @@ def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]
             f"twins can't differ; plant on the {learns_from[0]} side"
         )
         return [
-            Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
-            for prevalence in config.prevalence
+            Question(nominal, detector, config.artifact.probe, plant_on, prevalence, identical=reason)
+            for prevalence in config.artifact.prevalence
         ]
     train_images = len(setup.data.parts()[f"train_{side}"])
-    identity = (config.dataset, nominal, detector, config.probe)
-    control = tuple(Cell(*identity, "control", seed) for seed in range(config.seeds))
+    identity = (config.data.dataset, nominal, detector, config.artifact.probe)
+    control = tuple(Cell(*identity, "control", seed) for seed in range(config.design.seeds))
     questions = []
-    for prevalence in config.prevalence:
+    for prevalence in config.artifact.prevalence:
         if planted_count(train_images, prevalence) == 0:
             reason = "identical by construction: at prevalence 0 nothing is planted"
             questions.append(
-                Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
+                Question(nominal, detector, config.artifact.probe, plant_on, prevalence, identical=reason)
             )
             continue
         planted = tuple(
-            Cell(*identity, "planted", seed, plant_on, prevalence) for seed in range(config.seeds)
+            Cell(*identity, "planted", seed, plant_on, prevalence) for seed in range(config.design.seeds)
         )
-        questions.append(Question(nominal, detector, config.probe, plant_on, prevalence, planted, control))
+        questions.append(
+            Question(nominal, detector, config.artifact.probe, plant_on, prevalence, planted, control)
+        )
     return questions
 
 
@@ -180,7 +182,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
     """On the side, of those that the detector learns from, where the artifact is found most."""
     found, nominal = setup.found, setup.data.nominal_class
     if found is None:
-        raise ValueError(f"{config.probe} isn't found but planted")
+        raise ValueError(f"{config.artifact.probe} isn't found but planted")
     learns_from = DETECTORS[detector].learns_from
     side = max(learns_from, key=lambda one: found.share[one])
     plant_on, prevalence = f"found-on-{side}", found.share[side]
@@ -198,11 +200,11 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
             "removal does"
         )
     if reason is not None:
-        return Question(nominal, detector, config.probe, plant_on, prevalence, identical=reason)
-    identity = (config.dataset, nominal, detector, config.probe)
-    seeds = range(config.seeds)
+        return Question(nominal, detector, config.artifact.probe, plant_on, prevalence, identical=reason)
+    identity = (config.data.dataset, nominal, detector, config.artifact.probe)
+    seeds = range(config.design.seeds)
     return Question(
-        *(nominal, detector, config.probe, plant_on, prevalence),
+        *(nominal, detector, config.artifact.probe, plant_on, prevalence),
         planted=tuple(Cell(*identity, "planted", seed, plant_on, prevalence) for seed in seeds),
         control=tuple(Cell(*identity, "control", seed) for seed in seeds),
         bearing=bearing,
@@ -212,7 +214,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> Question:
 def check_trainable(config: AuditConfig, setup: Setup) -> None:
     """Say now what would stop a cell later."""
     data = setup.data
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         learns = DETECTORS[detector].learns_from
         if "anomalous" in learns and len(data.train_anomalous) == 0:
             raise InputError(
@@ -223,8 +225,8 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
         reasons = {name: one.unavailable(model) for name, one in setup.make_explainers().items()}
         if reasons and None not in reasons.values():
             raise InputError(
-                f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
-                f"{reasons[config.explainers[0]]}; add another with --explainer"
+                f"none of the explainers {', '.join(config.explanation.explainers)} works on {detector}: "
+                f"{reasons[config.explanation.explainers[0]]}; add another with --explainer"
             )
 
 
@@ -233,7 +235,7 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
     if setup.data.train_anomalous.masks is None:
         return []
     notes = []
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         model = _built(detector, setup.data.train_nominal.images[:2], setup)
         if model.uses_masks:
             notes.append(
@@ -241,7 +243,7 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
                 "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
                 "without masks."
             )
-        elif config.masks_per_defect and hasattr(model, "supervision"):
+        elif config.data.masks_per_defect and hasattr(model, "supervision"):
             notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
     return notes
 
@@ -275,7 +277,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
 
     Images that have to be decoded first are, and stay in the cache; a bar on stderr unless `quiet`.
     """
-    run = RunFolder(config.out / config.run_name)
+    run = RunFolder(config.run.out / config.run_name)
     run.check_writable()
     parts: list[Estimate] = []
     per_step: dict[str, float] = {}
@@ -284,7 +286,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         setup = prepare(config, nominal_class, progress=not quiet)
         cells = planned_cells(plan(config, setup))
         waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-        workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
+        workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = _seconds_a_step(name, setup)
             measuring[name] = _seconds_to_explain(name, setup)

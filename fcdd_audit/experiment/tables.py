@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fcdd_audit.config.audit import MEAN
+from fcdd_audit.config.parts import MEAN
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import Cell

@@ -155,7 +155,7 @@ def _without(part: ImageSet, bears: Tensor, side: str) -> ImageSet:
     kept = (~bears).nonzero().flatten()
     if not len(kept):
         raise InputError(
-            f"every {side} training image bears the artifact, and none would be left; use --control inpaint"
+            f"every {side} training image bears the artifact, and none would be left; use --removal inpaint"
         )
     chosen = torch.arange(len(part))
     drawn = torch.randint(

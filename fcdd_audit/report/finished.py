@@ -17,8 +17,8 @@ from fcdd_audit.report.strips import heat_uri, photo_uri
 def finished_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What finished.html.j2 shows besides config.json and findings.json."""
     arrays = run.read_arrays(config["questions"][0]["examples"])
-    thresholds = config["config"]["thresholds"]
-    strips, scales = _strips(arrays, config["config"]["quantile"])
+    thresholds = config["config"]["design"]["thresholds"]
+    strips, scales = _strips(arrays, config["config"]["explanation"]["quantile"])
     return {
         "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
         "strips": strips,

@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fcdd_audit.config.audit import MEAN
+from fcdd_audit.config.parts import MEAN
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.discovery.origin import plain
 from fcdd_audit.edits.directions import DIRECTIONS, Direction
@@ -106,7 +106,7 @@ def render_report(path: Path) -> Path:
     """
     run = RunFolder(path)
     config, found = run.read_json("config.json"), run.read_json("findings.json")
-    finished = config.get("null") == "placebos"
+    finished = config["null"] == "placebos"
     try:
         context = finished_context(run, config, found) if finished else _twins_context(run, config, found)
     except (OSError, KeyError, ValueError) as error:
@@ -120,8 +120,8 @@ def render_report(path: Path) -> Path:
         config=config,
         found=found,
         words=WORDS,
-        thresholds=config["config"]["thresholds"],
-        quantile=config["config"]["quantile"],
+        thresholds=config["config"]["design"]["thresholds"],
+        quantile=config["config"]["explanation"]["quantile"],
         findings_json=script_json(found),
         **context,
     )
@@ -154,11 +154,11 @@ def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]
     """What report.html.j2 shows besides config.json and findings.json."""
     results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
     questions = zip(config["questions"], found["findings"], strict=True)
-    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explainers"])))
+    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
     natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     return {
         "provenance": found["provenance"],
-        "doses": _doses(found["findings"], config["config"]["thresholds"]),
+        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"]),
         "effects": EFFECTS,
         "sets": _sets(natural),
         "natural": natural,
@@ -176,10 +176,10 @@ def _twins_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]
     }
 
 
-def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
-    """With their figure; None for a run of before they were noted."""
-    noted: dict[str, Any] | None = config.get("error_rates")
-    if noted is None or not noted["rates"]:
+def _error_rates(config: dict[str, Any]) -> dict[str, Any]:
+    """With their figure, where there are any."""
+    noted: dict[str, Any] = config["error_rates"]
+    if not noted["rates"]:
         return noted
     return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
 
@@ -263,11 +263,11 @@ def _section(
 ) -> Section:
     if not question["planted"]:
         return Section(finding, [], [], None, None)
-    quantile = config["config"]["thresholds"]["score_quantile"]
+    quantile = config["config"]["design"]["thresholds"]["score_quantile"]
     direction = DIRECTIONS[question["plant_on"]]
     twins = {
         twin: [
-            _relevant(read_scores(run.cell_folder(key)), direction, question.get("bearing"))
+            _relevant(read_scores(run.cell_folder(key)), direction, question["bearing"])
             for key in question[twin]
         ]
         for twin in ("planted", "control")
@@ -281,7 +281,7 @@ def _section(
     examples = run.read_arrays(question["examples"])
     levels = [run.read_levels(question[twin][0]) for twin in twins]
     reference = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
-    strips, explainers = _strips(examples, maps, reference, config["config"]["quantile"])
+    strips, explainers = _strips(examples, maps, reference, config["config"]["explanation"]["quantile"])
     return Section(
         finding,
         strips,

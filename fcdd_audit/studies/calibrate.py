@@ -34,12 +34,12 @@ from fcdd_audit.probes import make_probe, planted_count
 from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.studies.error_rates import SCHEMA, conditions
 from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
-from fcdd_audit.verdict.judge import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]
 
-PREVALENCE = (0.05, 0.2, 1.0)  # by default
 NULL_PREVALENCE = (0.2, 1.0)  # of nulls in which something is planted, in turn
 DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
 ANY_NULL = "any-null"
@@ -64,24 +64,23 @@ class Calibration:
         for name in ("audits", "nulls"):
             if getattr(self, name) < 2:
                 raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
-        if self.audit.weights is not None:
+        if self.audit.detector.weights is not None:
             raise InputError("a calibration trains its detectors; drop --weights")
-        if self.audit.probe in NATURAL:
+        probe, design = self.audit.artifact.probe, self.audit.design
+        if probe in NATURAL:
             raise InputError(
-                f"'{self.audit.probe}' is found on images and can't be planted, so it can't be calibrated; "
+                f"'{probe}' is found on images and can't be planted, so it can't be calibrated; "
                 "use an artifact that can"
             )
         if not self.decoys or len(set(self.decoys)) < len(self.decoys):
             raise InputError("decoys must be named, each once; name them with --decoy")
-        if self.audit.probe in self.decoys:
-            raise InputError(
-                f"the decoy is '{self.audit.probe}', which is what is probed; name another with --decoy"
-            )
-        if 0 in self.audit.prevalence:
+        if probe in self.decoys:
+            raise InputError(f"the decoy is '{probe}', which is what is probed; name another with --decoy")
+        if 0 in self.audit.artifact.prevalence:
             raise InputError("at prevalence 0 nothing is planted; drop it from --prevalence")
-        if self.audit.seeds < self.audit.thresholds.min_seeds:
+        if design.seeds < design.thresholds.min_seeds:
             raise InputError(
-                f"seeds is {self.audit.seeds}; fewer than {self.audit.thresholds.min_seeds} give no verdict"
+                f"seeds is {design.seeds}; fewer than {design.thresholds.min_seeds} give no verdict"
             )
         for decoy in self.decoys:
             if decoy in NATURAL:
@@ -93,12 +92,12 @@ class Calibration:
     @property
     def folder(self) -> Path:
         """Where its cells and results are."""
-        return self.audit.out / (self.audit.name or f"calibration-{self.audit.run_name}")
+        return self.audit.run.out / (self.audit.run.name or f"calibration-{self.audit.run_name}")
 
     def seeds(self, index: int) -> range:
         """Those of an audit: no pair of twins is used by two audits of a kind."""
-        first = FIRST_SEED + index * self.audit.seeds
-        return range(first, first + self.audit.seeds)
+        first = FIRST_SEED + index * self.audit.design.seeds
+        return range(first, first + self.audit.design.seeds)
 
 
 @dataclass(frozen=True)
@@ -173,20 +172,22 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
     setup = replace(prepare(config, classes[0], progress=not quiet), explainers=())
     check_trainable(config, setup)
-    planned = [trial for detector in config.detectors for trial in trials(calibration, setup, detector)]
+    planned = [
+        trial for detector in config.detector.detectors for trial in trials(calibration, setup, detector)
+    ]
     with run.opened():
         scores: dict[Twin, Scores] = {}
         for decoy in ("", *calibration.decoys):
             mine = [trial for trial in planned if trial.decoy == decoy]
             probed = replace(setup, decoy=make_probe(decoy, config.options) if decoy else None)
             cells = list(dict.fromkeys(cell for trial in mine for cell in (*trial.control, *trial.planted)))
-            finish_cells(cells, probed, run, config.workers, quiet)
+            finish_cells(cells, probed, run, config.run.workers, quiet)
             scores |= {
                 (cell, decoy if cell.decoy else ""): run.read_cell(cell_key(cell, probed)).scores
                 for cell in cells
             }
-        outcomes = [_outcome(trial, scores, config.thresholds) for trial in planned]
-        found_rates = rates(outcomes, config.thresholds)
+        outcomes = [_outcome(trial, scores, config.design.thresholds) for trial in planned]
+        found_rates = rates(outcomes, config.design.thresholds)
         result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
         found = result.as_json()
         table = pd.DataFrame([outcome.row() for outcome in outcomes])
@@ -203,7 +204,7 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
     `unrelated-seeds` compare two controls; each is the planted one of one audit and the control of another.
     """
     learns_from = DETECTORS[detector].learns_from
-    side = calibration.audit.plant_on
+    side = calibration.audit.artifact.plant_on
     if side == AUTO:
         side = "anomalous" if "anomalous" in learns_from else "nominal"
     if DIRECTIONS[side].side not in learns_from:
@@ -211,9 +212,17 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
             f"{detector} never sees {DIRECTIONS[side].side} images in training, so nothing planted there can "
             "be calibrated; drop --plant-on"
         )
-    for prevalence in (*calibration.audit.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
+    for prevalence in (
+        *calibration.audit.artifact.prevalence,
+        *NULL_PREVALENCE,
+    ):  # says what would plant nothing
         planted_count(len(setup.data.parts()[f"train_{DIRECTIONS[side].side}"]), prevalence)
-    identity = (calibration.audit.dataset, setup.data.nominal_class, detector, calibration.audit.probe)
+    identity = (
+        calibration.audit.data.dataset,
+        setup.data.nominal_class,
+        detector,
+        calibration.audit.artifact.probe,
+    )
 
     def control(index: int) -> tuple[Cell, ...]:
         return tuple(Cell(*identity, "control", seed) for seed in calibration.seeds(index))
@@ -242,7 +251,7 @@ def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]
                 twins = planted(index, side, prevalence, decoy=True)
                 yield Trial(detector, "other-artifact", side, prevalence, twins, control(index), decoy)
 
-    highest, *lower = sorted(calibration.audit.prevalence, reverse=True)
+    highest, *lower = sorted(calibration.audit.artifact.prevalence, reverse=True)
     return [
         *with_artifact(highest),
         *nulls(),

@@ -44,14 +44,19 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         "nominal_class": setup.data.nominal_class,
         "shape": list(setup.data.shape),
         "images": {part: len(images) for part, images in setup.data.parts().items()},
-        "outliers": [config.oe, config.oe_limit, config.masks_per_defect, config.confetti_mask],
+        "outliers": [
+            config.data.oe,
+            config.data.oe_limit,
+            config.data.masks_per_defect,
+            config.data.confetti_mask,
+        ],
         "probe": repr(setup.probe),
-        "plant_on": config.plant_on,
-        "seeds": config.seeds,
-        "recipe": asdict(config.recipe),
-        "precision": precision_of(config.recipe, setup.device),
+        "plant_on": config.artifact.plant_on,
+        "seeds": config.design.seeds,
+        "recipe": asdict(config.detector.recipe),
+        "precision": precision_of(config.detector.recipe, setup.device),
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
-        "thresholds": asdict(config.thresholds),
+        "thresholds": asdict(config.design.thresholds),
     }
 
 
@@ -96,10 +101,10 @@ def error_rates(
         "differs_in": differs,
         "missing": [
             name
-            for name in config.detectors
+            for name in config.detector.detectors
             if all(rate["detector"] != name for rate in calibration["rates"])
         ],
-        "rates": [rate for rate in calibration["rates"] if rate["detector"] in config.detectors],
+        "rates": [rate for rate in calibration["rates"] if rate["detector"] in config.detector.detectors],
     }
 
 
