@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from fcdd_audit.config.convert import parse_option
 from mobilenet import trunk
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
-from fcdd_audit.config.convert import parse_option
-from fcdd_audit.config.layers import make_config
+from fcdd_audit.config.audit import make_config
 from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
@@ -54,7 +54,7 @@ def measure(
     config: AuditConfig, data: AuditData, name: str, seed: int, device: torch.device
 ) -> dict[str, float]:
     """Train one detector and measure it on the clean test images."""
-    recipe, options = config.recipe, dict(config.options.get(name, {}))
+    recipe, options = config.detector.recipe, dict(config.options.get(name, {}))
     started = time.perf_counter()
     nominal = data.train_nominal.images
     detector = build(name, nominal, seed, options, recipe.network, recipe.normalise)
@@ -108,12 +108,14 @@ def main() -> None:
     config = make_config(given, {"options": options, "recipe": recipe})
     device = config.resolve_device()
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {device}"
-    print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} thread(s); {config.recipe}")
+    print(
+        f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} thread(s); {config.detector.recipe}"
+    )
     rows = []
     for nominal_class in config.nominal_classes():
-        data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress=True))
-        for name in config.detectors:
-            found = [measure(config, data, name, seed, device) for seed in range(config.seeds)]
+        data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress=True))
+        for name in config.detector.detectors:
+            found = [measure(config, data, name, seed, device) for seed in range(config.design.seeds)]
             row: dict[str, Any] = {"class": data.nominal_class, "detector": name}
             row |= {key: [one[key] for one in found] for key in found[0]}
             rows.append(row)
@@ -124,7 +126,7 @@ def main() -> None:
             print(f"{row['class']:<16} {name:<6} {shown}", flush=True)
             if target:
                 target.write_text(json.dumps({"config": config.as_json(), "notes": data.notes, "rows": rows}))
-    for name in config.detectors:
+    for name in config.detector.detectors:
         mine = [row for row in rows if row["detector"] == name]
         means = {
             key: np.mean([np.mean(row[key]) for row in mine])

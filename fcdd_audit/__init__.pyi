@@ -2,7 +2,7 @@ from ._version import __version__ as __version__
 from .auditing import AuditResult as AuditResult
 from .auditing import run_audit as run_audit
 from .config.audit import AuditConfig as AuditConfig
-from .config.layers import make_config as make_config
+from .config.audit import make_config as make_config
 from .core.errors import AuditError as AuditError
 from .core.errors import InputError as InputError
 from .core.errors import RunError as RunError
@@ -25,4 +25,4 @@ from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report
 from .verdict.findings import Finding as Finding
-from .verdict.judge import Thresholds as Thresholds
+from .verdict.thresholds import Thresholds as Thresholds

@@ -51,15 +51,15 @@ class AuditResult:
 
 
 def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
-    """Run an audit and write its folder, `config.out`/`config.run_name`.
+    """Run an audit and write its folder, `config.run.out`/`config.run_name`.
 
     What an earlier or interrupted run with the same settings has finished is used again. Progress goes to
     stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
     """
     started = time.perf_counter()
-    store = RunStore(config.out / config.run_name)
+    store = RunStore(config.run.out / config.run_name)
     check_writable(store.path)
-    calibration = read_calibration(config.calibration)
+    calibration = read_calibration(config.design.calibration)
     with store.opened():
         audited = DESIGNS[config.design_name].run(config, store, quiet)
         result = AuditResult(store.path, store.path / "report.html", audited.findings, audited.origin)

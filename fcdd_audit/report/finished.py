@@ -15,10 +15,12 @@ from fcdd_audit.report.strips import picture_rows
 def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What finished.html.j2 shows besides config.json and findings.json."""
     arrays = run.read_arrays(config["questions"][0]["examples"])
-    thresholds = config["config"]["thresholds"]
+    thresholds = config["config"]["design"]["thresholds"]
     maps = _maps(arrays)
     reference = {name: np.stack(list(shown.values())) for name, shown in maps.items()}
-    strips, scales = picture_rows(arrays, VARIANTS, maps, reference, config["config"]["quantile"])
+    strips, scales = picture_rows(
+        arrays, VARIANTS, maps, reference, config["config"]["explanation"]["quantile"]
+    )
     return {
         "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
         "strips": strips,

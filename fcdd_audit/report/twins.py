@@ -43,11 +43,11 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     """What report.html.j2 shows besides config.json and findings.json."""
     results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
-    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explainers"])))
+    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
     natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     return {
         "origin": found["origin"],
-        "doses": _doses(found["findings"], config["config"]["thresholds"]),
+        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"]),
         "effects": EFFECTS,
         "sets": _sets(natural),
         "natural": natural,
@@ -65,10 +65,10 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     }
 
 
-def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
-    """With their figure; None for a run of before they were noted."""
-    noted: dict[str, Any] | None = config.get("error_rates")
-    if noted is None or not noted["rates"]:
+def _error_rates(config: dict[str, Any]) -> dict[str, Any]:
+    """With their figure, where there are any."""
+    noted: dict[str, Any] = config["error_rates"]
+    if not noted["rates"]:
         return noted
     return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
 
@@ -154,7 +154,7 @@ def _section(
     levels = [run.read_levels(question[twin][0]) for twin in twins]
     reference = {name: np.concatenate([level[name] for level in levels]) for name in maps}
     examples = run.read_arrays(question["examples"])
-    quantile = config["config"]["quantile"]
+    quantile = config["config"]["explanation"]["quantile"]
     strips, explainers = picture_rows(examples, ("clean", "marked"), maps, reference, quantile)
     first, drawn = (table[table["question"] == index] for table in (scores, curves))
     return Section(

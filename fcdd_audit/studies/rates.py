@@ -12,7 +12,7 @@ import numpy as np
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.studies.truths import TRUTHS, Trial
 from fcdd_audit.verdict.findings import Finding
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 ANY_NULL = "any-null"
 NOTHING = Interval(float("nan"), float("nan"), float("nan"))

@@ -197,10 +197,10 @@ def test_the_version_does_not_wait_for_torch():
         ),
         (["--probe", "mask", "--set", "mask.masks=missing"], ["'missing'", "mask"]),
         (
-            ["--probe", "mask", "--set", "mask.masks=m", "--control", "inpiant"],
-            ["unknown control 'inpiant'", "did you mean 'inpaint'?"],
+            ["--probe", "mask", "--set", "mask.masks=m", "--removal", "inpiant"],
+            ["unknown removal 'inpiant'", "did you mean 'inpaint'?"],
         ),
-        (["--control", "drop"], ["control 'drop'", "'watermark' is planted", "drop --control"]),
+        (["--removal", "drop"], ["removal 'drop'", "'watermark' is planted", "drop --removal"]),
         (["--plant-on", "eo"], ["unknown side 'eo'", "did you mean 'oe'?"]),
         (["--dataset", "folder"], ["--data-root"]),
         (["--dataset", "folder", "--data-root", "missing"], ["'missing' is no folder"]),
@@ -268,7 +268,7 @@ def test_the_version_does_not_wait_for_torch():
         (["--device", "cpuu"], ["device 'cpuu'"]),
         (["--device", "cuda:99"], ["device 'cuda:99'"]),
         (["--device", "meta"], ["device 'meta'"]),
-        (["--fail-on", "clever"], ["'clever'", "clever-hans"]),
+        (["--fail-on", "clever"], ["'clever'", "relies"]),
         (["--dataset", "two\nlines"], ["two"]),  # as in a file name, such as a corrupt image's
         (["--detectr", "fcdd"], ["--detectr", "--detector"]),
         (["extra"], ["extra"]),

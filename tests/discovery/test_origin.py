@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from fcdd_audit import AuditConfig, Recipe, run_audit
+from fcdd_audit import Recipe, make_config, run_audit
 from fcdd_audit.datasets import DataRequest
 from fcdd_audit.discovery.origin import (
     CATEGORIES,
@@ -435,7 +435,7 @@ def recoded(tmp_path_factory):
         (root / part).mkdir(parents=True)
         for number, pixels in enumerate(noise(count, index, side=40)):
             Image.fromarray(pixels.transpose(1, 2, 0)).save(root / part / f"{number}.{suffix}")
-    return AuditConfig(
+    return make_config(
         dataset="folder",
         data_root=root,
         image_size=32,
@@ -464,7 +464,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
     stored = json.loads((result.folder / "findings.json").read_text(encoding="utf-8"))
     (entry,) = stored["provenance"]
     assert entry["status"] == "warning"
-    assert entry["nominal_class"] == recoded.data_root.name
+    assert entry["nominal_class"] == recoded.data.data_root.name
     assert entry["learners"] == ["fcdd"]
     assert entry["images"] == {"nominal": 24, "anomalous": 24}
     assert entry["summary"] in record.getMessage()
@@ -480,7 +480,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
 
 def test_detectors_that_learn_from_nominal_images_only_are_not_affected(recoded, caplog):
     with caplog.at_level(logging.WARNING, "fcdd_audit"):
-        result = run_audit(replace(recoded, detectors=("dsvdd",), name="nominal-only"))
+        result = run_audit(recoded.having(detectors=("dsvdd",), name="nominal-only"))
     assert not caplog.records
     (entry,) = result.provenance
     assert (entry["status"], entry["learners"]) == ("warning", [])

@@ -8,7 +8,8 @@ from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.findings import QUADRANTS, Evidence
-from fcdd_audit.verdict.judge import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 IMAGES = 20
 

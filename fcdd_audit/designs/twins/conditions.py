@@ -13,17 +13,23 @@ from fcdd_audit.experiment.setup import Setup
 
 def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
     """What the error rates of an audit's verdicts depend on, besides its detectors, as plain values."""
+    data = config.data
     return {
         "dataset": setup.data.name,
         "nominal_class": setup.data.nominal_class,
         "shape": list(setup.data.shape),
         "images": {part: len(images) for part, images in setup.data.parts().items()},
-        "outliers": [config.oe, config.oe_limit, config.masks_per_defect, config.confetti_mask],
+        "outliers": [
+            config.data.oe,
+            config.data.oe_limit,
+            config.data.masks_per_defect,
+            config.data.confetti_mask,
+        ],
         "probe": repr(setup.artifact),
-        "plant_on": config.plant_on,
-        "seeds": config.seeds,
-        "recipe": asdict(config.recipe),
-        "precision": precision_of(config.recipe, setup.device),
+        "plant_on": config.artifact.plant_on,
+        "seeds": config.design.seeds,
+        "recipe": asdict(config.detector.recipe),
+        "precision": precision_of(config.detector.recipe, setup.device),
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
-        "thresholds": asdict(config.thresholds),
+        "thresholds": asdict(config.design.thresholds),
     }

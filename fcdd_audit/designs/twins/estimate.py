@@ -43,7 +43,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
 
     Images that have to be decoded first are, and stay in the cache; a bar on stderr unless `quiet`.
     """
-    run = RunStore(config.out / config.run_name)
+    run = RunStore(config.run.out / config.run_name)
     check_writable(run.path)
     parts: list[Estimate] = []
     per_step: dict[str, float] = {}
@@ -52,7 +52,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         setup = prepare(config, nominal_class, progress=not quiet)
         cells = planned_cells(plan(config, setup))
         waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-        workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
+        workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = seconds_a_step(name, setup)
             measuring[name] = seconds_to_explain(name, setup)
