@@ -13,7 +13,6 @@ from fcdd_audit.experiment.setup import Setup
 
 def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
     """What the error rates of an audit's verdicts depend on, besides its detectors, as plain values."""
-    data = config.data
     return {
         "dataset": setup.data.name,
         "nominal_class": setup.data.nominal_class,
