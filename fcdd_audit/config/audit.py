@@ -15,11 +15,11 @@ from fcdd_audit.config.presets import DEFAULT as DEFAULT_PRESET
 from fcdd_audit.config.presets import preset_settings
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
-from fcdd_audit.core.registry import check_options, suggest
+from fcdd_audit.core.registry import suggest
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.designs.placebos import placebos_needed
-from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS
+from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.directions import AUTO, plantable
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.natural import NATURAL, NaturalArtifact, check_artifact, make_artifact
@@ -191,7 +191,7 @@ class AuditConfig:
         for explainer in EXPLAINERS:  # those that aren't asked for too: a typo is said
             make_explainer(explainer, self.options)
         for detector in self.detectors:
-            check_options(detector, DETECTORS[detector], self.options.get(detector, {}))
+            make_options(detector, self.options.get(detector, {}))
 
     def _fill_in_explanations(self) -> None:
         """Explainers by name, and on how many images."""

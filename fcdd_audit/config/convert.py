@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of, read_literal
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
@@ -30,27 +29,16 @@ def check(holds: bool, message: str) -> None:
 
 
 def parse_option(assignment: str) -> tuple[str, str, Any]:
-    """`watermark.text=(c) me` as (name, option, value); the value as a Python literal, else as text."""
+    """`watermark.text=(c) me` as (name, option, value); the value by the option's declared type."""
     target, equals, text = assignment.partition("=")
     name, dot, option = target.strip().partition(".")
     if not (equals and dot and name and option):
         raise InputError(f"--set '{assignment}' must read NAME.OPTION=VALUE, as in watermark.size=0.5")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = text
-    return name, option, text if _takes_text(name, option) and not isinstance(value, str) else value
-
-
-def _takes_text(name: str, option: str) -> bool:
-    """Whether the option's default is text: then digits are text too."""
-    known: dict[str, Any] = {
+    known: dict[str, type] = {
         name: kind for registry in (PROBES, NATURAL, DETECTORS, EXPLAINERS) for name, kind in registry.items()
     }
-    if name not in known:
-        return False
-    parameter = inspect.signature(known[name]).parameters.get(option)
-    return parameter is not None and isinstance(parameter.default, str)
+    declared = options_of(known[name]).get(option) if name in known else None
+    return name, option, read_literal(text) if declared is None else declared.read(text)
 
 
 def _items(value: Any) -> list[Any]:

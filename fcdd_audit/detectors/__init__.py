@@ -2,15 +2,8 @@
 
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import ae, dsvdd, fcdd, hsc  # noqa: F401  (registers them)
-from fcdd_audit.detectors.base import (
-    DETECTORS,
-    NORMALISATIONS,
-    Detector,
-    Normalisation,
-    Scorer,
-    build,
-    normalisation,
-)
+from fcdd_audit.detectors.base import DETECTORS, Detector, Scorer, build, make_options
+from fcdd_audit.detectors.inputs import NORMALISATIONS, Input, Normalisation, normalisation
 from fcdd_audit.detectors.networks import NETWORKS, Frozen, Network, OwnNetwork
 from fcdd_audit.detectors.training.loop import fit
 
@@ -20,6 +13,7 @@ __all__ = [
     "NORMALISATIONS",
     "Detector",
     "Frozen",
+    "Input",
     "Network",
     "Normalisation",
     "OwnNetwork",
@@ -27,5 +21,6 @@ __all__ = [
     "Scorer",
     "build",
     "fit",
+    "make_options",
     "normalisation",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets import DATASETS, AuditData
@@ -241,7 +242,7 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
                 "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
                 "without masks."
             )
-        elif config.masks_per_defect and hasattr(model, "supervision"):
+        elif config.masks_per_defect and "supervision" in options_of(DETECTORS[detector]):
             notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
     return notes
 

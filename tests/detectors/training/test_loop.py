@@ -10,7 +10,7 @@ from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.detectors import DETECTORS, Detector, build, fit
+from fcdd_audit.detectors import DETECTORS, Detector, Input, Normalisation, build, fit
 from fcdd_audit.detectors.training import loop as training
 from fcdd_audit.detectors.training.loop import uses_bfloat16
 from fcdd_audit.probes import PROBES, plant
@@ -30,7 +30,7 @@ class Spy(Detector):
     """Keeps what it is trained on. The loss is its one weight, so that an Adam step moves it by the rate."""
 
     def __init__(self, loss=lambda weight: weight.sum()):
-        super().__init__((1, 8, 8), torch.zeros(1), torch.ones(1))
+        super().__init__(Input((1, 8, 8), Normalisation("nominal", torch.zeros(1), torch.ones(1))))
         self.weight = nn.Parameter(torch.ones(1))
         self.of_weight, self.batches, self.path, self.started = loss, [], [], None
 
