@@ -28,9 +28,9 @@ from tqdm import tqdm
 from fcdd_audit import AuditConfig
 from fcdd_audit.config.convert import parse_option
 from fcdd_audit.config.layers import make_config
-from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.images.sets import ImageSet
 
 BATCH = 128
@@ -58,7 +58,7 @@ def measure(
     started = time.perf_counter()
     nominal = data.train_nominal.images
     detector = build(name, nominal, seed, options, recipe.network, recipe.normalise)
-    steps = training_steps(len(nominal), recipe)[0] * recipe.epochs
+    steps = length_of(recipe.optimisation, len(nominal)).steps
     with tqdm(total=steps, desc=f"{data.nominal_class} {name} seed {seed}", leave=False, disable=None) as bar:
         outliers = data.train_anomalous
         fit(

@@ -36,7 +36,7 @@ from fcdd_audit.experiment.tables import COLUMNS, with_class_means
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import Thresholds, judge
 
-QUICK = Recipe(epochs=1)
+QUICK = Recipe.of(epochs=1)
 SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))
 
 
@@ -295,7 +295,7 @@ def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
         detectors=("ae",),
         seeds=1,
         explainers=("native", "edges"),
-        recipe=Recipe(epochs=2, batch_size=8),
+        recipe=Recipe.of(epochs=2, batch_size=8),
         out=tmp_path,
         workers=1,
     )
@@ -484,12 +484,13 @@ def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp
         {"precision": "bfloat16"},
         {"flip": 0.5},
         {"shift": 0.0},
+        {"steps": 3},
     ],
 )
 def test_a_cell_has_another_key_when_the_recipe_changes(changes):
     setup = prepare(SMALL)
     cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
-    changed = replace(setup, recipe=replace(setup.recipe, **changes))
+    changed = replace(setup, recipe=setup.recipe.changed(**changes))
     assert cell_key(cell, changed) != cell_key(cell, setup)
 
 

@@ -22,7 +22,7 @@ SMALL = AuditConfig(
     probe="jpeg",
     image_size=32,
     seeds=1,
-    recipe=Recipe(epochs=1),
+    recipe=Recipe.of(epochs=1),
     detectors=("fcdd",),
     explainers=("native", "edges"),
     workers=1,
@@ -44,7 +44,7 @@ def defects(tmp_path_factory) -> AuditConfig:
                 pixels[8:16, 16:24] = 255
             Image.fromarray(pixels.astype(np.uint8)).save(root / part / f"{i}.png")
     return replace(
-        SMALL, dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe(epochs=1, batch_size=8)
+        SMALL, dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe.of(epochs=1, batch_size=8)
     )
 
 

@@ -247,7 +247,7 @@ class AuditConfig:
             name: value for name, value in defaults.items() if getattr(self, name) is None
         }
         if self.recipe is None:
-            filled["recipe"] = Recipe(**preset.recipe)
+            filled["recipe"] = Recipe.of(**preset.recipe)
         targets = [*preset.options, *(name for name in self.options if name not in preset.options)]
         filled["options"] = {
             name: {**preset.options.get(name, {}), **self.options.get(name, {})} for name in targets
@@ -315,7 +315,8 @@ class AuditConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for config.json."""
-        return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
+        plain = {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
+        return {**plain, "recipe": self.recipe.flat()}
 
 
 def _plain(value: Any) -> Any:

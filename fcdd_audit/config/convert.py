@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.options import options_of, read_literal
-from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.recipe import Recipe, recipe_options
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NATURAL
@@ -20,7 +19,7 @@ WHOLE_NUMBERS = (
     *("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"),
     *("explained", "sanity"),
 )
-RECIPE_FIELDS = tuple(f.name for f in dataclasses.fields(Recipe))
+RECIPE_FIELDS = tuple(recipe_options())
 
 
 def check(holds: bool, message: str) -> None:
@@ -62,12 +61,12 @@ def _number(key: str, value: Any, kind: type) -> Any:
 
 def recipe_value(key: str, value: Any) -> Any:
     """A setting of the recipe in its own type."""
-    default = getattr(Recipe(), key)
-    if isinstance(default, bool):
-        return _flag(key, value)
-    if isinstance(default, tuple):
+    option = recipe_options()[key]
+    if option.optional and value in (None, "none"):
+        return None
+    if option.kind is tuple:
         return tuple(_share(key, item) for item in _items(value) if item != "none")
-    return str(value) if isinstance(default, str) else _number(key, value, type(default))
+    return str(value) if option.kind is str else _number(key, value, option.kind)
 
 
 def _share(key: str, value: Any) -> float:

@@ -92,7 +92,7 @@ def make_config(*layers: Mapping[str, Any]) -> AuditConfig:
     dataset, preset = settings.get("dataset", AuditConfig.dataset), settings.get("preset", AuditConfig.preset)
     _ = DATASETS[str(dataset)]
     base = read_preset(str(preset), str(dataset))
-    return AuditConfig(**settings, recipe=Recipe(**{**base.recipe, **given}), options=options)
+    return AuditConfig(**settings, recipe=Recipe.of(**{**base.recipe, **given}), options=options)
 
 
 def _table(key: str, value: Any) -> Mapping[str, Any]:

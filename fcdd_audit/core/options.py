@@ -7,7 +7,6 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -50,7 +49,6 @@ def read_literal(text: str) -> Any:
         return text
 
 
-@cache
 def options_of(entry: type) -> dict[str, Option]:
     """The options of a registry's entry by name, in their order.
 

@@ -1,6 +1,6 @@
 """Detectors: what is audited."""
 
-from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.recipe import Augmentation, Compute, Optimisation, Recipe
 from fcdd_audit.detectors import ae, dsvdd, fcdd, hsc  # noqa: F401  (registers them)
 from fcdd_audit.detectors.base import DETECTORS, Detector, Scorer, build, make_options
 from fcdd_audit.detectors.inputs import NORMALISATIONS, Input, Normalisation, normalisation
@@ -11,11 +11,14 @@ __all__ = [
     "DETECTORS",
     "NETWORKS",
     "NORMALISATIONS",
+    "Augmentation",
+    "Compute",
     "Detector",
     "Frozen",
     "Input",
     "Network",
     "Normalisation",
+    "Optimisation",
     "OwnNetwork",
     "Recipe",
     "Scorer",

@@ -149,7 +149,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
     """Name of the cell's folder: a hash of all that its numbers depend on."""
     identity = {
         "cell": asdict(cell),
-        "recipe": asdict(setup.recipe),
+        "recipe": setup.recipe.flat(),
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.probe),
         "decoy": repr(setup.decoy) if cell.decoy else None,
@@ -165,7 +165,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
 
 def precision_of(recipe: Recipe, device: str) -> str:
     """What training calculates in on this device."""
-    return "bfloat16" if uses_bfloat16(recipe.precision, torch.device(device)) else "float32"
+    return "bfloat16" if uses_bfloat16(recipe.compute.precision, torch.device(device)) else "float32"
 
 
 def device_name(device: str) -> str:

@@ -13,11 +13,11 @@ from torch import Tensor
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.options import options_of
-from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS, Detector, build, fit
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.edits.directions import AUTO, DIRECTIONS, MARKED
 from fcdd_audit.experiment.cells import Cell, Setup, cell_key
 from fcdd_audit.experiment.engines import default_workers
@@ -289,7 +289,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = _seconds_a_step(name, setup)
             measuring[name] = _seconds_to_explain(name, setup)
-        steps = setup.recipe.epochs * training_steps(len(setup.data.train_nominal), setup.recipe)[0]
+        steps = length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
         # A fifth more than training for scoring, 2 s for writing.
         seconds = sum(
             per_step[cell.detector] * steps * 1.2 + measuring[cell.detector] + 2 for cell in waiting
@@ -319,7 +319,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
 def _seconds_a_step(name: str, setup: Setup) -> float:
     """From a few training steps on one thread, without the first, which warms up."""
     threads = torch.get_num_threads()
-    data, size = setup.data, training_steps(len(setup.data.train_nominal), setup.recipe)[1]
+    data, size = setup.data, length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).batch
     nominal, anomalous = data.train_nominal.images[:SAMPLE], data.train_anomalous.images[:SAMPLE]
     masks = data.train_anomalous.masks
     batch = min(size, len(nominal) // 2)
@@ -330,7 +330,7 @@ def _seconds_a_step(name: str, setup: Setup) -> float:
             _built(name, nominal, setup),
             nominal,
             anomalous,
-            replace(setup.recipe, epochs=1, repeats=1, batch_size=batch),
+            setup.recipe.changed(epochs=1, steps=None, repeats=1, batch_size=batch),
             seed=0,
             device=torch.device(setup.device),
             masks=None if masks is None else masks[:SAMPLE],

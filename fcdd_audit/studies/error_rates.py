@@ -48,7 +48,7 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         "probe": repr(setup.probe),
         "plant_on": config.plant_on,
         "seeds": config.seeds,
-        "recipe": asdict(config.recipe),
+        "recipe": config.recipe.flat(),
         "precision": precision_of(config.recipe, setup.device),
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
         "thresholds": asdict(config.thresholds),

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def test_later_layers_win_setting_by_setting(tmp_path):
     environment = read_environment({"FCDD_AUDIT_EPOCHS": "5", "FCDD_AUDIT_NAME": "environment", "SEEDS": "9"})
     config = make_config(file, environment, {"name": "flag", "epochs": None})
     assert (config.seeds, config.prevalence) == (4, (0.5,)), "from the file, over the default"
-    assert config.recipe.epochs == 5, "from the environment, over the file"
+    assert config.recipe.optimisation.epochs == 5, "from the environment, over the file"
     assert config.name == "flag", "from the flag, over the environment"
     assert config.detectors == AuditConfig().detectors, "the default"
 
@@ -84,7 +83,7 @@ def test_text_becomes_what_the_setting_needs():
     assert (config.seeds, config.workers, config.image_size) == (5, 2, 48)
     assert (config.data_root, config.out) == (Path("some/where"), Path("else/where"))
     assert config.skip_corrupt is True
-    assert (config.recipe.epochs, config.recipe.lr) == (3, 0.01)
+    assert (config.recipe.optimisation.epochs, config.recipe.optimisation.lr) == (3, 0.01)
 
 
 @pytest.mark.parametrize("value", [0.5, "0.5", ["0.5"], [0.5], (0.5,)])
@@ -125,7 +124,7 @@ def test_a_path_may_start_at_home(monkeypatch, tmp_path):
         ("prevalence", True),
         ("skip_corrupt", "maybe"),
         ("download", 2),
-        ("compile", "maybe"),
+        ("steps", "some"),
         ("flip", "often"),
         ("flip", True),
         ("milestones", "0.5;0.7"),
@@ -161,7 +160,7 @@ def test_toml_tables_set_the_recipe_and_options(tmp_path):
         """
     )
     config = make_config(read_config(tmp_path / "audit.toml"))
-    assert config.recipe == replace(AuditConfig().recipe, epochs=7, batch_size=8, lr=0.01)
+    assert config.recipe == AuditConfig().recipe.changed(epochs=7, batch_size=8, lr=0.01)
     assert config.make_artifact() == Watermark(text="(c) me", size=1, margin=0)
     assert config.options["fcdd"] == {"supervision": "image", "sigma": 2.5}
 
@@ -436,7 +435,11 @@ def test_python_and_the_command_line_get_the_same_from_a_preset():
     for settings in ({"dataset": "cifar10-oe"}, {"dataset": "mvtec", "preset": "paper"}):
         assert AuditConfig(**settings) == make_config(settings)
     config = AuditConfig(dataset="mvtec", preset="paper")
-    assert (config.recipe.network, config.recipe.repeats, config.image_size) == ("vgg11-imagenet", 10, 224)
+    assert (config.recipe.network, config.recipe.optimisation.repeats, config.image_size) == (
+        "vgg11-imagenet",
+        10,
+        224,
+    )
     assert (config.options["fcdd"], config.quantile) == ({"sigma": 12, "supervision": "pixel"}, 0.99)
 
 
@@ -464,16 +467,16 @@ def test_what_a_preset_says_gives_way_to_file_environment_and_flags(tmp_path):
     )
     assert name == "recipe"
     preset = AuditConfig(dataset="fmnist-oe", preset="paper")
-    assert config.recipe == replace(
-        preset.recipe, epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
+    assert config.recipe == preset.recipe.changed(
+        epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
     )
     assert config.options["fcdd"] == {"sigma": 2, "supervision": "pixel"}
     assert (config.quantile, config.image_size) == (0.5, 28)
 
 
 def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
-    config = AuditConfig(dataset="mvtec", recipe=Recipe(epochs=2), options={"fcdd": {"sigma": 3.0}})
-    assert config.recipe == Recipe(epochs=2)
+    config = AuditConfig(dataset="mvtec", recipe=Recipe.of(epochs=2), options={"fcdd": {"sigma": 3.0}})
+    assert config.recipe == Recipe.of(epochs=2)
     assert config.options["fcdd"] == {"supervision": "pixel", "sigma": 3.0}
     assert config.confetti_mask == "blob"
 
@@ -481,7 +484,7 @@ def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
 def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere():
     environment = {"FCDD_AUDIT_PRESET": "paper", "FCDD_AUDIT_NOMINAL_CLASS": "cat, 0"}
     config = make_config(read_environment(environment), {"dataset": "cifar10-oe"})
-    assert config.recipe.epochs == 600
+    assert config.recipe.optimisation.epochs == 600
     assert config.nominal_classes() == ("cat", "airplane")
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PRESET: unknown preset 'papre'"):
         read_environment({"FCDD_AUDIT_PRESET": "papre"})
@@ -501,12 +504,12 @@ def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere(
     ],
 )
 def test_milestones_are_shares_or_none(text, value):
-    assert make_config({"milestones": text}).recipe.milestones == value
+    assert make_config({"milestones": text}).recipe.optimisation.milestones == value
 
 
-def test_a_recipe_may_have_yes_and_no():
-    assert make_config({"compile": "yes"}).recipe.compile is True
-    assert make_config({"recipe": {"compile": 0}}).recipe.compile is False
+@pytest.mark.parametrize(("given", "steps"), [("70", 70), (70, 70), ("none", None), (None, None)])
+def test_a_training_may_be_given_in_steps(given, steps):
+    assert make_config({"recipe": {"steps": given}}).recipe.optimisation.steps == steps
 
 
 # Nominal classes

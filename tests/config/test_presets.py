@@ -1,18 +1,18 @@
 """The table of recipes: that it is whole, and the paper's values once more by hand."""
 
-import dataclasses
 from fractions import Fraction
 
 import pytest
 
-from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError, Recipe
+from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError
 from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
 from fcdd_audit.core.options import options_of
-from fcdd_audit.core.recipe import milestone_epochs
+from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.detectors import NETWORKS
+from fcdd_audit.detectors.training.schedule import length_of, rate_falls
 from fcdd_audit.explainers import EXPLAINERS
 
-RECIPE = {field.name for field in dataclasses.fields(Recipe)}
+RECIPE = set(recipe_options())
 SETTINGS = {"image_size", "oe_limit", "confetti_mask", "quantile"}
 COVERED = [
     (preset, dataset)
@@ -59,7 +59,7 @@ def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
         if dot:
             value = config.options[target][option]
         else:
-            value = getattr(config.recipe if setting in RECIPE else config, setting)
+            value = config.recipe.flat()[setting] if setting in RECIPE else getattr(config, setting)
         if isinstance(value, tuple):
             shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
             assert shares == value
@@ -76,7 +76,7 @@ def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():
 @pytest.mark.parametrize("dataset", PAPER)
 def test_the_papers_values(dataset):
     config = AuditConfig(dataset=dataset, preset="paper")
-    recipe = config.recipe
+    recipe, augmentation = config.recipe.optimisation, config.recipe.augmentation
     assert (
         recipe.optimizer,
         recipe.lr,
@@ -88,9 +88,9 @@ def test_the_papers_values(dataset):
         recipe.weight_decay,
         config.options["fcdd"]["sigma"],
         config.quantile,
-        recipe.flip,
-        recipe.jitter,
-        recipe.noise,
+        augmentation.flip,
+        augmentation.jitter,
+        augmentation.noise,
     ) == PAPER[dataset]
     assert recipe.oe_probability == 0.5
     assert config.confetti_mask == "full"
@@ -109,13 +109,14 @@ def test_the_papers_values(dataset):
 def test_the_papers_sizes_crops_and_networks(dataset, size, crop_shift, network):
     config = AuditConfig(dataset=dataset, preset="paper")
     assert config.image_size == size
-    assert int(config.recipe.shift * size) == crop_shift
+    assert int(config.recipe.augmentation.shift * size) == crop_shift
     assert config.recipe.network == network
 
 
 def test_mvtecs_noise_is_relative_and_on_half_of_the_images():
     recipe = AuditConfig(dataset="mvtec", preset="paper").recipe
-    assert (recipe.relative_noise, recipe.noise_share, recipe.jitter_share) == (0.1, 0.5, 0.5)
+    given = recipe.augmentation
+    assert (given.relative_noise, given.noise_share, given.jitter_share) == (0.1, 0.5, 0.5)
     assert recipe.normalise == "contrast"
 
 
@@ -134,12 +135,15 @@ def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
 
 @pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])
 def test_the_papers_rate_falls_after_400_and_500_of_600_epochs(dataset):
-    assert milestone_epochs(AuditConfig(dataset=dataset, preset="paper").recipe) == [400, 500]
+    given = AuditConfig(dataset=dataset, preset="paper").recipe.optimisation
+    epoch = 1000
+    falls = rate_falls(given, length_of(given, epoch * given.batch_size))
+    assert sorted(falls) == [400 * epoch, 500 * epoch]
 
 
 def test_the_papers_borders_and_supervision():
     paper = {name: AuditConfig(dataset=name, preset="paper") for name in PAPER}
-    borders = {name: config.recipe.border for name, config in paper.items()}
+    borders = {name: config.recipe.augmentation.border for name, config in paper.items()}
     assert {name for name, border in borders.items() if border == "black"} == {"cifar10-oe", "fmnist-oe"}
     by_pixel = {name for name, config in paper.items() if config.options["fcdd"]["supervision"] == "pixel"}
     assert by_pixel == {"mvtec"}

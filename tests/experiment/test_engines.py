@@ -15,7 +15,7 @@ from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 from fcdd_audit.experiment.store import RunFolder
 
 LONG = AuditConfig(
-    image_size=32, seeds=2, recipe=Recipe(epochs=400), detectors=("fcdd",), explainers=("native",)
+    image_size=32, seeds=2, recipe=Recipe.of(epochs=400), detectors=("fcdd",), explainers=("native",)
 )
 
 
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_error_and_leaves_no_proces
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_step_and_every_cell_is_counted(tmp_path, workers):
-    config = replace(LONG, recipe=Recipe(epochs=1, batch_size=64), seeds=1)
+    config = replace(LONG, recipe=Recipe.of(epochs=1, batch_size=64), seeds=1)
     setup = prepare(config)
     cells = planned_cells(plan(config, setup))
     steps, finished = [], []

@@ -10,7 +10,7 @@ from fcdd_audit.experiment.planning import prepare
 from fcdd_audit.studies.error_rates import LABELS, conditions, error_rates, read_calibration
 
 CONFIG = AuditConfig(
-    image_size=32, seeds=3, recipe=Recipe(epochs=1), detectors=("fcdd",), explainers=("native",)
+    image_size=32, seeds=3, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
 RATE = {
     "truth": "planted",
