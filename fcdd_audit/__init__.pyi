@@ -16,9 +16,17 @@ from .designs.placebos import PlaceboResult as PlaceboResult
 from .designs.placebos import placebo_test as placebo_test
 from .detectors import DETECTORS as DETECTORS
 from .detectors import NETWORKS as NETWORKS
+from .detectors import Augmentation as Augmentation
+from .detectors import Compute as Compute
 from .detectors import Detector as Detector
+from .detectors import Input as Input
+from .detectors import Normalisation as Normalisation
+from .detectors import Optimisation as Optimisation
 from .detectors import OwnNetwork as OwnNetwork
 from .detectors import Recipe as Recipe
+from .detectors import build as build
+from .detectors import fit as fit
+from .detectors import normalisation as normalisation
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
 from .probes import PROBES as PROBES

@@ -70,7 +70,7 @@ def classes_config(class_folders: Path, tmp_path_factory: pytest.TempPathFactory
         explainers=("native",),
         prevalence=(0.5, 1.0),
         seeds=1,
-        recipe=Recipe(epochs=1, batch_size=8),
+        recipe=Recipe.of(epochs=1, batch_size=8),
         workers=1,
         out=tmp_path_factory.mktemp("class-reports"),
     )

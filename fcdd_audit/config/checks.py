@@ -8,9 +8,9 @@ from fcdd_audit.config.layers import Given
 from fcdd_audit.config.parts import ALL
 from fcdd_audit.config.settings import settings
 from fcdd_audit.core.directions import AUTO, plantable
-from fcdd_audit.core.registry import check_options, suggest
+from fcdd_audit.core.registry import suggest
 from fcdd_audit.designs.placebos import placebos_needed
-from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS
+from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.natural import NATURAL, check_artifact
@@ -42,7 +42,7 @@ def check_config(config: AuditConfig, given: Given) -> None:
             make_explainer(explainer, config.options)
     for detector in config.detector.detectors:
         with given.blamed(f"{detector}."):
-            check_options(detector, DETECTORS[detector], config.options.get(detector, {}))
+            make_options(detector, config.options.get(detector, {}))
 
 
 def _check_names(config: AuditConfig, given: Given) -> None:

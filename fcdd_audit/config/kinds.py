@@ -101,6 +101,7 @@ SomeShares = Annotated[
 # What plain annotations, such as those of the recipe, are read as.
 PLAIN: dict[Any, Any] = {
     int: Whole,
+    int | None: Whole | None,
     float: Real,
     tuple[float, ...]: Annotated[
         tuple[Annotated[float, BeforeValidator(_share)], ...],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from fcdd_audit.config.kinds import Number, read
 from fcdd_audit.config.layers import Given
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
@@ -17,11 +17,10 @@ from fcdd_audit.probes import PROBES
 
 def option_kinds(entry: Any) -> dict[str, Any]:
     """The options of a registry's entry and the kinds of their values."""
-    return {
-        name: Number if isinstance(parameter.default, float | None) else type(parameter.default)
-        for name, parameter in inspect.signature(entry).parameters.items()
-        if parameter.default is not parameter.empty
+    kinds = {
+        name: Number if option.kind is float else option.kind for name, option in options_of(entry).items()
     }
+    return {name: kind | None if options_of(entry)[name].optional else kind for name, kind in kinds.items()}
 
 
 def read_options(given: Given) -> dict[str, dict[str, Any]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
-from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.recipe import PARTS, Recipe
 
 # What each means; those in FLAGS have a flag, the others are set by --set recipe.NAME=VALUE.
 MEANINGS = {
     "epochs": "Training epochs.",
+    "steps": "Training steps, in place of epochs.",
     "batch_size": "Images a step.",
     "optimizer": "adam, or sgd with Nesterov momentum 0.9.",
     "lr": "Learning rate.",
@@ -28,24 +28,23 @@ MEANINGS = {
     "relative_noise": "The same, as a share of the image's own standard deviation.",
     "noise_share": "Share of the images that noise is added to.",
     "precision": "auto, float32 or bfloat16.",
-    "compile": "Whether torch.compile is used.",
     "network": "Network: see 'fcdd-audit list networks'.",
     "normalise": "Of the network's input: nominal, imagenet or contrast.",
 }
-FLAGS = ("epochs", "batch_size", "lr", "network")
+FLAGS = ("epochs", "steps", "batch_size", "lr", "network")
 
 
 def recipe_kinds() -> dict[str, Any]:
     """The settings of a recipe and the kinds of their values, in the recipe's order."""
-    hints = get_type_hints(Recipe)
-    return {field.name: hints[field.name] for field in dataclasses.fields(Recipe)}
+    kinds = {name: hint for part in PARTS.values() for name, hint in get_type_hints(part).items()}
+    return {name: kind for name, kind in (kinds | get_type_hints(Recipe)).items() if name not in PARTS}
 
 
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:
     """The recipe with these settings, the others by default. InputError for a value out of its range."""
-    return Recipe(**settings)
+    return Recipe.of(**settings)
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, Any]:
     """All settings of a recipe, by name."""
-    return {name: getattr(recipe, name) for name in recipe_kinds()}
+    return recipe.flat()

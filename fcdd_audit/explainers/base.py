@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fcdd_audit.core.registry import Registry, check_options
+from fcdd_audit.core.options import check_options
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
 

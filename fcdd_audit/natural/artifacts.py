@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.registry import Registry, check_options
+from fcdd_audit.core.options import check_options
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.images.cache import CENTRE
 from fcdd_audit.images.decode import Fit
 from fcdd_audit.natural.annotations import KINDS, read_annotations

@@ -51,7 +51,7 @@ def weights(textures, tmp_path_factory):
     nominal = textures.train_nominal.images
     marked, _ = mark_all(textures.train_anomalous.images, WATERMARK, torch_generator(0, "planting"))
     detector = build("fcdd", nominal, 0)
-    fit(detector, nominal, marked, Recipe(epochs=3, precision="float32"), 0, torch.device("cpu"))
+    fit(detector, nominal, marked, Recipe.of(epochs=3, precision="float32"), 0, torch.device("cpu"))
     path = tmp_path_factory.mktemp("weights") / "planted.safetensors"
     save_file({name: value.contiguous() for name, value in detector.state_dict().items()}, path)
     return path

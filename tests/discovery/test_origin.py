@@ -442,7 +442,7 @@ def recoded(tmp_path_factory):
         detectors=("fcdd", "dsvdd"),
         explainers=("gradient",),
         seeds=1,
-        recipe=Recipe(epochs=1),
+        recipe=Recipe.of(epochs=1),
         workers=1,
         out=tmp_path_factory.mktemp("reports"),
     )

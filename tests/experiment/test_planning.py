@@ -42,7 +42,7 @@ def config(folder, tmp_path):
         explainers=("native",),
         seeds=1,
         workers=1,
-        recipe=Recipe(epochs=1, batch_size=8),
+        recipe=Recipe.of(epochs=1, batch_size=8),
         out=tmp_path,
     )
 

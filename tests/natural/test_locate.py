@@ -351,7 +351,7 @@ def audit_of(root, **changes):
         "explainers": ("native",),
         "seeds": 1,
         "workers": 1,
-        "recipe": Recipe(epochs=1, batch_size=8),
+        "recipe": Recipe.of(epochs=1, batch_size=8),
     }
     return make_config(**{**settings, **changes})
 
@@ -581,7 +581,7 @@ def test_a_mark_that_alone_means_normal_is_relied_on(tmp_path):
         detectors=("hsc",),
         explainers=("grad-cam",),
         seeds=3,
-        recipe=Recipe(epochs=8, batch_size=8),
+        recipe=Recipe.of(epochs=8, batch_size=8),
         out=tmp_path,
     )
     (finding,) = run_audit(config).findings

@@ -27,7 +27,7 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         "probe": repr(setup.artifact),
         "plant_on": config.artifact.plant_on,
         "seeds": config.design.seeds,
-        "recipe": asdict(config.detector.recipe),
+        "recipe": config.detector.recipe.flat(),
         "precision": precision_of(config.detector.recipe, setup.device),
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
         "thresholds": asdict(config.design.thresholds),

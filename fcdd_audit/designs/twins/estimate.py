@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
-from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.designs.twins.plan import plan
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.engines import default_workers
 from fcdd_audit.experiment.estimate import seconds_a_step, seconds_to_explain
@@ -56,7 +56,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = seconds_a_step(name, setup)
             measuring[name] = seconds_to_explain(name, setup)
-        steps = setup.recipe.epochs * training_steps(len(setup.data.train_nominal), setup.recipe)[0]
+        steps = length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
         # A fifth more than training for scoring, 2 s for writing.
         seconds = sum(
             per_step[cell.detector] * steps * 1.2 + measuring[cell.detector] + 2 for cell in waiting

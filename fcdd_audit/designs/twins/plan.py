@@ -5,6 +5,7 @@ from __future__ import annotations
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.base import Edit
@@ -131,6 +132,6 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
                 "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
                 "without masks."
             )
-        elif config.data.masks_per_defect and hasattr(model, "supervision"):
+        elif config.data.masks_per_defect and "supervision" in options_of(DETECTORS[detector]):
             notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
     return notes
