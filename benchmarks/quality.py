@@ -30,6 +30,7 @@ from fcdd_audit.config.audit import make_config
 from fcdd_audit.config.layers import read_assignments
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.images.sets import ImageSet
 
 BATCH = 128
