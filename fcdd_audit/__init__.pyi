@@ -25,4 +25,4 @@ from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report
 from .verdict.findings import Finding as Finding
-from .verdict.judge import Thresholds as Thresholds
+from .verdict.thresholds import Thresholds as Thresholds

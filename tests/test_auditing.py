@@ -34,7 +34,8 @@ from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS, with_class_means
 from fcdd_audit.verdict.findings import Evidence
-from fcdd_audit.verdict.judge import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 QUICK = Recipe(epochs=1)
 SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))

@@ -11,11 +11,12 @@ from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
 from fcdd_audit.experiment.cells import cell_key, run_cell
-from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, LOCALIZED
+from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, localized_columns
 from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import evidence, results_table
-from fcdd_audit.verdict.judge import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
 SMALL = AuditConfig(
@@ -66,7 +67,7 @@ def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
     assert setup.nominal_mask is None
     assert setup.anomalous_mask is None
     for cell, record in records.items():
-        assert list(record.localization) == list(LOCALIZED)
+        assert list(record.localization) == localized_columns()
         assert record.localization.empty
         key = cell_key(cell, setup)
         assert {name: maps.shape for name, maps in run.read_heatmaps(key).items()} == {

@@ -25,7 +25,7 @@ from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.natural import NATURAL, NaturalArtifact, check_artifact, make_artifact
 from fcdd_audit.natural.locate import REMOVALS
 from fcdd_audit.probes import PROBES, Probe
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 PLANT_ON = (AUTO, *plantable())
 CONFETTI_MASKS = ("full", "blob")

@@ -15,7 +15,7 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import PROBES
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 WHOLE_NUMBERS = (
     *("seeds", "workers", "image_size", "oe_limit", "masks_per_defect", "placebos"),

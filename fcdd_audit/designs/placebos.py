@@ -32,7 +32,7 @@ from fcdd_audit.measures.statistics import Interval, holm, image_weights, interv
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of
 from fcdd_audit.verdict.findings import Answer, Verdict, without_nan
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 BATCH = 128  # images scored at a time
 ALIKE = 0.5  # placebos of a higher correlation with the artifact aren't of other content

@@ -34,7 +34,8 @@ from fcdd_audit.probes import make_probe, planted_count
 from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.studies.error_rates import SCHEMA, conditions
 from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
-from fcdd_audit.verdict.judge import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]

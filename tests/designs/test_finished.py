@@ -34,7 +34,7 @@ from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS
 from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.report.page import number, span
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 EACH = 24  # test images a side
 LARGE = {"size": 0.9}  # of the watermark, so that it is legible on 32 px

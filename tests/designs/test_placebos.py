@@ -19,7 +19,7 @@ from fcdd_audit.designs.placebos import placebo_test, placebos_needed, rank_p_va
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of, surrogate
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 CPU = torch.device("cpu")
 FEW = Thresholds(draws=200)

@@ -443,8 +443,8 @@ def test_a_finding_says_where_the_artifact_was_found_and_what_removing_as_much_e
         "conflict_auroc",
         "drop",
         "drop_elsewhere",
-        "flip_rate",
         "score_shift",
+        "flip_rate",
     ]
     assert np.isfinite(fcdd.reliance.value)
     effects = {effect.measure: effect for effect in fcdd.effects}

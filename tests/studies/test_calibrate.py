@@ -25,7 +25,7 @@ from fcdd_audit.studies.calibrate import (
     trials,
 )
 from fcdd_audit.verdict.findings import Finding
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 SMALL = {
     "detector": "fcdd,ae",
