@@ -18,9 +18,7 @@ from typer.core import TyperGroup
 
 from fcdd_audit.cli.tables import (
     print_comparison,
-    print_estimate,
     print_findings,
-    print_finished,
     print_rates,
     print_table,
 )
@@ -227,27 +225,23 @@ def run(
     flags = _settings(locals())
     with _ErrorsAsLines(debug):
         from fcdd_audit.auditing import run_audit
-        from fcdd_audit.designs.finished import estimate_finished
-        from fcdd_audit.experiment.planning import estimate
+        from fcdd_audit.designs import DESIGNS
 
         if fail_on is not None and fail_on not in GATES:
             raise InputError(f"unknown gate '{fail_on}' for --fail-on (known: {', '.join(GATES)})")
         audit = _config(flags, config, option or [])
         if dry_run:
-            estimating = estimate if audit.weights is None else estimate_finished
-            planned = estimating(audit, quiet=quiet or as_json)
+            planned = DESIGNS[audit.design_name].estimate(audit, quiet=quiet or as_json)
             if as_json:
                 print(json.dumps(asdict(planned), indent=1))
             else:
-                print_estimate(planned)
+                print("\n".join(planned.lines()))
             return
         result = run_audit(audit, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
-        elif not quiet and audit.weights is not None:
-            print_finished(result)
         elif not quiet:
-            print_findings(result)
+            print_findings(result, DESIGNS[audit.design_name])
         if open_report:
             typer.launch(result.report.resolve().as_uri())
     if fail_on is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fcdd_audit.auditing import AuditResult
-    from fcdd_audit.designs.finished import FinishedEstimate
-    from fcdd_audit.experiment.planning import Estimate
+    from fcdd_audit.designs import Design
     from fcdd_audit.studies.calibrate import CalibrationResult
     from fcdd_audit.studies.compare import Comparison
-
-IN_A_LINE = 5  # explainers
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
@@ -23,7 +20,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 
 
 def print_rates(result: CalibrationResult) -> None:
-    from fcdd_audit.report.page import span
+    from fcdd_audit.core.text import span
 
     rows: list[tuple[str, ...]] = [
         ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "mean reliance", "other")
@@ -42,84 +39,20 @@ def print_rates(result: CalibrationResult) -> None:
     print(result.folder / "calibration.json")
 
 
-def print_findings(result: AuditResult) -> None:
-    from fcdd_audit.report.page import number, span
-
-    found = result.as_json()
-    rows: list[tuple[str, ...]] = [
-        ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
-    ]
-    for finding in found["findings"]:
-        rows.append(
-            (
-                finding["nominal_class"],
-                finding["detector"],
-                finding["plant_on"],
-                f"{finding['prevalence']:g}",
-                finding["verdict"],
-                span(finding["reliance"]),
-                _quadrants(finding["explainers"]),
-            )
-        )
-    for mean in found["means"]:
-        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
-        side = mean["plant_on"]
-        prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
-        rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
-    many = len({finding["nominal_class"] for finding in found["findings"]}) > 1
-    if not many:
-        rows = [row[1:] for row in rows]
-    print_table(rows)
+def print_findings(result: AuditResult, design: Design) -> None:
+    """The design's table, why there is no clear answer where there is none, and where the page is."""
+    print_table(design.table(result.as_json()))
+    many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         if finding.reason:
             about = f"{finding.nominal_class}, " if many else ""
-            print(f"{about}{finding.detector}: {finding.reason}")
+            side = f"{finding.placebo['side']} images" if finding.placebo else finding.detector
+            print(f"{about}{side}: {finding.reason}")
     print(result.report)
-
-
-def _quadrants(explainers: list[dict[str, Any]]) -> str:
-    """Each explainer's quadrant; of more than a line holds, those that have none are counted only."""
-    shown = [one for one in explainers if not one["reference"]]
-    if len(shown) <= IN_A_LINE:
-        return ", ".join(f"{one['explainer']}: {one['quadrant']}" for one in shown) or "–"
-    named = [f"{one['explainer']}: {one['quadrant']}" for one in shown if one["quadrant"] != "undecided"]
-    return ", ".join([*named, f"{len(shown) - len(named)} undecided"])
-
-
-def print_finished(result: AuditResult) -> None:
-    from fcdd_audit.report.page import number, span
-
-    rows: list[tuple[str, ...]] = [
-        ("detector", "artifact on", "verdict", "beyond placebos (95 %)", "p", "explanations")
-    ]
-    for finding in result.as_json()["findings"]:
-        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"]]
-        placebo = finding["placebo"]
-        numbers = span(finding["reliance"]), number(placebo["p_holm"])
-        side = f"{placebo['side']} images"
-        rows.append((finding["detector"], side, finding["verdict"], *numbers, ", ".join(shown) or "–"))
-    print_table(rows)
-    for finding in result.findings:
-        if finding.reason and finding.placebo:
-            print(f"{finding.placebo['side']} images: {finding.reason}")
-    print(result.report)
-
-
-def print_estimate(plan: Estimate | FinishedEstimate) -> None:
-    from fcdd_audit.designs.finished import FinishedEstimate
-
-    images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in plan.images.items())
-    if isinstance(plan, FinishedEstimate):
-        print(f"scored  {plan.scored} images, with {plan.placebos} placebos; {plan.explained} explained")
-    else:
-        print(f"cells   {plan.cells}, of which {plan.finished} finished")
-    print(f"images  {images}")
-    print(f"time    about {plan.seconds:.0f} s")
-    print(f"disk    about {plan.megabytes:.0f} MB")
 
 
 def print_comparison(found: Comparison, page: Path) -> None:
-    from fcdd_audit.report.page import number
+    from fcdd_audit.core.text import number
 
     rows: list[tuple[str, ...]] = [
         ("detector", "rank", "explainer", "exposes", "of twins", "false alarms", "on controls", "agreement")

@@ -13,17 +13,19 @@ import torch
 from fcdd_audit.config.convert import RECIPE_FIELDS, check, convert, parse_option, recipe_value
 from fcdd_audit.config.presets import DEFAULT as DEFAULT_PRESET
 from fcdd_audit.config.presets import preset_settings
+from fcdd_audit.core.directions import AUTO, plantable
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.registry import check_options, suggest
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
+from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.placebos import placebos_needed
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS
-from fcdd_audit.edits.directions import AUTO, plantable
+from fcdd_audit.edits.base import removals
+from fcdd_audit.experiment.folder import MEAN
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.natural import NATURAL, NaturalArtifact, check_artifact, make_artifact
-from fcdd_audit.natural.locate import REMOVALS
 from fcdd_audit.probes import PROBES, Probe
 from fcdd_audit.verdict.thresholds import Thresholds
 
@@ -33,7 +35,6 @@ CONFETTI_MASKS = ("full", "blob")
 OF_TWINS = ("plant_on", "prevalence", "control", "seeds", "calibration")
 ALL = "all"  # nominal classes, one after the other; explainers
 ALL_EXPLAINED, ALL_CHECKED = 32, 4  # test images of each side, where all explainers are asked for
-MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 DISPLAY_QUANTILE = 0.97
 
 
@@ -165,9 +166,9 @@ class AuditConfig:
             f"{suggest(self.recipe.normalise, list(NORMALISATIONS))} (known: {', '.join(NORMALISATIONS)})",
         )
         check(
-            self.control in REMOVALS,
-            f"unknown control '{self.control}'{suggest(self.control, list(REMOVALS))} "
-            f"(known: {', '.join(REMOVALS)})",
+            self.control in (AUTO, *removals()),
+            f"unknown control '{self.control}'{suggest(self.control, [AUTO, *removals()])} "
+            f"(known: {', '.join((AUTO, *removals()))})",
         )
         if self.probe in NATURAL:
             check(
@@ -280,8 +281,13 @@ class AuditConfig:
     @property
     def run_name(self) -> str:
         """Name of the run folder: as given, or data set and probe, and whether the detector was finished."""
-        finished = "" if self.weights is None else "-finished"
-        return f"{self.dataset}-{self.probe}{finished}" if self.name is None else self.name
+        suffix = DESIGNS[self.design_name].suffix
+        return f"{self.dataset}-{self.probe}{suffix}" if self.name is None else self.name
+
+    @property
+    def design_name(self) -> str:
+        """What the artifact's effect is compared with, by its name in DESIGNS."""
+        return "twins" if self.weights is None else "finished"
 
     def data_request(self, nominal_class: str | None = None, progress: bool = False) -> DataRequest:
         """What the data set is asked for, with one of its nominal classes."""

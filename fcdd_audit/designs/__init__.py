@@ -1,1 +1,28 @@
 """What an artifact's effect is compared with: twins, or a finished detector's own placebos."""
+
+from fcdd_audit.core.late import Late
+from fcdd_audit.designs.base import DESIGNS, Design
+
+__all__ = ["DESIGNS", "Design"]
+
+DESIGNS.register("twins")(
+    Design(
+        summary="Twins that differ in the artifact only, trained for this audit.",
+        run=Late("fcdd_audit.designs.twins.run:run"),
+        estimate=Late("fcdd_audit.designs.twins.estimate:estimate"),
+        table=Late("fcdd_audit.designs.twins.table:table"),
+        context=Late("fcdd_audit.report.twins:context"),
+        template="report.html.j2",
+    )
+)
+DESIGNS.register("finished")(
+    Design(
+        summary="A finished detector's own reactions to placebos: other marks in the artifact's place.",
+        run=Late("fcdd_audit.designs.finished:run"),
+        estimate=Late("fcdd_audit.designs.finished:estimate"),
+        table=Late("fcdd_audit.designs.finished:table"),
+        context=Late("fcdd_audit.report.finished:context"),
+        template="finished.html.j2",
+        suffix="-finished",
+    )
+)

@@ -16,9 +16,12 @@ from torch import Tensor
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.files import check_writable
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.core.text import number, span
 from fcdd_audit.datasets import DATASETS, AuditData
+from fcdd_audit.designs.audited import Audited
 from fcdd_audit.designs.placebos import (
     BATCH,
     PlaceboResult,
@@ -31,7 +34,8 @@ from fcdd_audit.designs.placebos import (
 from fcdd_audit.detectors import Detector, build
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.experiment.explaining import EXAMPLES
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.folder import VARIANTS
+from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import COLUMNS
 from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
 from fcdd_audit.images.sets import ImageSet
@@ -40,34 +44,17 @@ from fcdd_audit.probes import make_probe
 from fcdd_audit.probes.surrogates import Placebos, blend_of
 from fcdd_audit.verdict.findings import QUADRANTS, ExplainerFinding, Finding
 
+EXAMPLES_FILE = "examples-0.npz"
 SEED = 0  # of the artifact's places, the placebos' contents and the bootstrap
-VARIANTS = ("clean", "marked", "placebo")  # of the images that the report shows
 # A cue for "anomalous" shows on nominal images, and one for "nominal" on anomalous ones.
 PLANT_ON: dict[Side, Side] = {"nominal": "anomalous", "anomalous": "nominal"}
 
 
-@dataclass(frozen=True)
-class FinishedAudit:
-    """What is to be written of a finished detector's audit.
+def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
+    """Test the detector with the weights `config.weights` against placebos: one finding for each side.
 
-    findings: one for each side. table: rows of results.csv. data, weights: as in config.json. pictures: the
-    first test images of each side, uint8 (N, C, H, W) by VARIANTS, their `mask`, `name` and `side`, and of
-    each explainer `heat.NAME`, float16 (variants, N, H, W) in [0, 1], and its scale, `scale.NAME`.
-    """
-
-    findings: list[Finding]
-    table: pd.DataFrame
-    data: dict[str, Any]
-    weights: dict[str, str]
-    pictures: dict[str, np.ndarray]
-    device: str
-
-
-def audit_finished(config: AuditConfig, quiet: bool = True) -> FinishedAudit:
-    """Test the detector with the weights `config.weights` against placebos; writes nothing.
-
-    A bar on stderr unless `quiet`. InputError for what can't be audited, RunError for a detector whose scores
-    or heatmaps aren't finite.
+    Nothing of it can be resumed, so nothing is written before it is done. A bar on stderr unless `quiet`.
+    InputError for what can't be audited, RunError for a detector whose scores or heatmaps aren't finite.
     """
     loaded = _load(config, quiet)
     pictures = _pictures(loaded, config)  # before all else: says what can't have placebos
@@ -83,14 +70,29 @@ def audit_finished(config: AuditConfig, quiet: bool = True) -> FinishedAudit:
         config.thresholds,
         progress=not quiet,
     )
-    return FinishedAudit(
-        findings=[_finding(config, loaded.data, result, side) for side in result.sides],
-        table=_table(config, loaded.data, result),
-        data=_described(loaded.data),
-        weights={"file": loaded.weights.file, "sha256": loaded.weights.sha256},
-        pictures=pictures,
+    findings = [_finding(config, loaded.data, result, side) for side in result.sides]
+    return Audited(
+        findings=findings,
+        tables={"results.csv": _results(config, loaded.data, result)},
+        arrays={EXAMPLES_FILE: pictures},
+        described={
+            "weights": {"file": loaded.weights.file, "sha256": loaded.weights.sha256},
+            "data": [_described(loaded.data)],
+            "explainers": [],
+            "questions": [_question(finding) for finding in findings],
+        },
         device=str(loaded.device),
+        precision="float32",
     )
+
+
+def _question(finding: Finding) -> dict[str, Any]:
+    return {
+        "nominal_class": finding.nominal_class,
+        "detector": finding.detector,
+        "plant_on": finding.plant_on,
+        "examples": EXAMPLES_FILE,
+    }
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,23 @@ class FinishedEstimate:
     seconds: float
     megabytes: float
 
+    def lines(self) -> list[str]:
+        """For people."""
+        images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in self.images.items())
+        return [
+            f"scored  {self.scored} images, with {self.placebos} placebos; {self.explained} explained",
+            f"images  {images}",
+            f"time    about {self.seconds:.0f} s",
+            f"disk    about {self.megabytes:.0f} MB",
+        ]
 
-def estimate_finished(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
+
+def estimate(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
     """Load all that an audit of a finished detector needs, and score a few images to learn its speed.
 
-    A bar on stderr, for images that have to be decoded, unless `quiet`. InputError as in `audit_finished`.
+    A bar on stderr, for images that have to be decoded, unless `quiet`. InputError as in `run`.
     """
-    RunFolder(config.out / config.run_name).check_writable()
+    check_writable(config.out / config.run_name)
     loaded = _load(config, quiet)
     pictures = _pictures(loaded, config)
     images = {part: len(loaded.data.parts()[part]) for part in ("test_nominal", "test_anomalous")}
@@ -186,7 +198,9 @@ def _explain(name: str, explainer: Explainer, detector: Detector, x: Tensor) -> 
 
 
 def _pictures(loaded: _Loaded, config: AuditConfig) -> dict[str, np.ndarray]:
-    """See FinishedAudit. The artifact lies where the test puts it, and the placebo is its first.
+    """The first test images of each side, uint8 (N, C, H, W) by VARIANTS, their `mask`, `name`, `side`, and
+    of each explainer `heat.NAME`, float16 (variants, N, H, W) in [0, 1], and its scale, `scale.NAME`. The
+    artifact lies where the test puts it, and the placebo is its first.
 
     InputError for artifacts that no placebo can be made of.
     """
@@ -292,8 +306,8 @@ def _numbers(result: PlaceboResult) -> Iterator[Number]:
         ):
             yield plant_on, "", "artifact", metric, value
         for metric, values in (("effect", side.placebo_effects), ("score_shift", side.placebo_shifts)):
-            for number, value in enumerate(values, 1):
-                yield plant_on, "", f"placebo-{number}", metric, value
+            for place, value in enumerate(values, 1):
+                yield plant_on, "", f"placebo-{place}", metric, value
     for name, found in result.explanations.items():
         for metric, value in (
             ("pixel_auroc", found.overlap.value),
@@ -302,11 +316,11 @@ def _numbers(result: PlaceboResult) -> Iterator[Number]:
             ("p_holm", found.p_holm),
         ):
             yield PLANT_ON["nominal"], name, "artifact", metric, value
-        for number, value in enumerate(found.placebo_overlaps, 1):
-            yield PLANT_ON["nominal"], name, f"placebo-{number}", "pixel_auroc", value
+        for place, value in enumerate(found.placebo_overlaps, 1):
+            yield PLANT_ON["nominal"], name, f"placebo-{place}", "pixel_auroc", value
 
 
-def _table(config: AuditConfig, data: AuditData, result: PlaceboResult) -> pd.DataFrame:
+def _results(config: AuditConfig, data: AuditData, result: PlaceboResult) -> pd.DataFrame:
     frame = pd.DataFrame(_numbers(result), columns=["plant_on", "explainer", "split", "metric", "value"])
     described = {
         "dataset": data.name,
@@ -329,3 +343,17 @@ def _described(data: AuditData) -> dict[str, Any]:
         "images": {part: len(images) for part, images in data.parts().items()},
         "notes": list(data.notes),
     }
+
+
+def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Rows for the terminal from findings.json, head first."""
+    rows: list[tuple[str, ...]] = [
+        ("detector", "artifact on", "verdict", "beyond placebos (95 %)", "p", "explanations")
+    ]
+    for finding in found["findings"]:
+        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"]]
+        placebo = finding["placebo"]
+        numbers = span(finding["reliance"]), number(placebo["p_holm"])
+        side = f"{placebo['side']} images"
+        rows.append((finding["detector"], side, finding["verdict"], *numbers, ", ".join(shown) or "–"))
+    return rows

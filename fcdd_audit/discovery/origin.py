@@ -20,6 +20,7 @@ from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from fcdd_audit.core.text import plain
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import Interval
@@ -136,7 +137,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class OriginCheck:
     """What the check found.
 
     status: `warning` if features that have nothing to do with what is shown tell the sides apart; `note` if
@@ -201,12 +202,6 @@ class Provenance:
             "features": [contrast.as_json() for contrast in self.contrasts],
             "limits": asdict(self.limits),
         }
-
-
-def plain(value: float) -> str:
-    """Three digits, or as many as its whole part has, with a true minus sign."""
-    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def features(images: ImageSet) -> pd.DataFrame:
@@ -312,7 +307,7 @@ def _blockiness(grey: np.ndarray) -> np.ndarray:
     return np.divide(on - beside, on + beside, out=np.zeros(len(grey)), where=on + beside > 0)
 
 
-def check_provenance(nominal: ImageSet, anomalous: ImageSet, limits: Limits | None = None) -> Provenance:
+def check_origin(nominal: ImageSet, anomalous: ImageSet, limits: Limits | None = None) -> OriginCheck:
     """Tell the two sides' images apart by how they were made, if that can be done.
 
     Which images are looked at depends on their names only; neither their order nor which side is which
@@ -346,7 +341,7 @@ def check_provenance(nominal: ImageSet, anomalous: ImageSet, limits: Limits | No
     ]
     contrasts.sort(key=lambda contrast: (-contrast.auroc.value, list(GROUPS).index(contrast.about.group)))
     found = [group for group, auroc in groups if auroc.low > limits.separates]
-    return Provenance(
+    return OriginCheck(
         "warning" if set(found) & set(CONTENT_FREE) else "note" if found else "none",
         counts,
         files_compared=all(side.origins is not None for side in both),
@@ -356,10 +351,10 @@ def check_provenance(nominal: ImageSet, anomalous: ImageSet, limits: Limits | No
     )
 
 
-def _unchecked(counts: tuple[int, int], kind: str, limits: Limits) -> Provenance:
+def _unchecked(counts: tuple[int, int], kind: str, limits: Limits) -> OriginCheck:
     side = "nominal" if counts[0] < limits.fewest else "anomalous"
     reason = f"there are {min(counts)} {kind}{side} ones, and it takes {limits.fewest}"
-    return Provenance("unchecked", counts, reason, limits=limits)
+    return OriginCheck("unchecked", counts, reason, limits=limits)
 
 
 def _sample(images: ImageSet, most: int) -> ImageSet:

@@ -7,12 +7,11 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -21,27 +20,24 @@ from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.core.sides import SIDES, Side
-from fcdd_audit.datasets import AuditData
-from fcdd_audit.detectors import Detector, build, fit
+from fcdd_audit.core.sides import Side
+from fcdd_audit.detectors import Detector, fit
 from fcdd_audit.detectors.training.loop import uses_bfloat16
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.edits.base import Edit, described
 from fcdd_audit.experiment.explaining import (
     DEFECT,
     EXAMPLES,
     LEVELS,
     SCALED_BY,
+    Explained,
     Explanations,
-    Part,
     batches,
     check_explanations,
     explain_all,
     spread_out,
 )
-from fcdd_audit.explainers import Explainer, make_explainer
-from fcdd_audit.images.sets import ImageSet
-from fcdd_audit.natural import NaturalArtifact
-from fcdd_audit.probes import Probe, plant
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.measures.reliance import Scores
 
 Twin = Literal["planted", "control"]
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
@@ -49,96 +45,34 @@ MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be trained and measured. A control has no side and prevalence 0: all audits share it.
+    """What is to be trained and measured within a setup.
 
-    plant_on: a direction in which an artifact is planted (see `DIRECTIONS`) or `both`, else one in which it
-    is found. decoy: what is planted is the setup's decoy, and not the artifact that is probed.
+    edit: what the detector is trained on. twin: its part in a pair; the network before training, the same for
+    both twins, is measured with the control.
     """
 
-    dataset: str
-    nominal_class: str
     detector: str
-    probe: str
     twin: Twin
     seed: int
-    plant_on: str | None = None
-    prevalence: float = 0.0
-    decoy: bool = False
+    edit: Edit
 
-
-@dataclass(frozen=True)
-class Found:
-    """What belongs to an artifact that is found in the data, not planted.
-
-    share: of the training images of each side, how many bear it, in [0, 1]. removal: how the control's
-    training data are rid of it: `drop` or `inpaint`. nominal, anomalous: the control's training images, in
-    number and order like the data's. nominal_elsewhere, anomalous_elsewhere: test images from which as much
-    was removed as the artifact, at another place.
-    """
-
-    share: dict[Side, float]
-    removal: str
-    nominal: ImageSet
-    anomalous: ImageSet
-    nominal_elsewhere: Tensor
-    anomalous_elsewhere: Tensor
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all cells of a run share.
-
-    The marked test images are paired with `data`'s test images, one to one; their masks say where the
-    artifact is, and are None for one without a place. Of a `found` artifact the marked images are those that
-    it is on, as found, and the data's own test images those with it removed; both are the same where it
-    isn't. `explainers`: in the registry's order. `options`: by the name of a detector, probe or explainer.
-    `explained`: at most so many test images of each side are explained; None: all. `sanity`: on so many of
-    each side explanations are checked; 0: on none. `decoy`: an artifact that may be planted and isn't probed.
-    """
-
-    data: AuditData
-    fingerprint: str
-    probe: Probe | NaturalArtifact
-    nominal_marked: Tensor
-    nominal_mask: Tensor | None
-    anomalous_marked: Tensor
-    anomalous_mask: Tensor | None
-    recipe: Recipe
-    explainers: tuple[str, ...]
-    device: str
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    explained: int | None = None
-    sanity: int = 0
-    decoy: Probe | None = None
-    found: Found | None = None
-
-    def places(self) -> tuple[Tensor, Tensor]:
-        """Which of the nominal and of the anomalous test images are explained."""
-        nominal, anomalous = len(self.nominal_marked), len(self.anomalous_marked)
-        return (
-            spread_out(nominal, self.nominal_mask, self.explained),
-            spread_out(anomalous, self.anomalous_mask, self.explained),
-        )
-
-    def marked(self) -> tuple[Part, Part]:
-        """The test images that are explained, as they bear the artifact, nominal and anomalous."""
-        on_nominal, on_anomalous = self.places()
-        nominal, anomalous = self.data.test_nominal, self.data.test_anomalous
-        return (
-            Part("nominal", nominal.names, self.nominal_marked, self.nominal_mask).at(on_nominal),
-            Part("anomalous", anomalous.names, self.anomalous_marked, self.anomalous_mask).at(on_anomalous),
-        )
-
-    def make_explainers(self) -> dict[str, Explainer]:
-        return {name: make_explainer(name, self.options) for name in self.explainers}
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "detector": self.detector,
+            "twin": self.twin,
+            "seed": self.seed,
+            "edit": described(self.edit),
+        }
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a finished cell leaves behind. scores: part, image, variant, score."""
+    """What a finished cell leaves behind. names: of the scored images, validation and by side."""
 
     cell: Cell
-    scores: pd.DataFrame
+    scores: Scores
+    names: dict[str, tuple[str, ...]]
     explanations: Explanations
     weights: dict[str, Tensor]
     losses: list[float]
@@ -147,12 +81,13 @@ class CellResult:
 
 def cell_key(cell: Cell, setup: Setup) -> str:
     """Name of the cell's folder: a hash of all that its numbers depend on."""
+    planted = getattr(cell.edit, "artifact", None)
     identity = {
-        "cell": asdict(cell),
+        "cell": cell.as_json(),
         "recipe": asdict(setup.recipe),
         "options": setup.options.get(cell.detector, {}),
-        "probe": repr(setup.probe),
-        "decoy": repr(setup.decoy) if cell.decoy else None,
+        "probe": repr(setup.artifact),
+        "planted": None if planted is None else repr(setup.plantable[planted]),
         "explainers": {name: setup.options.get(name, {}) for name in setup.explainers},
         "explained": [setup.explained, setup.sanity],
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
@@ -189,94 +124,69 @@ def run_cell(cell: Cell, setup: Setup, on_step: Callable[[], object] = lambda: N
         trained = time.perf_counter()
         scores = _score_all(detector, setup, device)
         explanations = _explain(cell, detector, scores, setup, device)
+    names = {"validation": setup.validation.names} | {side: one.names for side, one in setup.pairs.items()}
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
     seconds = {"training": trained - started, "measuring": time.perf_counter() - trained}
-    return CellResult(cell, scores, explanations, weights, losses, seconds)
+    return CellResult(cell, scores, names, explanations, weights, losses, seconds)
 
 
 def train_cell(
     cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
 ) -> tuple[Detector, list[float]]:
-    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the artifact only."""
-    nominal, anomalous, masks = _training_images(cell, setup)
-    # Of the same images for both twins, so that they begin with the same standardisation.
-    detector, recipe = untrained(cell.detector, cell.seed, setup), setup.recipe
-    losses = fit(detector, nominal, anomalous, recipe, cell.seed, device, masks=masks, on_step=on_step)
+    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the edit only."""
+    training = setup.trained_on(cell.edit, cell.seed)
+    detector = setup.untrained(cell.detector, cell.seed)
+    losses = fit(
+        detector,
+        training.nominal.images,
+        training.anomalous.images,
+        setup.recipe,
+        cell.seed,
+        device,
+        masks=training.anomalous.masks,
+        on_step=on_step,
+    )
     return detector, losses
 
 
-def untrained(detector: str, seed: int, setup: Setup) -> Detector:
-    """A detector as the setup makes it, before training."""
-    recipe, nominal = setup.recipe, setup.data.train_nominal.images
-    return build(detector, nominal, seed, setup.options.get(detector), recipe.network, recipe.normalise)
+def _score_all(detector: Detector, setup: Setup, device: torch.device) -> Scores:
+    of: dict[tuple[Side, str], np.ndarray] = {}
+    for side, pairs in setup.pairs.items():
+        for variant, images in pairs.variants.items():
+            of[side, variant] = _scores(detector, images, device, f"{side} test")
+    return Scores(_scores(detector, setup.validation.images, device, "validation"), of)
 
 
-def _training_images(cell: Cell, setup: Setup) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Nominal and anomalous images as the cell is trained on them, and masks of the true anomalies."""
-    data, found = setup.data, setup.found
-    if found is not None:
-        clean = cell.twin == "control"
-        sides = (found.nominal, found.anomalous) if clean else (data.train_nominal, data.train_anomalous)
-        return sides[0].images, sides[1].images, sides[1].masks
-    images = {"nominal": data.train_nominal.images, "anomalous": data.train_anomalous.images}
-    if cell.plant_on is not None:
-        artifact = setup.decoy if cell.decoy else setup.probe
-        if artifact is None or isinstance(artifact, NaturalArtifact):
-            raise ValueError(f"{cell} plants an artifact and there is none to plant")
-        generator = torch_generator(cell.seed, "planting")
-        for side in SIDES if cell.plant_on == "both" else (DIRECTIONS[cell.plant_on].side,):
-            images[side] = plant(images[side], artifact, cell.prevalence, generator)
-    return images["nominal"], images["anomalous"], data.train_anomalous.masks
-
-
-def _score_all(detector: Detector, setup: Setup, device: torch.device) -> pd.DataFrame:
-    data, found = setup.data, setup.found
-    scored = [
-        ("validation", "clean", data.validation.names, data.validation.images),
-        ("nominal", "clean", data.test_nominal.names, data.test_nominal.images),
-        ("nominal", "marked", data.test_nominal.names, setup.nominal_marked),
-        ("anomalous", "clean", data.test_anomalous.names, data.test_anomalous.images),
-        ("anomalous", "marked", data.test_anomalous.names, setup.anomalous_marked),
-    ]
-    if found is not None:
-        scored += [
-            ("nominal", "elsewhere", data.test_nominal.names, found.nominal_elsewhere),
-            ("anomalous", "elsewhere", data.test_anomalous.names, found.anomalous_elsewhere),
-        ]
-    frames = []
-    for part, variant, names, images in scored:
-        with torch.no_grad():
-            scores = torch.cat([detector.score(x) for x in batches(images, device)])
-        if not torch.isfinite(scores).all():
-            raise RunError(f"{type(detector).__name__} gives {part} test images scores that aren't finite")
-        frames.append(
-            pd.DataFrame({"part": part, "image": names, "variant": variant, "score": scores.cpu().double()})
-        )
-    return pd.concat(frames, ignore_index=True)
+def _scores(detector: Detector, images: Tensor, device: torch.device, part: str) -> np.ndarray:
+    with torch.no_grad():
+        scores = torch.cat([detector.score(x) for x in batches(images, device)])
+    if not torch.isfinite(scores).all():
+        raise RunError(f"{type(detector).__name__} gives {part} images scores that aren't finite")
+    return scores.cpu().double().numpy()
 
 
 def _explain(
-    cell: Cell, detector: Detector, scores: pd.DataFrame, setup: Setup, device: torch.device
+    cell: Cell, detector: Detector, scores: Scores, setup: Setup, device: torch.device
 ) -> Explanations:
     """Of marked images; and of clean anomalous ones with a mask of the true anomaly. The network before
     training is the same for both twins, so that its maps are measured with the control's."""
-    explainers, parts = setup.make_explainers(), list(setup.marked())
-    truth, anomalous = setup.data.test_anomalous.masks, setup.data.test_anomalous
+    explainers, shown = setup.make_explainers(), setup.shown()
+    anomalous = setup.pairs["anomalous"]
+    truth = anomalous.mask_of("clean")
     if truth is not None:
         (has,) = truth.flatten(1).any(dim=1).nonzero(as_tuple=True)
-        defects = Part(DEFECT, anomalous.names, anomalous.images, truth)
-        parts.append(defects.at(has[spread_out(len(has), None, setup.explained)]))
+        chosen = has[spread_out(len(has), None, setup.explained)]
+        shown.append(Explained(DEFECT, anomalous.at(chosen), "clean"))
     before = None
-    if cell.twin == "control" and setup.nominal_mask is not None:
-        before = untrained(cell.detector, cell.seed, setup).eval()
-        nominal, _, _ = _training_images(cell, setup)
+    if cell.twin == "control" and setup.pairs["nominal"].mask is not None:
+        before = setup.untrained(cell.detector, cell.seed).eval()
+        nominal = setup.trained_on(cell.edit, cell.seed).nominal.images
         first = torch.randperm(len(nominal), generator=torch_generator(cell.seed, "batches"))[:512]
         before.start(nominal.index_select(0, first))  # as training begins: Deep SVDD has its centre then
         before.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found = explain_all(detector, parts, explainers, device, before)
+    found = explain_all(detector, shown, explainers, device, before)
     if setup.sanity == 0:
         return found
-    clean = scores[(scores["part"] == "nominal") & (scores["variant"] == "clean")]["score"]
-    unit = float(np.subtract(*np.quantile(clean, [0.75, 0.25]))) or float("nan")
-    checks, costs = check_explanations(detector, parts, explainers, device, setup.sanity, unit)
+    unit = float(np.subtract(*np.quantile(scores.of["nominal", "clean"], [0.75, 0.25]))) or float("nan")
+    checks, costs = check_explanations(detector, shown, explainers, device, setup.sanity, unit)
     return replace(found, checks=checks, costs=costs)

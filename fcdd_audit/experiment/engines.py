@@ -24,8 +24,9 @@ from tqdm import tqdm
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.mapped import dumps
 from fcdd_audit.core.recipe import training_steps
-from fcdd_audit.experiment.cells import Cell, Setup, cell_key, run_cell
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.cells import Cell, cell_key, run_cell
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.store import RunStore
 
 
 def default_workers(device: str) -> int:
@@ -36,7 +37,7 @@ def default_workers(device: str) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def finish_cells(cells: list[Cell], setup: Setup, run: RunFolder, workers: int | None, quiet: bool) -> int:
+def finish_cells(cells: list[Cell], setup: Setup, run: RunStore, workers: int | None, quiet: bool) -> int:
     """Run those of the cells that aren't in the run folder yet, with a progress bar on stderr unless
     `quiet`; returns how many these were."""
     waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
@@ -64,7 +65,7 @@ def finish_cells(cells: list[Cell], setup: Setup, run: RunFolder, workers: int |
 def run_cells(
     cells: list[Cell],
     setup: Setup,
-    run: RunFolder,
+    run: RunStore,
     workers: int,
     on_step: Callable[[], object] = lambda: None,
     on_cell: Callable[[], object] = lambda: None,
@@ -93,7 +94,7 @@ def run_cells(
 def _run_in_processes(
     cells: list[Cell],
     setup: Setup,
-    run: RunFolder,
+    run: RunStore,
     workers: int,
     on_step: Callable[[], object],
     on_cell: Callable[[], object],
@@ -142,7 +143,7 @@ class _Worker:
     """What a worker process knows; `place` is where in `steps` it counts."""
 
     setup: Setup
-    run: RunFolder
+    run: RunStore
     steps: Any
     place: int
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from fcdd_audit.explainers import Explainer
 from fcdd_audit.explainers.baselines import baseline
 from fcdd_audit.explainers.cost import cost
 from fcdd_audit.explainers.sanity import cascade, one_by_one
+from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures import faithfulness
 from fcdd_audit.measures.localization import AREA, area_share, dilate, measure_all
 from fcdd_audit.measures.table import family
@@ -31,22 +33,23 @@ NOISE, NOISE_DRAWS = 0.02, 2  # standard deviation, for images in [0, 1]; how of
 COST_BATCH = 4  # images that costs are measured on
 
 
-@dataclass(frozen=True)
-class Part:
-    """Test images that are explained: uint8 (N, C, H, W), and the mask that heatmaps are compared with, bool
-    (N, 1, H, W), or None. name: nominal or anomalous, which bear the artifact, or defect, which don't and
-    whose mask is the true anomaly's."""
+class Explained(NamedTuple):
+    """Paired images of which one variant is explained. part: `nominal` or `anomalous`, which bear the
+    artifact, or `defect`, which don't and whose mask is the true anomaly's."""
 
-    name: str
-    names: tuple[str, ...]
-    images: Tensor
-    mask: Tensor | None
+    part: str
+    pairs: Pairs
+    variant: str
 
-    def at(self, places: Tensor) -> Part:
-        """Only the images at these places."""
-        names = tuple(self.names[place] for place in places.tolist())
-        mask = None if self.mask is None else self.mask[places]
-        return Part(self.name, names, self.images[places], mask)
+    @property
+    def images(self) -> Tensor:
+        """What is explained, uint8 (N, C, H, W)."""
+        return self.pairs.variants[self.variant]
+
+    @property
+    def mask(self) -> Tensor | None:
+        """What heatmaps are compared with, bool (N, 1, H, W), or None."""
+        return self.pairs.mask_of(self.variant)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def spread_out(images: int, mask: Tensor | None, limit: int | None) -> Tensor:
 
 def explain_all(
     detector: Detector,
-    parts: list[Part],
+    parts: list[Explained],
     explainers: Mapping[str, Explainer],
     device: torch.device,
     untrained: Detector | None = None,
@@ -110,7 +113,7 @@ def explain_all(
         for part in parts:
             frame, first = _measure(name, explainer, detector, part, grown, device, generator)
             frames.append(frame)
-            if part.name != DEFECT:
+            if part.part != DEFECT:
                 shown.append(first)
         heatmaps[name] = np.concatenate([maps[:EXAMPLES] for maps in shown])
         even = min(map(len, shown))
@@ -121,7 +124,7 @@ def explain_all(
             blank += [
                 _measure(name, explainer, untrained, part, grown, device, generator)[0]
                 for part in parts
-                if part.mask is not None and part.name != DEFECT
+                if part.mask is not None and part.part != DEFECT
             ]
     return Explanations(_joined(frames), _joined(blank), heatmaps, levels)
 
@@ -141,7 +144,7 @@ def _measure(
     name: str,
     explainer: Explainer,
     detector: Detector,
-    part: Part,
+    part: Explained,
     grown: int,
     device: torch.device,
     generator: torch.Generator,
@@ -149,7 +152,7 @@ def _measure(
     """Rows of the localization, and the first maps, (SCALED_BY, H, W) or fewer."""
     measured_on = "cpu" if device.type == "mps" else device  # which has no float64
     masks = {} if part.mask is None else {"exact": part.mask}
-    if part.mask is not None and part.name != DEFECT:
+    if part.mask is not None and part.part != DEFECT:
         masks["dilated"] = dilate(part.mask, grown)
     explained = part.images if masks else part.images[:SCALED_BY]  # nothing to measure: what is shown
     measured: dict[str, list[pd.DataFrame]] = {kind: [] for kind in masks}
@@ -168,7 +171,7 @@ def _measure(
         first += len(x)
     frames = []
     for kind, where in masks.items():
-        about = {"explainer": name, "part": part.name, "mask": kind, "image": part.names}
+        about = {"explainer": name, "part": part.part, "mask": kind, "image": part.pairs.names}
         frame = pd.DataFrame({**about, AREA.name: area_share(where)}).join(
             pd.concat(measured[kind], ignore_index=True)
         )
@@ -178,7 +181,7 @@ def _measure(
 
 def check_explanations(
     detector: Detector,
-    parts: list[Part],
+    parts: list[Explained],
     explainers: Mapping[str, Explainer],
     device: torch.device,
     count: int,
@@ -192,7 +195,7 @@ def check_explanations(
     maps of slightly noisy images. deletion, insertion: what the score does, in `unit`, as pixels are taken
     away (put in), hottest first.
     """
-    marked = torch.cat([part.images[:count] for part in parts if part.name != DEFECT])
+    marked = torch.cat([part.images[:count] for part in parts if part.part != DEFECT])
     x = marked.to(device).float() / 255
     noisy = [
         (x + NOISE * torch.randn(x.shape, generator=torch_generator(draw, "noise")).to(x)).clamp(0, 1)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from fcdd_audit.config.audit import MEAN
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.datasets import AuditData
-from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.planning import Question
+from fcdd_audit.experiment.folder import MEAN
+from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.store import CellRecord
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import THRESHOLD, auroc, threshold
 from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_LIFT, RELEVANCE_MASS
 from fcdd_audit.measures.reliance import RELIANCE, Scores
 from fcdd_audit.measures.table import DILATED, Measure, family
-from fcdd_audit.verdict.findings import Evidence, Finding
+from fcdd_audit.verdict.findings import Evidence
 
 COLUMNS = (
     "dataset",
@@ -42,6 +40,7 @@ COSTS = (
     *("detector", "twin", "prevalence", "seed", "explainer"),
     *("seconds", "megabytes", "seconds_to_score"),
 )
+PAIR = "planted-control"  # stands for the twin in rows of both together
 Number = tuple[str, str, str, float]  # explainer, split, metric, value
 
 
@@ -149,25 +148,23 @@ def measured_name(measure: str, mask: str) -> str:
     return measure if mask == "exact" else measure + DILATED
 
 
-def _tidy(identity: dict[str, Any], record: CellRecord, numbers: list[Number]) -> pd.DataFrame:
-    """Rows of results.csv for one cell; `identity` overrides what the cell says of itself."""
+def _tidy(question: Question, twin: str, seed: int, numbers: list[Number]) -> pd.DataFrame:
+    """Rows of results.csv for a twin, or for a pair of twins."""
     frame = pd.DataFrame(numbers, columns=["explainer", "split", "metric", "value"])
-    cell = record.cell
     described = {
-        "dataset": cell.dataset,
-        "nominal_class": cell.nominal_class,
-        "detector": cell.detector,
-        "probe": cell.probe,
-        "plant_on": cell.plant_on,
-        "prevalence": cell.prevalence,
-        "twin": cell.twin,
-        "seed": cell.seed,
-        **identity,
+        "dataset": question.dataset,
+        "nominal_class": question.nominal_class,
+        "detector": question.detector,
+        "probe": question.probe,
+        "plant_on": question.plant_on,
+        "prevalence": 0.0 if twin == "control" else question.prevalence,
+        "twin": twin,
+        "seed": seed,
     }
     return frame.assign(**described)[list(COLUMNS)]
 
 
-def _relevant(record: CellRecord, question: Question) -> CellRecord:
+def relevant(record: CellRecord, question: Question) -> CellRecord:
     """Of the side where an artifact is removed, only the test images that bear it."""
     if question.bearing is None:
         return record
@@ -188,40 +185,41 @@ def results_table(
     frames, seen = [], set()
     for question in questions:
         for control, planted in zip(question.control, question.planted, strict=True):
-            side = {"plant_on": question.plant_on}
             for cell in (control, planted):
                 if cell in seen:
                     continue
                 seen.add(cell)
-                record = _relevant(records[cell], question)
+                record = relevant(records[cell], question)
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
                     *localization_numbers(record.localization),
                     *untrained_numbers(record.untrained),
                     *check_numbers(record.checks),
                 ]
-                frames.append(_tidy(side, record, numbers))
-            after, before = (_relevant(records[cell], question) for cell in (planted, control))
+                frames.append(_tidy(question, cell.twin, cell.seed, numbers))
+            after, before = (relevant(records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on))
             if maps is not None:
                 paired += twin_numbers(maps(planted), maps(control))
-            frames.append(_tidy({"twin": "planted-control"}, records[planted], paired))
+            frames.append(_tidy(question, PAIR, planted.seed, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
 def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> pd.DataFrame:
     """costs.csv: what a heatmap cost in each cell: its seconds, megabytes, and seconds to score an image."""
-    cells = dict.fromkeys(cell for question in questions for cell in (*question.control, *question.planted))
+    shares: dict[Cell, float] = {}
+    for question in questions:
+        shares |= dict.fromkeys(question.control, 0.0) | dict.fromkeys(question.planted, question.prevalence)
     rows = [
         {
             "detector": cell.detector,
             "twin": cell.twin,
-            "prevalence": cell.prevalence,
+            "prevalence": prevalence,
             "seed": cell.seed,
             "explainer": explainer,
             **spent,
         }
-        for cell in cells
+        for cell, prevalence in shares.items()
         for explainer, spent in records[cell].costs.items()
     ]
     return pd.DataFrame(rows, columns=COSTS)
@@ -241,35 +239,6 @@ def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
     means = groups.agg(lambda values: values.mean() if len(values.dropna()) == classes else np.nan).dropna()
     rows = means.reset_index().assign(nominal_class=MEAN)[list(COLUMNS)]
     return pd.concat([table, rows], ignore_index=True)
-
-
-def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Per detector, side and prevalence, the means over several nominal classes; empty for one class."""
-    grouped: dict[tuple[Any, ...], list[Finding]] = {}
-    for finding in findings:
-        own = DIRECTIONS[finding.plant_on].found  # then each class has a share of its own
-        prevalence = None if own else finding.prevalence
-        key = (finding.dataset, finding.detector, finding.probe, finding.plant_on, prevalence)
-        grouped.setdefault(key, []).append(finding)
-    names = ("dataset", "detector", "probe", "plant_on", "prevalence")
-    return [
-        {
-            **dict(zip(names, key, strict=True)),
-            "classes": len(group),
-            "verdicts": dict(Counter(finding.verdict for finding in group)),
-            "reliance": _mean(one.reliance.value if one.reliance else None for one in group),
-            "control_auroc": _mean(one.control_auroc for one in group),
-            "planted_auroc": _mean(one.planted_auroc for one in group),
-        }
-        for key, group in grouped.items()
-        if len(group) > 1
-    ]
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    """None if one is missing."""
-    known = list(values)
-    return float(np.mean([v for v in known if v is not None])) if None not in known else None
 
 
 def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
@@ -296,8 +265,8 @@ def _untrained(control: Sequence[CellRecord]) -> dict[str, dict[str, float]]:
 
 def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
     """What the verdict on one question is judged on."""
-    planted = [_relevant(records[cell], question) for cell in question.planted]
-    control = [_relevant(records[cell], question) for cell in question.control]
+    planted = [relevant(records[cell], question) for cell in question.planted]
+    control = [relevant(records[cell], question) for cell in question.control]
     by_seed = [
         (overlaps(p.localization), overlaps(c.localization)) for p, c in zip(planted, control, strict=True)
     ]

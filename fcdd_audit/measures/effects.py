@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from fcdd_audit.edits.directions import CLEAN, DIRECTIONS
+from fcdd_audit.core.directions import CLEAN, DIRECTIONS
 from fcdd_audit.measures.detection import AUROC, auroc, placements
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import Estimate

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fcdd_audit.core.directions import CLEAN, DIRECTIONS, MARKED
 from fcdd_audit.core.sides import SIDES, Side
-from fcdd_audit.edits.directions import CLEAN, DIRECTIONS, MARKED
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.table import Measure, register
 

@@ -3,7 +3,7 @@
 from fcdd_audit.probes import stamps, overlays, tones  # noqa: F401, I001  (registers them, in this order)
 from fcdd_audit.probes.base import PROBES, Probe
 from fcdd_audit.probes.chain import Chain, make_probe, probe_names
-from fcdd_audit.probes.planting import plant, planted_count, mark_all
+from fcdd_audit.probes.marking import mark_all
 
 __all__ = [
     "PROBES",
@@ -11,7 +11,5 @@ __all__ = [
     "Probe",
     "make_probe",
     "mark_all",
-    "plant",
-    "planted_count",
     "probe_names",
 ]

@@ -15,7 +15,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets.photos import photo
 from fcdd_audit.probes.base import PROBES, Probe
-from fcdd_audit.probes.planting import mark_all
+from fcdd_audit.probes.marking import mark_all
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")  # one after the other

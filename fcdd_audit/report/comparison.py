@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from fcdd_audit._version import __version__
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.core.files import check_writable, write_text
 from fcdd_audit.report.figures import cascade_curves, exposure
 from fcdd_audit.report.page import fill_template, script_json
 from fcdd_audit.studies.compare import Comparison
@@ -21,8 +21,7 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
 
     InputError if it can't be written.
     """
-    out = RunFolder(folder)
-    out.check_writable()
+    check_writable(folder)
     content = found.as_json()
     page = fill_template(
         "comparison.html.j2",
@@ -34,9 +33,9 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        out.write_text("comparison.json", json.dumps(content, indent=1) + "\n")
-        out.write_text("comparison.csv", found.table().to_csv(index=False, lineterminator="\n"))
-        return out.write_text("comparison.html", page)
+        write_text(folder / "comparison.json", json.dumps(content, indent=1) + "\n")
+        write_text(folder / "comparison.csv", found.table().to_csv(index=False, lineterminator="\n"))
+        return write_text(folder / "comparison.html", page)
     except OSError as error:
         raise InputError(f"can't write to '{folder}' ({error.strerror}); choose another --out") from None
 

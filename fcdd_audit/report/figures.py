@@ -13,12 +13,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import roc_curve
-
-from fcdd_audit.edits.directions import Direction
 
 BINS = 40  # of a histogram
 INK = "#010203"  # stands for the page's text colour until the SVG is written
+SETS = {"in use": ("-", "#2a9d8f"), "conflict": ("--", "#d97706")}  # line and colour
 PALETTE = {"nominal": "#3b82c4", "anomalous": "#d1495b"}
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -38,13 +36,16 @@ STYLE: Any = {
 }
 
 
-def score_distributions(scores: dict[str, pd.DataFrame], limits: dict[str, float], prefix: str) -> str:
-    """Anomaly scores of the test images by twin: part, variant, score; a line at the frozen threshold."""
+def score_distributions(scores: pd.DataFrame, limits: dict[str, float], prefix: str) -> str:
+    """Anomaly scores of the test images by twin: twin, part, variant, score; a line at the frozen threshold.
+
+    limits: the threshold of each twin.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-        axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-        for axis, (twin, frame) in zip(axes, scores.items(), strict=True):
-            test = frame[frame["part"] != "validation"]
+        axes = figure.subplots(1, len(limits), sharey=True, squeeze=False)[0]
+        for axis, (twin, limit) in zip(axes, limits.items(), strict=True):
+            test = scores[scores["twin"] == twin]
             sns.boxplot(
                 data=test.assign(group=test["part"] + " " + test["variant"]),
                 x="score",
@@ -57,31 +58,28 @@ def score_distributions(scores: dict[str, pd.DataFrame], limits: dict[str, float
                 linecolor=INK,
                 ax=axis,
             )
-            axis.axvline(limits[twin], linestyle="--", linewidth=1, color=INK)
+            axis.axvline(limit, linestyle="--", linewidth=1, color=INK)
             axis.set(title=f"{twin} twin", xlabel="anomaly score", ylabel="")
         return to_svg(figure, prefix)
 
 
-def roc_curves(scores: dict[str, list[pd.DataFrame]], direction: Direction, prefix: str) -> str:
-    """ROC of every seed by twin, on the test set as it is in use and on the conflict set."""
-    sides = ("nominal", "anomalous")
-    sets = {
-        "in use": dict(zip(sides, direction.usual, strict=True)),
-        "conflict": dict(zip(sides, direction.conflict, strict=True)),
-    }
-    colours = {"in use": "#2a9d8f", "conflict": "#d97706"}
+def roc_curves(curves: pd.DataFrame, prefix: str) -> str:
+    """ROC of every seed by twin, on the test set as it is in use and on the conflict set.
+
+    curves: twin, seed, set, fpr, tpr, as in curves.csv.
+    """
+    twins = curves["twin"].unique()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-        axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-        for axis, (twin, frames) in zip(axes, scores.items(), strict=True):
+        axes = figure.subplots(1, len(twins), sharey=True, squeeze=False)[0]
+        for axis, twin in zip(axes, twins, strict=True):
             axis.plot([0, 1], [0, 1], linestyle=":", linewidth=1, color=INK)
-            for name, variants in sets.items():
-                for seed, frame in enumerate(frames):
-                    test = frame[frame["variant"] == frame["part"].map(variants)]
-                    fpr, tpr, _ = roc_curve(test["part"] == "anomalous", test["score"])
-                    label = name if seed == 0 else None
-                    style = "--" if name == "conflict" else "-"
-                    axis.plot(fpr, tpr, style, linewidth=1.4, color=colours[name], label=label)
+            mine = curves[curves["twin"] == twin]
+            for (name, seed), curve in mine.groupby(["set", "seed"], sort=False):
+                label = name if seed == mine["seed"].min() else None
+                axis.plot(
+                    curve["fpr"], curve["tpr"], SETS[name][0], linewidth=1.4, color=SETS[name][1], label=label
+                )
             axis.set(title=f"{twin} twin", xlabel="false positive rate", aspect="equal")
         axes[0].set_ylabel("true positive rate")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", title="test set")
@@ -124,11 +122,10 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
     """
     planted: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     for rate in rates:
-        if rate["truth"] == "planted":
+        if not rate["null"]:
             planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
-    nulls = [rate for rate in rates if rate["truth"] != "planted" and rate["audits"]]
     # Another artifact that carries over is no null: there "relies" is right.
-    alarms = [rate for rate in nulls if rate["truth"] != "other-artifact" or rate["relied_on"] != "yes"]
+    alarms = [rate for rate in rates if rate["null"] and rate["audits"] and not rate["carries_over"]]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.8 + max(2.0, 0.24 * len(alarms))), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -139,17 +136,11 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
             found = rate["says_relies"]
             right.plot([found["low"], found["high"]], [row, row], color=INK, linewidth=1)
             right.plot(found["value"], row, "o", color=INK, markersize=4)
-        right.set_yticks(range(len(alarms)), [_kind(rate) for rate in alarms])
+        right.set_yticks(range(len(alarms)), [f"{rate['detector']}, {rate['label']}" for rate in alarms])
         right.axvline(0.05, linestyle=":", linewidth=1, color=INK)
         right.set(xlabel="false alarms", xlim=(-0.01, None))
         right.invert_yaxis()
         return to_svg(figure, prefix)
-
-
-def _kind(rate: dict[str, Any]) -> str:
-    decoy = f" ({rate['decoy']})" if rate["decoy"] else ""
-    prevalence = f" {100 * rate['prevalence']:.3g} %" if rate["prevalence"] is not None else ""
-    return f"{rate['detector']}, {rate['truth']}{decoy}{prevalence}"
 
 
 def among_placebos(

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fcdd_audit.designs.finished import VARIANTS
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.folder import VARIANTS, RunFolder
 from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import among_placebos
 from fcdd_audit.report.strips import heat_uri, photo_uri
 
 
-def finished_context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What finished.html.j2 shows besides config.json and findings.json."""
     arrays = run.read_arrays(config["questions"][0]["examples"])
     thresholds = config["config"]["thresholds"]

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
+
+MEASURES = {
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "relevance_mass": "relevance mass",
+    "relevance_rank": "relevance rank",
+    "pointing_game": "pointing game",
+    "top_k_intersection": "top-k intersection",
+    "iou_at_mask_area": "IoU at the mask's area",
+    "aupro": "AUPRO",
+}
 
 
 def trained(finding: dict[str, Any]) -> str:
@@ -19,14 +30,10 @@ def tested(finding: dict[str, Any]) -> str:
 
 def kind_of_audit(rate: dict[str, Any]) -> str:
     """What was known of the audits that a rate is of."""
-    truth = rate["truth"]
-    share = "" if rate["prevalence"] is None else f" on {100 * rate['prevalence']:.3g} %"
-    if truth == "other-artifact":
-        spills = ", which carries over" if rate["relied_on"] == "yes" else ""
-        return f"{rate['decoy']} planted instead{share}{spills}"
-    return {
-        "planted": f"artifact planted{share}",
-        "both-sides": f"planted{share} of both sides alike",
-        "unrelated-seeds": "two clean twins of unrelated seeds",
-        "any-null": "all nulls together",
-    }[truth]
+    return f"{rate['label']}, which carries over" if rate["carries_over"] else rate["label"]
+
+
+def measure_name(key: str) -> str:
+    """A measure's name for people."""
+    base = key.removesuffix("_dilated")
+    return MEASURES[base] + (", mask grown by half a stride" if base != key else "")

@@ -9,41 +9,39 @@ mark. So the truth is measured too: the mean reliance over all seeds of all audi
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fcdd_audit.auditing import versions
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.files import check_writable
+from fcdd_audit.designs.twins.conditions import conditions
+from fcdd_audit.designs.twins.plan import check_trainable, learned_side
 from fcdd_audit.detectors import DETECTORS
-from fcdd_audit.edits.directions import AUTO, DIRECTIONS
-from fcdd_audit.experiment.cells import Cell, Setup, cell_key, device_name
+from fcdd_audit.edits.plant import planted_count
+from fcdd_audit.experiment.cells import Cell, cell_key, device_name
 from fcdd_audit.experiment.engines import finish_cells
-from fcdd_audit.experiment.planning import check_trainable, prepare
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.setup import AS_IS, Setup, prepare
+from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.measures.reliance import Scores, drop, reliance
-from fcdd_audit.measures.statistics import Interval, mean_interval, share
 from fcdd_audit.natural import NATURAL
-from fcdd_audit.probes import make_probe, planted_count
+from fcdd_audit.probes import make_probe
 from fcdd_audit.report.figures import rates_figure
-from fcdd_audit.studies.error_rates import SCHEMA, conditions
+from fcdd_audit.studies.error_rates import SCHEMA
+from fcdd_audit.studies.rates import Outcome, Rate, rates
+from fcdd_audit.studies.truths import NULL_PREVALENCE, Drawing, Trial, all_trials
 from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
 
-Twin = tuple[Cell, str]  # and its decoy, or ""
-Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]
-
 PREVALENCE = (0.05, 0.2, 1.0)  # by default
-NULL_PREVALENCE = (0.2, 1.0)  # of nulls in which something is planted, in turn
 DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
-ANY_NULL = "any-null"
 FIRST_SEED = 10_000  # far from those of audits
 
 
@@ -103,50 +101,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One audit whose truth is known: pairs of twins by seed.
-
-    decoy: what is planted in place of the artifact, or "".
-    """
-
-    detector: str
-    truth: Truth
-    plant_on: str
-    prevalence: float
-    planted: tuple[Cell, ...]
-    control: tuple[Cell, ...]
-    decoy: str = ""
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How often audits of one kind gave each verdict.
-
-    truth: `any-null` for all nulls together. decoy: the other artifact that was planted, or "". prevalence:
-    None where nothing is planted, or for all nulls together. says_relies: the share of audits that did, with
-    its exact 95 % interval: sensitivity where the artifact was planted, else false alarms.
-
-    reliance, drop: mean over the seeds of all these audits, of the reliance and of the planted twin's own
-    drop, with Student's t interval: what the verdicts are about. NaN for `any-null`, which mixes several, and
-    for `unrelated-seeds`, where the mean over the ring of controls is 0 by construction. relied_on: whether
-    both are over the threshold (`yes`), one of them is under it (`no`), or it isn't clear (`unclear`), by
-    these intervals. Another artifact that is learned and carries over to the probed one is no null: such
-    audits aren't counted in `any-null`.
-    """
-
-    detector: str
-    truth: str
-    decoy: str
-    prevalence: float | None
-    audits: int
-    verdicts: dict[str, int]
-    says_relies: Interval
-    reliance: Interval
-    drop: Interval
-    relied_on: Literal["yes", "no", "unclear"]
-
-
-@dataclass(frozen=True)
 class CalibrationResult:
     """What a calibration found, and where it is written."""
 
@@ -167,137 +121,75 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     can't be audited, RunError for what fails on the way.
     """
     config = calibration.audit
-    run = RunFolder(calibration.folder)
-    run.check_writable()
+    run = RunStore(calibration.folder)
+    check_writable(run.path)
     classes = config.nominal_classes()
     if len(classes) > 1:
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
-    setup = replace(prepare(config, classes[0], progress=not quiet), explainers=())
+    setup = prepare(config, classes[0], progress=not quiet)
+    decoys = {name: make_probe(name, config.options) for name in calibration.decoys}
+    setup = replace(setup, explainers=(), plantable={**setup.plantable, **decoys})
     check_trainable(config, setup)
     planned = [trial for detector in config.detectors for trial in trials(calibration, setup, detector)]
     with run.opened():
-        scores: dict[Twin, Scores] = {}
-        for decoy in ("", *calibration.decoys):
-            mine = [trial for trial in planned if trial.decoy == decoy]
-            probed = replace(setup, decoy=make_probe(decoy, config.options) if decoy else None)
-            cells = list(dict.fromkeys(cell for trial in mine for cell in (*trial.control, *trial.planted)))
-            finish_cells(cells, probed, run, config.workers, quiet)
-            scores |= {
-                (cell, decoy if cell.decoy else ""): run.read_cell(cell_key(cell, probed)).scores
-                for cell in cells
-            }
-        outcomes = [_outcome(trial, scores, config.thresholds) for trial in planned]
+        cells = list(dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted)))
+        finish_cells(cells, setup, run, config.workers, quiet)
+        scores = {cell: run.read_cell(cell_key(cell, setup)).scores for cell in cells}
+        outcomes = [_outcome(trial, setup, scores, config.thresholds) for trial in planned]
         found_rates = rates(outcomes, config.thresholds)
         result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
         found = result.as_json()
-        table = pd.DataFrame([outcome.row() for outcome in outcomes])
-        run.write_text("calibration.csv", table.to_csv(index=False, lineterminator="\n"))
+        run.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
         run.write_text("calibration.svg", rates_figure(found["rates"], "rates"))
         run.write_text("calibration.json", json.dumps(found, indent=1) + "\n")
         return result
 
 
 def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]:
-    """All audits of a detector, the most telling first.
-
-    A detector that learns from one side only gets none of `both-sides`: for it that is a cue. Those of
-    `unrelated-seeds` compare two controls; each is the planted one of one audit and the control of another.
-    """
-    learns_from = DETECTORS[detector].learns_from
-    side = calibration.audit.plant_on
-    if side == AUTO:
-        side = "anomalous" if "anomalous" in learns_from else "nominal"
-    if DIRECTIONS[side].side not in learns_from:
+    """All audits of a detector, the most telling first. InputError for what can't be learned or planted."""
+    config = calibration.audit
+    plant_on = learned_side(detector, config.plant_on)
+    side = DIRECTIONS[plant_on].side
+    if side not in DETECTORS[detector].learns_from:
         raise InputError(
-            f"{detector} never sees {DIRECTIONS[side].side} images in training, so nothing planted there can "
-            "be calibrated; drop --plant-on"
+            f"{detector} never sees {side} images in training, so nothing planted there can be calibrated; "
+            "drop --plant-on"
         )
-    for prevalence in (*calibration.audit.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
-        planted_count(len(setup.data.parts()[f"train_{DIRECTIONS[side].side}"]), prevalence)
-    identity = (calibration.audit.dataset, setup.data.nominal_class, detector, calibration.audit.probe)
-
-    def control(index: int) -> tuple[Cell, ...]:
-        return tuple(Cell(*identity, "control", seed) for seed in calibration.seeds(index))
-
-    def planted(index: int, plant_on: str, prevalence: float, decoy: bool = False) -> tuple[Cell, ...]:
-        return tuple(
-            Cell(*identity, "planted", seed, plant_on, prevalence, decoy) for seed in calibration.seeds(index)
+    for prevalence in (*config.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
+        planted_count(len(setup.training[AS_IS].of(side)), prevalence)
+    return all_trials(
+        Drawing(
+            detector=detector,
+            probe=config.probe,
+            decoys=calibration.decoys,
+            plant_on=plant_on,
+            prevalences=config.prevalence,
+            audits=calibration.audits,
+            nulls=calibration.nulls,
+            seeds=calibration.seeds,
         )
-
-    def with_artifact(prevalence: float) -> Iterator[Trial]:
-        for index in range(calibration.audits):
-            twins = planted(index, side, prevalence)
-            yield Trial(detector, "planted", side, prevalence, twins, control(index))
-
-    def nulls() -> Iterator[Trial]:
-        controls = max(calibration.audits, calibration.nulls)
-        for index in range(controls):
-            twins = control((index + 1) % controls)
-            yield Trial(detector, "unrelated-seeds", side, 0.0, twins, control(index))
-        for index in range(calibration.nulls):
-            prevalence = NULL_PREVALENCE[index % len(NULL_PREVALENCE)]
-            if len(learns_from) > 1:
-                twins = planted(index, "both", prevalence)
-                yield Trial(detector, "both-sides", side, prevalence, twins, control(index))
-            for decoy in calibration.decoys:
-                twins = planted(index, side, prevalence, decoy=True)
-                yield Trial(detector, "other-artifact", side, prevalence, twins, control(index), decoy)
-
-    highest, *lower = sorted(calibration.audit.prevalence, reverse=True)
-    return [
-        *with_artifact(highest),
-        *nulls(),
-        *(trial for prevalence in lower for trial in with_artifact(prevalence)),
-    ]
+    )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an audit says, and each of its seeds' reliance and planted twin's drop, both (seeds,)."""
-
-    trial: Trial
-    finding: Finding
-    reliance: np.ndarray
-    drop: np.ndarray
-
-    def row(self) -> dict[str, Any]:
-        """A row of calibration.csv."""
-        trial, finding = self.trial, self.finding
-        reliance = finding.reliance or Interval(float("nan"), float("nan"), float("nan"))
-        return {
-            "detector": trial.detector,
-            "truth": trial.truth,
-            "decoy": trial.decoy,
-            "prevalence": trial.prevalence,
-            "first_seed": trial.control[0].seed,
-            "seeds": len(trial.control),
-            "verdict": finding.verdict,
-            **{f"reliance_{name}": value for name, value in asdict(reliance).items()},
-            "control_auroc": finding.control_auroc,
-            "planted_auroc": finding.planted_auroc,
-            "reason": finding.reason or "",
-        }
-
-
-def _outcome(trial: Trial, scores: dict[Twin, Scores], limits: Thresholds) -> Outcome:
-    planted = [scores[twin, trial.decoy if twin.decoy else ""] for twin in trial.planted]
-    control = [scores[twin, ""] for twin in trial.control]
+def _outcome(trial: Trial, setup: Setup, scores: dict[Cell, Scores], limits: Thresholds) -> Outcome:
+    planted, control = ([scores[cell] for cell in cells] for cells in (trial.planted, trial.control))
     return Outcome(
         trial,
-        verdict_on(trial, planted, control, limits),
+        verdict_on(trial, setup, planted, control, limits),
         reliance(planted, control, trial.plant_on),
         np.array([drop(one, trial.plant_on) for one in planted]),
     )
 
 
-def verdict_on(trial: Trial, planted: list[Scores], control: list[Scores], limits: Thresholds) -> Finding:
+def verdict_on(
+    trial: Trial, setup: Setup, planted: list[Scores], control: list[Scores], limits: Thresholds
+) -> Finding:
     """What an audit of these twins alone says."""
-    cell = trial.control[0]
     evidence = Evidence(
-        dataset=cell.dataset,
-        nominal_class=cell.nominal_class,
+        dataset=setup.data.name,
+        nominal_class=setup.data.nominal_class,
         detector=trial.detector,
-        probe=cell.probe,
+        probe=setup.probe,
         plant_on=trial.plant_on,
         prevalence=trial.prevalence,
         images=sum(map(len, control[0].split("clean", trial.plant_on))),
@@ -307,52 +199,6 @@ def verdict_on(trial: Trial, planted: list[Scores], control: list[Scores], limit
         chance={},
     )
     return judge([evidence], limits)[0]
-
-
-def rates(outcomes: Sequence[Outcome], limits: Thresholds) -> list[Rate]:
-    """By detector: sensitivity of each prevalence, false alarms of each kind of null and of all together."""
-    found = []
-    for detector in dict.fromkeys(outcome.trial.detector for outcome in outcomes):
-        groups: dict[tuple[str, str, float | None], list[Outcome]] = {}
-        for outcome in outcomes:
-            trial = outcome.trial
-            if trial.detector == detector:
-                prevalence = None if trial.truth == "unrelated-seeds" else trial.prevalence
-                groups.setdefault((trial.truth, trial.decoy, prevalence), []).append(outcome)
-        planted = sorted((key for key in groups if key[0] == "planted"), key=lambda key: key[2] or 0)
-        nulls = [key for key in groups if key[0] != "planted"]
-        mine = [_rate(detector, key, groups[key], limits) for key in (*planted, *nulls)]
-        counted = [
-            outcome
-            for rate, key in zip(mine[len(planted) :], nulls, strict=True)
-            if not carries_over(rate.truth, rate.relied_on)
-            for outcome in groups[key]
-        ]
-        found += [*mine, _rate(detector, (ANY_NULL, "", None), counted, limits)]
-    return found
-
-
-def carries_over(truth: str, relied_on: str) -> bool:
-    """Whether the other artifact that was planted is taken for the probed one."""
-    return truth == "other-artifact" and relied_on == "yes"
-
-
-def _rate(
-    detector: str, key: tuple[str, str, float | None], outcomes: list[Outcome], limits: Thresholds
-) -> Rate:
-    verdicts: dict[str, int] = dict(Counter(outcome.finding.verdict for outcome in outcomes))
-    if outcomes and key[0] not in ("unrelated-seeds", ANY_NULL):
-        pooled = mean_interval(np.concatenate([outcome.reliance for outcome in outcomes]), limits.confidence)
-        own = mean_interval(np.concatenate([outcome.drop for outcome in outcomes]), limits.confidence)
-    else:
-        pooled = own = Interval(float("nan"), float("nan"), float("nan"))
-    relied_on: Literal["yes", "no", "unclear"] = "unclear"
-    if min(pooled.low, own.low) > limits.reliance:
-        relied_on = "yes"
-    elif min(pooled.high, own.high) < limits.reliance:
-        relied_on = "no"
-    hits = share(verdicts.get("relies", 0), len(outcomes))
-    return Rate(detector, *key, len(outcomes), verdicts, hits, pooled, own, relied_on)
 
 
 def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:

@@ -27,11 +27,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fcdd_audit.config.audit import MEAN
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.experiment.store import RunFolder
-from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.experiment.folder import MEAN, RunFolder
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import MIN_AGREEMENT, Interval, interval, share
 from fcdd_audit.verdict.findings import without_nan
@@ -211,7 +209,7 @@ def _read(folder: Path, name: str) -> _Run:
 
 def _read_run(run: RunFolder, name: str) -> _Run:
     config, found = run.read_json("config.json"), run.read_json("findings.json")
-    if config.get("null") != "twins" or not config.get("explainers"):
+    if config["design"] != "twins" or not config.get("explainers"):
         raise InputError(
             f"'{run.path}' is of a finished detector or of an older version; compare runs that train twins"
         )
@@ -240,7 +238,7 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         results=results,
         costs=pd.read_csv(costs).assign(run=name) if costs.is_file() else pd.DataFrame(columns=["run"]),
         explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
-        options={name: settings.get("options", {}).get(name) or {} for name in EXPLAINERS},
+        options={name: settings["options"].get(name, {}) for name in settings["explainers"]},
         thresholds={name: settings["thresholds"][name] for name in SHARED},
     )
 

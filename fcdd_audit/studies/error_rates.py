@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.detectors import DETECTORS
-from fcdd_audit.experiment.cells import Setup, precision_of
 
-SCHEMA = 2  # of calibration.json
-RATE = {"detector", "truth", "decoy", "prevalence", "audits", "verdicts"} | {
-    "says_relies",
-    "reliance",
-    "relied_on",
+SCHEMA = 3  # of calibration.json
+RATE = {  # keys of a rate that the page shows
+    *("detector", "label", "null", "prevalence", "audits", "verdicts"),
+    *("says_relies", "reliance", "carries_over"),
 }
 SHIPPED = "textures-watermark.json"  # of the default settings
 LABELS = {
@@ -35,24 +31,6 @@ LABELS = {
     "options": "options of detectors",
     "thresholds": "thresholds",
 }
-
-
-def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
-    """What the error rates of an audit's verdicts depend on, besides its detectors, as plain values."""
-    return {
-        "dataset": setup.data.name,
-        "nominal_class": setup.data.nominal_class,
-        "shape": list(setup.data.shape),
-        "images": {part: len(images) for part, images in setup.data.parts().items()},
-        "outliers": [config.oe, config.oe_limit, config.masks_per_defect, config.confetti_mask],
-        "probe": repr(setup.probe),
-        "plant_on": config.plant_on,
-        "seeds": config.seeds,
-        "recipe": asdict(config.recipe),
-        "precision": precision_of(config.recipe, setup.device),
-        "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
-        "thresholds": asdict(config.thresholds),
-    }
 
 
 def read_calibration(path: Path | None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, USUAL_AUROC, auroc_estimate
 from fcdd_audit.measures.localization import HEADLINE

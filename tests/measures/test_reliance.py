@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.measures.detection import auroc, weighted_auroc
 from fcdd_audit.measures.effects import auroc_estimate, drop_estimate, flip_rate, score_shift
 from fcdd_audit.measures.reliance import Scores, drop, reliance

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.table import (
     FAMILIES,

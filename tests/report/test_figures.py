@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.report.figures import (
     INK,
     among_placebos,

@@ -1,6 +1,6 @@
 import pytest
 
-from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.report import wording
 from fcdd_audit.report.wording import trained
 

@@ -1,31 +1,47 @@
-"""Putting an artifact on stored images: a share of the training images, or every test image."""
+"""An artifact is planted on a share of the training images."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import copied
+from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.core.sides import Side
+from fcdd_audit.edits.base import EDITS, TrainingSet
 from fcdd_audit.probes.base import Probe
+from fcdd_audit.probes.marking import BATCH, mark_all
 
-BATCH = 256  # images held as floats at a time
 
+@EDITS.register("plant")
+@dataclass(frozen=True)
+class Plant:
+    """Puts an artifact on a share of the images of one side, or of both alike.
 
-def mark_all(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-    """Put the artifact on every image as if it had been stored so.
-
-    images: uint8 (N, C, H, W). Returns marked images, uint8 like `images`, and masks, bool (N, 1, H, W), or
-    None for an artifact without a place.
+    artifact: its name. sides: those that get it, in order. prevalence: the share of each, in [0, 1].
     """
-    marked: list[Tensor] = []
-    masks: list[Tensor] = []
-    for batch in images.split(BATCH):
-        pixels, mask = probe.apply(batch.float() / 255, generator)
-        marked.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
-        if mask is not None:
-            masks.append(mask)
-    return torch.cat(marked), torch.cat(masks) if masks else None
+
+    seeded: ClassVar[bool] = True
+    removal: ClassVar[str | None] = None
+
+    artifact: str
+    sides: tuple[Side, ...]
+    prevalence: float
+
+    def apply(
+        self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
+    ) -> TrainingSet:
+        generator = torch_generator(seed, "planting")
+        for side in self.sides:
+            part = training.of(side)
+            planted = plant(part.images, artifacts[self.artifact], self.prevalence, generator)
+            training = training.having(side, replace(part, images=planted, digest=None))
+        return training
 
 
 def planted_count(images: int, prevalence: float) -> int:

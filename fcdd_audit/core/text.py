@@ -1,0 +1,29 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a true minus sign; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) != 0 else text.lstrip("-")
+
+
+def span(interval: dict[str, float | None] | None, digits: int = 2) -> str:
+    """`0.45 (0.40 to 0.49)`, or the value alone where there is no interval."""
+    if interval is None:
+        return "–"
+    value = number(interval["value"], digits)
+    if interval["low"] is None:
+        return value
+    return f"{value} ({number(interval['low'], digits)} to {number(interval['high'], digits)})"
+
+
+def plain(value: float) -> str:
+    """Three digits, or as many as its whole part has, with a true minus sign."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")

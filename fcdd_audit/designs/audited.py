@@ -1,0 +1,31 @@
+"""What a design leaves of an audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fcdd_audit.verdict.findings import Finding
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What is to be written of an audit, once it is judged.
+
+    tables: by file name. arrays: by file name, images and heatmaps that the page shows. described: what
+    config.json says besides settings, versions and times. precision: what was calculated in. origin: for each
+    nominal class, whether its training images differ in how they were made, as in findings.json. conditions:
+    for each, what the error rates of its verdicts depend on; empty where none are known.
+    """
+
+    findings: list[Finding]
+    tables: dict[str, pd.DataFrame]
+    arrays: dict[str, dict[str, np.ndarray]]
+    described: dict[str, Any]
+    device: str
+    precision: str
+    origin: list[dict[str, Any]] = field(default_factory=list)
+    conditions: list[dict[str, Any]] = field(default_factory=list)

@@ -1,0 +1,29 @@
+"""What the error rates of verdicts from twins depend on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.experiment.cells import precision_of
+from fcdd_audit.experiment.setup import Setup
+
+
+def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
+    """What the error rates of an audit's verdicts depend on, besides its detectors, as plain values."""
+    return {
+        "dataset": setup.data.name,
+        "nominal_class": setup.data.nominal_class,
+        "shape": list(setup.data.shape),
+        "images": {part: len(images) for part, images in setup.data.parts().items()},
+        "outliers": [config.oe, config.oe_limit, config.masks_per_defect, config.confetti_mask],
+        "probe": repr(setup.artifact),
+        "plant_on": config.plant_on,
+        "seeds": config.seeds,
+        "recipe": asdict(config.recipe),
+        "precision": precision_of(config.recipe, setup.device),
+        "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
+        "thresholds": asdict(config.thresholds),
+    }

@@ -1,0 +1,88 @@
+"""What the page draws of the scores: distributions and curves, measured here so that it computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_curve
+
+from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.store import CellRecord
+from fcdd_audit.experiment.tables import relevant
+from fcdd_audit.measures.detection import threshold
+from fcdd_audit.measures.reliance import Scores
+
+SETS = {"usual": "in use", "conflict": "conflict"}  # splits that have curves, and what the page calls them
+
+
+def first_thresholds(
+    question: Question, records: Mapping[Cell, CellRecord], quantile: float
+) -> dict[str, float]:
+    """The frozen threshold of each twin of the first seed; empty where there are none."""
+    firsts = {"planted": question.planted[:1], "control": question.control[:1]}
+    return {
+        twin: threshold(records[cell].scores.validation, quantile)
+        for twin, cells in firsts.items()
+        for cell in cells
+    }
+
+
+def scores_table(
+    questions: Sequence[Question], records: Mapping[Cell, CellRecord], setup: Setup, asked: int
+) -> pd.DataFrame:
+    """scores.csv: test scores of each question's twins of the first seed, of the images that count."""
+    frames = [pd.DataFrame(columns=["question", "twin", "part", "variant", "image", "score"])]
+    for index, question in enumerate(questions, asked):
+        for twin, cells in (("planted", question.planted[:1]), ("control", question.control[:1])):
+            for cell in cells:
+                scores = relevant(records[cell], question).scores
+                frames += [
+                    pd.DataFrame(
+                        {
+                            "question": index,
+                            "twin": twin,
+                            "part": side,
+                            "variant": variant,
+                            "image": _counting(question, setup, side),
+                            "score": values,
+                        }
+                    )
+                    for (side, variant), values in scores.of.items()
+                ]
+    return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def _counting(question: Question, setup: Setup, side: str) -> list[str]:
+    """Names of the side's test images that count."""
+    names = list(setup.pairs[side].names)  # type: ignore[index]
+    if question.bearing is None or side != DIRECTIONS[question.plant_on].changed:
+        return names
+    return [name for name, bears in zip(names, question.bearing.tolist(), strict=True) if bears]
+
+
+def curves_table(
+    questions: Sequence[Question], records: Mapping[Cell, CellRecord], asked: int
+) -> pd.DataFrame:
+    """curves.csv: the ROC of every twin, on the test set as it is in use and on the conflict set."""
+    frames = [pd.DataFrame(columns=["question", "twin", "seed", "set", "fpr", "tpr"])]
+    for index, question in enumerate(questions, asked):
+        for twin, cells in (("planted", question.planted), ("control", question.control)):
+            for seed, cell in enumerate(cells):
+                scores = relevant(records[cell], question).scores
+                for split, name in SETS.items():
+                    fpr, tpr = _roc(scores, split, question.plant_on)
+                    about = {"question": index, "twin": twin, "seed": seed, "set": name}
+                    frames.append(pd.DataFrame({**about, "fpr": fpr, "tpr": tpr}))
+    return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def _roc(scores: Scores, split: str, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
+    nominal, anomalous = scores.split(split, plant_on)
+    labels = np.repeat([False, True], [len(nominal), len(anomalous)])
+    fpr, tpr, _ = roc_curve(labels, np.concatenate([nominal, anomalous]))
+    return fpr, tpr

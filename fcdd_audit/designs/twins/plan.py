@@ -1,0 +1,132 @@
+"""What twins are asked, and why some questions have no answer."""
+
+from __future__ import annotations
+
+from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.core.directions import AUTO, DIRECTIONS
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.datasets.base import MIN_TEST
+from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.edits.base import Edit
+from fcdd_audit.edits.plant import Plant, planted_count
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.setup import AS_IS, Setup
+
+
+def plan(config: AuditConfig, setup: Setup) -> list[Question]:
+    """What is asked, detector by detector; InputError if a cell couldn't run."""
+    check_trainable(config, setup)
+    asking = _planted if setup.share is None else _found
+    return [question for detector in config.detectors for question in asking(detector, config, setup)]
+
+
+def learned_side(detector: str, plant_on: str) -> str:
+    """The direction in which an artifact is planted; `auto` is the side that the detector learns from."""
+    if plant_on != AUTO:
+        return plant_on
+    return "anomalous" if "anomalous" in DETECTORS[detector].learns_from else "nominal"
+
+
+def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
+    """A question for each prevalence."""
+    learns_from = DETECTORS[detector].learns_from
+    plant_on = learned_side(detector, config.plant_on)
+    side = DIRECTIONS[plant_on].side
+    about = (config.dataset, setup.data.nominal_class, detector, config.probe, plant_on)
+    if side not in learns_from:
+        reason = (
+            f"identical by construction: {detector} never sees {side} images in training, so the "
+            f"twins can't differ; plant on the {learns_from[0]} side"
+        )
+        return [Question(*about, prevalence, identical=reason) for prevalence in config.prevalence]
+    train_images = len(setup.training[AS_IS].of(side))
+    questions = []
+    for prevalence in config.prevalence:
+        if planted_count(train_images, prevalence) == 0:
+            reason = "identical by construction: at prevalence 0 nothing is planted"
+            questions.append(Question(*about, prevalence, identical=reason))
+            continue
+        planted, control = twins(detector, Plant(config.probe, (side,), prevalence), AS_IS, config.seeds)
+        questions.append(Question(*about, prevalence, planted, control))
+    return questions
+
+
+def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
+    """On the side, of those that the detector learns from, where the artifact is found most."""
+    share, removal = setup.share, setup.removal
+    if share is None or removal is None:
+        raise ValueError(f"{config.probe} isn't found but planted")
+    learns_from = DETECTORS[detector].learns_from
+    side = max(learns_from, key=lambda one: share[one])
+    about = (
+        config.dataset,
+        setup.data.nominal_class,
+        detector,
+        config.probe,
+        f"found-on-{side}",
+        share[side],
+    )
+    bearing = setup.pairs[side].bearing
+    count = 0 if bearing is None else int(bearing.sum())
+    reason = None
+    if share[side] == 0:
+        reason = (
+            f"identical by construction: no {side} training image, from which {detector} learns, bears it"
+        )
+    elif count < MIN_TEST:
+        reason = (
+            f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "
+            "removal does"
+        )
+    if reason is not None:
+        return [Question(*about, identical=reason)]
+    planted, control = twins(detector, AS_IS, removal, config.seeds)
+    return [Question(*about, planted, control, bearing=bearing)]
+
+
+def twins(
+    detector: str, planted: Edit, control: Edit, seeds: int
+) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+    """The planted and the control cells of seeds 0 to `seeds` - 1."""
+    return (
+        tuple(Cell(detector, "planted", seed, planted) for seed in range(seeds)),
+        tuple(Cell(detector, "control", seed, control) for seed in range(seeds)),
+    )
+
+
+def check_trainable(config: AuditConfig, setup: Setup) -> None:
+    """Say now what would stop a cell later."""
+    data = setup.data
+    for detector in config.detectors:
+        learns = DETECTORS[detector].learns_from
+        if "anomalous" in learns and len(data.train_anomalous) == 0:
+            raise InputError(
+                f"{detector} learns from training anomalies and '{data.name}' has none; add "
+                "train/anomalous or --oe, or leave out " + detector
+            )
+        model = setup.untrained(detector, 0)
+        reasons = {name: one.unavailable(model) for name, one in setup.make_explainers().items()}
+        if reasons and None not in reasons.values():
+            raise InputError(
+                f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
+                f"{reasons[config.explainers[0]]}; add another with --explainer"
+            )
+
+
+def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
+    """What a reader must know of detectors and masks of true anomalies in the training data."""
+    if setup.data.train_anomalous.masks is None:
+        return []
+    notes = []
+    for detector in config.detectors:
+        model = setup.untrained(detector, 0)
+        if model.uses_masks:
+            notes.append(
+                f"{detector} is trained with masks of the anomalies: it is told that what lies outside them, "
+                "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
+                "without masks."
+            )
+        elif config.masks_per_defect and hasattr(model, "supervision"):
+            notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
+    return notes

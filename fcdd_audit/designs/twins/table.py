@@ -1,0 +1,45 @@
+"""What the terminal shows of twins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fcdd_audit.core.text import number, span
+
+IN_A_LINE = 5  # explainers that a line holds
+
+
+def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Rows for the terminal from findings.json, head first."""
+    rows: list[tuple[str, ...]] = [
+        ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
+    ]
+    for finding in found["findings"]:
+        rows.append(
+            (
+                finding["nominal_class"],
+                finding["detector"],
+                finding["plant_on"],
+                f"{finding['prevalence']:g}",
+                finding["verdict"],
+                span(finding["reliance"]),
+                _quadrants(finding["explainers"]),
+            )
+        )
+    for mean in found["means"]:
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
+        side = mean["plant_on"]
+        prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
+        rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
+    one_class = len({finding["nominal_class"] for finding in found["findings"]}) == 1
+    return [row[1:] for row in rows] if one_class else rows
+
+
+def _quadrants(explainers: Sequence[dict[str, Any]]) -> str:
+    """Each explainer's quadrant; of more than a line holds, those that have none are counted only."""
+    shown = [one for one in explainers if not one["reference"]]
+    if len(shown) <= IN_A_LINE:
+        return ", ".join(f"{one['explainer']}: {one['quadrant']}" for one in shown) or "–"
+    named = [f"{one['explainer']}: {one['quadrant']}" for one in shown if one["quadrant"] != "undecided"]
+    return ", ".join([*named, f"{len(shown) - len(named)} undecided"])

@@ -1,0 +1,80 @@
+"""What a way to change a training set is, and the registry of these edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from fcdd_audit.core.registry import Registry
+from fcdd_audit.core.sides import Side
+from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.probes.base import Probe
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a detector is trained on. bearing: where a found artifact is on the images of each side, bool
+    (N, 1, H, W); empty where none is looked for."""
+
+    nominal: ImageSet
+    anomalous: ImageSet
+    bearing: Mapping[Side, Tensor] = field(default_factory=dict)
+
+    def of(self, side: Side) -> ImageSet:
+        return self.nominal if side == "nominal" else self.anomalous
+
+    def having(self, side: Side, images: ImageSet) -> TrainingSet:
+        """The same with other images on one side."""
+        return replace(self, nominal=images) if side == "nominal" else replace(self, anomalous=images)
+
+    def content(self) -> str:
+        """Hex digests of both sides."""
+        return f"{self.nominal.content()} {self.anomalous.content()}"
+
+
+class Edit(Protocol):
+    """One way to change a training set: a frozen dataclass whose fields say how.
+
+    A twin is an edit and a seed. seeded: whether the change depends on the seed; one that doesn't is made
+    once for all twins. removal: how it rids images of a found artifact, in words; None: it doesn't.
+    """
+
+    seeded: ClassVar[bool]
+    removal: ClassVar[str | None]
+
+    def apply(
+        self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
+    ) -> TrainingSet:
+        """The changed set; the given one stays as it is.
+
+        artifacts: by name, those that can be planted. progress: a bar on stderr where it takes long.
+        InputError where the set can't be changed so.
+        """
+        ...
+
+
+EDITS: Registry[type[Edit]] = Registry("edit")
+
+
+def removals() -> tuple[str, ...]:
+    """The edits that rid images of a found artifact, by name."""
+    return tuple(name for name, kind in EDITS.items() if kind.removal is not None)
+
+
+def described(edit: Edit) -> dict[str, Any]:
+    """An edit as plain values: its registered name, and its fields."""
+    (name,) = (name for name, kind in EDITS.items() if type(edit) is kind)
+    return {"edit": name, **asdict(edit)}  # type: ignore[call-overload]
+
+
+def edit_from(described: Mapping[str, Any]) -> Edit:
+    """What `described` was given, also after a way through JSON."""
+    fields = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in described.items()
+        if key != "edit"
+    }
+    return EDITS[described["edit"]](**fields)

@@ -1,0 +1,73 @@
+"""How long cells take: from a few training steps and a few heatmaps on one thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from fcdd_audit.core.recipe import training_steps
+from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.detectors import fit
+from fcdd_audit.experiment.explaining import NOISE_DRAWS, Explained, explain_all
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.explainers.sanity import one_by_one
+from fcdd_audit.images.pairs import Pairs
+
+SAMPLE = 256  # images trained on to learn a detector's speed
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def seconds_a_step(name: str, setup: Setup) -> float:
+    """Of training the detector, without the first step, which warms up."""
+    data, size = setup.data, training_steps(len(setup.data.train_nominal), setup.recipe)[1]
+    nominal, anomalous = data.train_nominal.images[:SAMPLE], data.train_anomalous.images[:SAMPLE]
+    masks = data.train_anomalous.masks
+    batch = min(size, len(nominal) // 2)
+    ended: list[float] = []
+    with _one_thread():
+        fit(
+            setup.untrained(name, 0),
+            nominal,
+            anomalous,
+            replace(setup.recipe, epochs=1, repeats=1, batch_size=batch),
+            seed=0,
+            device=torch.device(setup.device),
+            masks=None if masks is None else masks[:SAMPLE],
+            on_step=lambda: ended.append(time.perf_counter()),
+        )
+    return (ended[-1] - ended[0]) / (len(ended) - 1) * size / batch
+
+
+def seconds_to_explain(name: str, setup: Setup) -> float:
+    """For a cell; every other cell explains untrained networks too."""
+    detector = setup.untrained(name, 0).eval()
+    detector.to(torch.device(setup.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shown = setup.shown()
+    few = [Explained(one.part, _unmasked(one.pairs, 2), one.variant) for one in shown]
+    copies = 2 * len(list(one_by_one(detector, torch_generator(0, "redrawn weights")))) + NOISE_DRAWS
+    explained = sum(len(one.pairs) for one in shown if one.mask is not None)
+    checked = copies * sum(min(setup.sanity, len(one.pairs)) for one in shown)
+    with _one_thread():
+        for _ in range(2):  # the first warms up
+            started = time.perf_counter()
+            explain_all(detector, few, setup.make_explainers(), torch.device(setup.device))
+            seconds = time.perf_counter() - started
+    return seconds / sum(len(one.pairs) for one in few) * (1.5 * explained + checked)
+
+
+def _unmasked(pairs: Pairs, count: int) -> Pairs:
+    """The first few, and nothing to compare their heatmaps with."""
+    return replace(pairs.at(torch.arange(min(count, len(pairs)))), mask=None)

@@ -1,0 +1,180 @@
+"""What all cells of a nominal class share: images, artifact, and how these are trained on and explained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.core.directions import AUTO, DIRECTIONS, MARKED
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.datasets import DATASETS, AuditData
+from fcdd_audit.detectors import Detector, build
+from fcdd_audit.edits.as_is import AsIs
+from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
+from fcdd_audit.experiment.explaining import Explained, spread_out
+from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.images.pairs import Pairs
+from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.natural import NaturalArtifact
+from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
+from fcdd_audit.probes import Probe, mark_all
+
+AS_IS = AsIs()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all cells of a nominal class and an artifact share.
+
+    data: as it was loaded. pairs: its test images, by side. validation: nominal images as they are in use.
+    training: what detectors can be trained on, by the edit that made it; those that need a seed aren't there.
+    probe: the name of the artifact that is probed. artifact: itself. plantable: artifacts by name, that edits
+    can plant: the probed one, and others. share: of the training images of each side, how many bear a found
+    artifact; removal: the edit that rids them of it; both None where it is planted.
+    explainers: in the registry's order. options: by the name of a detector, probe or explainer. explained: at
+    most so many test images of each side are explained; None: all. sanity: on so many of each side
+    explanations are checked; 0: on none.
+    """
+
+    data: AuditData
+    fingerprint: str
+    pairs: Mapping[Side, Pairs]
+    validation: ImageSet
+    training: Mapping[Edit, TrainingSet]
+    probe: str
+    artifact: Probe | NaturalArtifact
+    plantable: Mapping[str, Probe]
+    recipe: Recipe
+    explainers: tuple[str, ...]
+    device: str
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    explained: int | None = None
+    sanity: int = 0
+    share: Mapping[Side, float] | None = None
+    removal: Edit | None = None
+
+    def trained_on(self, edit: Edit, seed: int) -> TrainingSet:
+        """The training images of a twin."""
+        if edit in self.training:
+            return self.training[edit]
+        return edit.apply(self.training[AS_IS], self.plantable, seed)
+
+    def shown(self) -> list[Explained]:
+        """The test images that are explained as they bear the artifact, nominal and anomalous."""
+        return [Explained(side, self._spread(pairs), "marked") for side, pairs in self.pairs.items()]
+
+    def _spread(self, pairs: Pairs) -> Pairs:
+        return pairs.at(spread_out(len(pairs), pairs.mask, self.explained))
+
+    def make_explainers(self) -> dict[str, Explainer]:
+        return {name: make_explainer(name, self.options) for name in self.explainers}
+
+    def untrained(self, detector: str, seed: int) -> Detector:
+        """A detector before training. Twins share the standardisation: that of the images as loaded."""
+        nominal = self.data.train_nominal.images
+        options = dict(self.options.get(detector, {}))
+        return build(detector, nominal, seed, options, self.recipe.network, self.recipe.normalise)
+
+
+def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
+    """Load the data, and mark the test images or take off what is found on them."""
+    device = config.resolve_device()
+    data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
+    artifact = config.make_artifact()
+    shared = {
+        "probe": config.probe,
+        "artifact": artifact,
+        "recipe": config.recipe,
+        "explainers": tuple(name for name in EXPLAINERS if name in config.explainers),
+        "device": str(device),
+        "options": {name: dict(options) for name, options in config.options.items()},
+        "explained": config.explained or None,  # 0: all
+        "sanity": config.sanity or 0,
+    }
+    if isinstance(artifact, NaturalArtifact):
+        return _prepare_found(config.control, data, artifact, shared, progress)
+    by_source = config.plant_on != AUTO and DIRECTIONS[config.plant_on].by_source
+    if by_source and not (data.outlier_exposure and len(data.train_anomalous)):
+        raise InputError(
+            f"--plant-on {config.plant_on} tells outlier exposure from a data set's own images, and "
+            f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
+        )
+    in_use = config.plant_on != AUTO and DIRECTIONS[config.plant_on].usual == MARKED
+    return _prepare_planted(in_use, data, artifact, shared)
+
+
+def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:
+    """in_use: whether images in use bear the artifact, so that those that set the threshold do."""
+    generator = torch_generator(0, "stamped test images")
+    pairs = {side: _marked(side, data.parts()[f"test_{side}"], probe, generator) for side in SIDES}
+    validation = data.validation
+    if in_use:
+        marked, _ = mark_all(validation.images, probe, generator)
+        validation = replace(validation, images=marked, digest=None)
+    training: dict[Edit, TrainingSet] = {AS_IS: TrainingSet(data.train_nominal, data.train_anomalous)}
+    return Setup(
+        data=data,
+        fingerprint=_fingerprint(data, pairs, validation, training),
+        pairs=pairs,
+        validation=validation,
+        training=training,
+        plantable={shared["probe"]: probe},
+        **shared,
+    )
+
+
+def _marked(side: Side, part: ImageSet, probe: Probe, generator: torch.Generator) -> Pairs:
+    marked, mask = mark_all(part.images, probe, generator)
+    truth = {} if part.masks is None else {"clean": part.masks}
+    return Pairs(side, part.names, {"clean": part.images, "marked": marked}, mask, truth)
+
+
+def _prepare_found(
+    removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
+) -> Setup:
+    masks = locate(artifact, data)
+    share = bearing_share(masks)
+    if removal == AUTO:
+        removal = "drop" if max(share.values()) <= 0.5 else "inpaint"
+    edit = EDITS[removal]()
+    bearing: dict[Side, Tensor] = {side: masks[f"train_{side}"] for side in SIDES}
+    as_is = TrainingSet(data.train_nominal, data.train_anomalous, bearing)
+    training: dict[Edit, TrainingSet] = {AS_IS: as_is, edit: edit.apply(as_is, {}, 0, progress)}
+    pairs, notes = found_pairs(data, masks, progress)
+    counted = f"{counts_note(data, masks)} For the control twin {edit.removal}."
+    return Setup(
+        data=replace(data, notes=(*data.notes, counted, *notes)),
+        fingerprint=_fingerprint(data, pairs, data.validation, training),
+        pairs=pairs,
+        validation=data.validation,
+        training=training,
+        plantable={},
+        share=share,
+        removal=edit,
+        **shared,
+    )
+
+
+def _fingerprint(
+    data: AuditData,
+    pairs: Mapping[Side, Pairs],
+    validation: ImageSet,
+    training: Mapping[Edit, TrainingSet],
+) -> str:
+    """Hex digest of the data and of what was made of them."""
+    digest = hashlib.sha256(data.fingerprint().encode())
+    digest.update(validation.content().encode())
+    for side in pairs.values():
+        digest.update(side.content().encode())
+    for changed in training.values():
+        digest.update(changed.content().encode())
+    return digest.hexdigest()[:16]

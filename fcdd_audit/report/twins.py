@@ -1,0 +1,228 @@
+"""What the page shows of twins besides config.json and findings.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from fcdd_audit.experiment.folder import MEAN, RunFolder
+from fcdd_audit.report.display import normalise, share_inside, shown_limits
+from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
+from fcdd_audit.report.strips import heat_uri, photo_uri
+
+EFFECTS = {
+    "clean_auroc": "AUROC, clean",
+    "usual_auroc": "AUROC, in use",
+    "aligned_auroc": "AUROC, aligned",
+    "conflict_auroc": "AUROC, conflict",
+    "drop": "drop: in use less conflict",
+    "drop_elsewhere": "drop, as much removed elsewhere",
+    "flip_rate": "flips",
+    "score_shift": "shift",
+}
+DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
+FEW = 5  # explainers; with more, fewer findings are drawn
+LISTED = 12  # features of training images
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one finding besides its numbers."""
+
+    finding: dict[str, Any]
+    strips: list[dict[str, Any]]
+    explainers: list[dict[str, Any]]
+    distributions: Markup | None
+    roc: Markup | None
+
+
+def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What report.html.j2 shows besides config.json and findings.json."""
+    results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
+    scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
+    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explainers"])))
+    natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
+    return {
+        "origin": found["origin"],
+        "doses": _doses(found["findings"], config["config"]["thresholds"]),
+        "effects": EFFECTS,
+        "sets": _sets(natural),
+        "natural": natural,
+        "error_rates": _error_rates(config),
+        "listed": LISTED,
+        "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
+        "sections": [
+            _section(run, config, finding, index, scores, curves)
+            for index, finding in enumerate(found["findings"][:drawn])
+        ],
+        "undrawn": len(found["findings"]) > drawn,
+        "many": len(config["data"]) > 1,
+        "quadrants": _quadrants(found["findings"]),
+        "seeds": _by_seed(results),
+    }
+
+
+def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
+    """With their figure; None for a run of before they were noted."""
+    noted: dict[str, Any] | None = config.get("error_rates")
+    if noted is None or not noted["rates"]:
+        return noted
+    return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
+
+
+def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Which detector and explainer stands in which field of the 2x2; reference maps aren't explanations."""
+    fields: dict[str, list[str]] = {
+        name: [] for name in ("exposed", "hidden", "false-alarm", "clear", "undecided")
+    }
+    many = len({finding["prevalence"] for finding in findings}) > 1
+    classes = len({finding["nominal_class"] for finding in findings}) > 1
+    for finding in findings:
+        for explainer in finding["explainers"]:
+            if not explainer["reference"]:
+                label = f"{finding['detector']} · {explainer['explainer']}"
+                if classes:
+                    label = f"{finding['nominal_class']} · {label}"
+                if many:
+                    label += f" · prevalence {finding['prevalence']:g}"
+                fields[explainer["quadrant"]].append(label)
+    return fields
+
+
+def _doses(findings: list[dict[str, Any]], limits: dict[str, float]) -> list[dict[str, Any]]:
+    """A curve for each class and detector with several prevalences."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for finding in findings:
+        if finding["reliance"]:
+            key = (finding["nominal_class"], finding["detector"], finding["plant_on"])
+            groups.setdefault(key, []).append(finding)
+    many = len({nominal_class for nominal_class, _, _ in groups}) > 1
+    return [
+        {
+            "name": f"{detector} on {nominal_class}" if many else detector,
+            "side": side,
+            "svg": Markup(dose_response(group, limits, f"dose-{index}")),
+        }
+        for index, ((nominal_class, detector, side), group) in enumerate(groups.items())
+        if len(group) > 1
+    ][:DRAWN]
+
+
+def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Clean and conflict AUROC, flip rate and score shift of every cell."""
+    wanted = {
+        ("clean", "auroc"): "clean",
+        ("conflict", "auroc"): "conflict",
+        ("conflict", "flip_rate"): "flip_rate",
+        ("conflict", "score_shift"): "score_shift",
+        ("clean", "fpr"): "fpr_clean",
+        ("marked", "fpr"): "fpr_marked",
+        ("clean", "fnr"): "fnr_clean",
+        ("marked", "fnr"): "fnr_marked",
+    }
+    if results.empty:
+        return []
+    rows: list[dict[str, Any]] = []
+    keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
+    cells = results[(results["twin"] != "planted-control") & (results["nominal_class"] != MEAN)]
+    for values, cell in cells.groupby(keys, sort=False):
+        row = dict(zip(keys, values, strict=True))
+        for (split, metric), name in wanted.items():
+            chosen = cell[(cell["split"] == split) & (cell["metric"] == metric)]["value"]
+            row[name] = float(chosen.iloc[0])
+        rows.append(row)
+    return rows
+
+
+def _section(
+    run: RunFolder,
+    config: dict[str, Any],
+    finding: dict[str, Any],
+    index: int,
+    scores: pd.DataFrame,
+    curves: pd.DataFrame,
+) -> Section:
+    question = config["questions"][index]
+    if not question["planted"]:
+        return Section(finding, [], [], None, None)
+    twins = ("planted", "control")
+    maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
+    examples = run.read_arrays(question["examples"])
+    levels = [run.read_levels(question[twin][0]) for twin in twins]
+    reference = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
+    strips, explainers = _strips(examples, maps, reference, config["config"]["quantile"])
+    first, drawn = (table[table["question"] == index] for table in (scores, curves))
+    return Section(
+        finding,
+        strips,
+        explainers,
+        Markup(score_distributions(first, question["thresholds"], f"scores-{index}")),
+        Markup(roc_curves(drawn, f"roc-{index}")),
+    )
+
+
+def _sets(natural: bool) -> str:
+    """What the test sets are called, in a sentence or two."""
+    if natural:
+        return (
+            "In use: as found. Clean: the artifact removed wherever it is. Conflict: removed from the side "
+            "where training had it, of which only images that bore it count; aligned: from the other side."
+        )
+    return (
+        "Conflict: the artifact on the side where training did not have it; aligned: on the side where it "
+        "had it."
+    )
+
+
+def _strips(
+    examples: dict[str, np.ndarray],
+    maps: dict[str, dict[str, np.ndarray]],
+    reference: dict[str, np.ndarray],
+    quantile: float,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of pictures, and each explainer with the range of heat that its twins' maps share.
+
+    maps: by twin and explainer, (images, H, W), one for each example. reference: by explainer, the heat that
+    sets that range.
+    """
+    # An artifact without a place has no mask.
+    masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * len(examples["name"])
+    tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    explainers = []
+    for name in maps["planted"]:
+        explainers.append({"name": name, **shown_limits(reference[name], quantile)})
+        tiles[name] = {twin: _tiles(maps[twin][name], masks, quantile, reference[name]) for twin in maps}
+    strips = [
+        {
+            "name": str(examples["name"][row]),
+            "side": str(examples["side"][row]),
+            "area": None if mask is None else float(mask.mean()),
+            "clean": photo_uri(examples["clean"][row]),
+            "marked": photo_uri(examples["marked"][row], mask),
+            "maps": {
+                name: {twin: shown[row] for twin, shown in by_twin.items()} for name, by_twin in tiles.items()
+            },
+        }
+        for row, mask in enumerate(masks)
+    ]
+    return strips, explainers
+
+
+def _tiles(
+    heat: np.ndarray, masks: list[np.ndarray | None], quantile: float, reference: np.ndarray
+) -> list[dict[str, Any]]:
+    """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
+    return [
+        {
+            "shared": heat_uri(shared, mask),
+            "own": heat_uri(own, mask),
+            "share": None if mask is None else share_inside(one, mask),
+        }
+        for one, mask, shared, own in zip(
+            heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
+        )
+    ]
