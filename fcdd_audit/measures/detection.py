@@ -94,7 +94,7 @@ register(
 
 
 def threshold(validation: np.ndarray, quantile: float = 0.95) -> float:
-    """Scores above this are called anomalous: a quantile of *nominal validation* scores, never of test."""
+    """Scores above this are called anomalous: a quantile of nominal validation scores, never of test."""
     return float(np.quantile(validation, quantile))
 
 

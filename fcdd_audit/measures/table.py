@@ -119,13 +119,20 @@ def register(measure: Measure) -> Measure:
 def _load() -> None:
     """Have every file of this folder register its measures; importing one of them stays light."""
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        importlib.import_module(f"fcdd_audit.measures.{module.name}")
+        importlib.import_module(f"{__package__}.{module.name}")
 
 
 def family(name: str) -> list[Measure]:
-    """The measures of a family, in the order of registration."""
+    """The measures of a family: those of this folder by file, then others, in the order of registration."""
     _load()
-    return [measure for _, measure in MEASURES.items() if measure.family == name]
+    found = [measure for _, measure in MEASURES.items() if measure.family == name]
+    return sorted(found, key=_file)  # whichever file was imported first
+
+
+def _file(measure: Measure) -> tuple[bool, str]:
+    module = measure.function.__module__
+    own = module.startswith(f"{__package__}.")
+    return not own, module if own else ""
 
 
 def measure_of(name: str) -> Measure:
