@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from fcdd_audit.measures.detection import weighted_auroc
-from fcdd_audit.measures.reliance import Scores, drop_estimate
+from fcdd_audit.measures.effects import drop_estimate
+from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import draw
 
 SIDE = "anomalous"

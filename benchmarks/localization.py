@@ -149,11 +149,11 @@ def against_quantus(heat: Tensor, mask: Tensor, number: int) -> None:
         total += theirs
         difference = np.abs(own(*few).numpy() - by_quantus(metric, *few, **options)).max()
         show(name, here, theirs, f"{difference:.0e}")
-    cores = {function: ours.LOCALIZATION[function].core for _, function, _ in CASES.values()}
+    cores = {function: ours._CORES[getattr(ours, function)] for _, function, _ in CASES.values()}
     five = min(seconds(partial(ours._measured, cores, heat, mask)) for _ in range(5)) / len(heat)
     show("all five together", five, total, "")
     all_of_them = min(seconds(partial(ours.measure_all, heat, mask)) for _ in range(3)) / len(heat)
-    print(f"{f'all {len(ours.LOCALIZATION)} of ours':<20} {'':16}  here {all_of_them * 1e3:6.2f}")
+    print(f"{f'all {len(ours._CORES)} of ours':<20} {'':16}  here {all_of_them * 1e3:6.2f}")
 
 
 def check_aupro(heat: Tensor, mask: Tensor) -> None:

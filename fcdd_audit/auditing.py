@@ -18,6 +18,8 @@ from fcdd_audit.designs.audited import Audited
 from fcdd_audit.experiment.cells import device_name
 from fcdd_audit.experiment.folder import SCHEMA
 from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.measures.localization import HEADLINE
+from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report import render_report
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies.compare import compare
@@ -92,6 +94,8 @@ def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str
         "design": config.design_name,
         "config": config.as_json(),
         "probe": repr(config.make_artifact()),
+        "measures": described_measures(),
+        "headline": HEADLINE.name,
         "versions": versions(),
         "device": {
             "name": device_name(device),

@@ -23,6 +23,13 @@ def span(interval: dict[str, float | None] | None, digits: int = 2) -> str:
     return f"{value} ({number(interval['low'], digits)} to {number(interval['high'], digits)})"
 
 
+def between(low: float | None, high: float | None) -> str:
+    """The numbers from `low` to `high`; None: without an end there."""
+    if low is None:
+        return "any number" if high is None else f"{plain(high)} or less"
+    return f"{plain(low)} or more" if high is None else f"{plain(low)} to {plain(high)}"
+
+
 def plain(value: float) -> str:
     """Three digits, or as many as its whole part has, with a true minus sign."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

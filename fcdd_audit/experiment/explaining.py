@@ -20,14 +20,13 @@ from fcdd_audit.explainers.cost import cost
 from fcdd_audit.explainers.sanity import cascade, one_by_one
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures import faithfulness
-from fcdd_audit.measures.localization import LOCALIZATION, area_share, dilate, measure_all
-from fcdd_audit.measures.similarity import rank_correlation, structural_similarity
+from fcdd_audit.measures.localization import AREA, area_share, dilate, measure_all
+from fcdd_audit.measures.table import family
 
 EVALUATION_BATCH = 128
 EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
-LOCALIZED = ("explainer", "part", "mask", "image", "area", *LOCALIZATION)  # columns of the localization
 CHECKED = ("explainer", "split", "metric", "value")  # columns of the checks
 DEFECT = "defect"
 NOISE, NOISE_DRAWS = 0.02, 2  # standard deviation, for images in [0, 1]; how often
@@ -127,12 +126,18 @@ def explain_all(
                 for part in parts
                 if part.mask is not None and part.part != DEFECT
             ]
-    return Explanations(_joined(frames, LOCALIZED), _joined(blank, LOCALIZED), heatmaps, levels)
+    return Explanations(_joined(frames), _joined(blank), heatmaps, levels)
 
 
-def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+def localized_columns() -> list[str]:
+    """Columns of the localization."""
+    measures = [measure.name for measure in family("overlap")]
+    return ["explainer", "part", "mask", "image", AREA.name, *measures]
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=localized_columns())
 
 
 def _measure(
@@ -167,11 +172,11 @@ def _measure(
     frames = []
     for kind, where in masks.items():
         about = {"explainer": name, "part": part.part, "mask": kind, "image": part.pairs.names}
-        frame = pd.DataFrame({**about, "area": area_share(where)}).join(
+        frame = pd.DataFrame({**about, AREA.name: area_share(where)}).join(
             pd.concat(measured[kind], ignore_index=True)
         )
-        frames.append(frame[frame["area"] > 0])  # a found artifact isn't on every image
-    return _joined(frames, LOCALIZED), shown[0]
+        frames.append(frame[frame[AREA.name] > 0])  # a found artifact isn't on every image
+    return _joined(frames), shown[0]
 
 
 def check_explanations(
@@ -185,10 +190,10 @@ def check_explanations(
     """Sanity and faithfulness of explanations on the first `count` marked images of each side; and costs.
 
     Rows of explainer, split, metric, value, means over the images:
-    cascade-1, cascade-2, ...: rank correlation and structural similarity with the maps of copies whose last
+    cascade-1, cascade-2, ...: similarity with the maps of copies whose last
     1, 2, ... layers are redrawn. layer-1, ...: where only that one is, counted from the end. noise: with the
-    maps of slightly noisy images. deletion, insertion: mean fall (rise) of the score, in `unit`, as pixels
-    are taken away (put in), hottest first.
+    maps of slightly noisy images. deletion, insertion: what the score does, in `unit`, as pixels are taken
+    away (put in), hottest first.
     """
     marked = torch.cat([part.images[:count] for part in parts if part.part != DEFECT])
     x = marked.to(device).float() / 255
@@ -221,8 +226,8 @@ def check_explanations(
             changed["layer-1"] = changed["cascade-1"]
         changed["noise"] = [explain(detector, images) for images in noisy]
         for split, others in changed.items():
-            rows.append((name, split, "rank_correlation", _alike(rank_correlation, maps, others)))
-            rows.append((name, split, "structural_similarity", _alike(structural_similarity, maps, others)))
+            for measure in family("similarity"):
+                rows.append((name, split, measure.name, _alike(measure.function, maps, others)))
         rows += [(name, *found) for found in _faithfulness(detector, x, maps.to(device), unit)]
         spent = cost(lambda explain=explain: explain(detector, few), device)  # type: ignore[misc]
         costs[name] = {
@@ -250,7 +255,10 @@ def _alike(measure: Callable[[Tensor, Tensor], Tensor], maps: Tensor, others: li
 def _faithfulness(
     detector: Detector, x: Tensor, maps: Tensor, unit: float
 ) -> Iterator[tuple[str, str, float]]:
-    fallen = faithfulness.deletion_curve(detector.score, x, maps, baseline(x, "mean"))
-    yield "deletion", "mean_fall", float(faithfulness.mean_fall(fallen).mean()) / unit
-    risen = faithfulness.insertion_curve(detector.score, x, maps, baseline(x, "blur"))
-    yield "insertion", "mean_rise", float(faithfulness.mean_rise(risen).mean()) / unit
+    curves = {
+        "deletion": faithfulness.deletion_curve(detector.score, x, maps, baseline(x, "mean")),
+        "insertion": faithfulness.insertion_curve(detector.score, x, maps, baseline(x, "blur")),
+    }
+    for measure in family("faithfulness"):
+        split, metric = measure.own_row
+        yield split, metric, float(measure.function(curves[split]).mean()) / unit

@@ -16,10 +16,10 @@ from fcdd_audit.experiment.folder import MEAN
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.store import CellRecord
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.measures import detection
-from fcdd_audit.measures import reliance as rely
-from fcdd_audit.measures.localization import LOCALIZATION
-from fcdd_audit.measures.similarity import rank_correlation, structural_similarity
+from fcdd_audit.measures.detection import THRESHOLD, auroc, threshold
+from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_LIFT, RELEVANCE_MASS
+from fcdd_audit.measures.reliance import RELIANCE, Scores
+from fcdd_audit.measures.table import DILATED, Measure, family
 from fcdd_audit.verdict.findings import Evidence
 
 COLUMNS = (
@@ -44,21 +44,25 @@ PAIR = "planted-control"  # stands for the twin in rows of both together
 Number = tuple[str, str, str, float]  # explainer, split, metric, value
 
 
-def detection_numbers(scores: rely.Scores, plant_on: str, quantile: float) -> Iterator[Number]:
-    """AUROC, AP, and error rates at the frozen threshold, on each test set; and the artifact's effect."""
-    limit = detection.threshold(scores.validation, quantile)
-    yield "", "validation", "threshold", limit
+def detection_numbers(scores: Scores, plant_on: str, quantile: float) -> Iterator[Number]:
+    """Detection and decisions at the frozen threshold, on each test set; and what the artifact does."""
+    limit = threshold(scores.validation, quantile)
+    yield _numbered("", THRESHOLD, limit)
     for split in ("clean", "marked", "aligned", "conflict"):
         nominal, anomalous = scores.split(split, plant_on)
-        yield "", split, "auroc", detection.auroc(nominal, anomalous)
-        yield "", split, "average_precision", detection.average_precision(nominal, anomalous)
-        yield "", split, "fpr", detection.rate_above(nominal, limit)
-        yield "", split, "fnr", 1 - detection.rate_above(anomalous, limit)
-    yield "", "conflict", "drop", rely.drop(scores, plant_on)
-    if scores.has("elsewhere"):
-        yield "", "elsewhere", "drop", rely.drop(scores, plant_on, "elsewhere")
-    yield "", "conflict", "score_shift", rely.score_shift(scores, plant_on)
-    yield "", "conflict", "flip_rate", rely.flip_rate(scores, plant_on, limit)
+        for measure in family("detection"):
+            yield "", split, measure.name, measure.function(nominal, anomalous)
+        for measure in family("decision"):
+            yield "", split, measure.name, measure.function(nominal, anomalous, limit)
+    for measure in family("scores"):
+        found = measure.function([scores], plant_on, [limit]) if measure.row else None
+        if found is not None:
+            yield _numbered("", measure, found.value)
+
+
+def _numbered(explainer: str, measure: Measure, value: float) -> Number:
+    """Of a measure with a row of its own."""
+    return explainer, *measure.own_row, value
 
 
 def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
@@ -74,14 +78,16 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
     ]
     for split, rows in splits:
         for (explainer, mask), group in rows.groupby(["explainer", "mask"], sort=False):
-            area = float(group["area"].mean())
-            lift = float(group["relevance_mass"].mean()) / area
-            yield str(explainer), split, measured_name("area", str(mask)), area
-            yield str(explainer), split, measured_name("relevance_lift", str(mask)), lift
-            for measure, entry in LOCALIZATION.items():
-                name = measured_name(measure, str(mask))
-                yield str(explainer), split, name, float(group[measure].mean())
-                yield str(explainer), split, f"{name}_chance", entry.chance(area)
+            area = float(group[AREA.name].mean())
+            lift = RELEVANCE_LIFT.function(float(group[RELEVANCE_MASS.name].mean()), area)
+            yield str(explainer), split, measured_name(AREA.name, str(mask)), area
+            yield str(explainer), split, measured_name(RELEVANCE_LIFT.name, str(mask)), lift
+            for measure in family("overlap"):
+                name = measured_name(measure.name, str(mask))
+                yield str(explainer), split, name, float(group[measure.name].mean())
+                chance = measure.chance_of(area)
+                if chance is not None:
+                    yield str(explainer), split, f"{name}_chance", chance
 
 
 def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
@@ -102,25 +108,18 @@ def twin_numbers(planted: Mapping[str, np.ndarray], control: Mapping[str, np.nda
     stay as they are although the training data changed don't explain what was learned from them."""
     for explainer, maps in planted.items():
         pair = [torch.from_numpy(one)[:, None] for one in (maps, control[explainer])]
-        for metric, measure in (
-            ("rank_correlation", rank_correlation),
-            ("structural_similarity", structural_similarity),
-        ):
-            yield explainer, "twins", metric, float(measure(*pair).nanmean())
+        for measure in family("similarity"):
+            yield explainer, "twins", measure.name, float(measure.function(*pair).nanmean())
 
 
 def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> Iterator[Number]:
     """What the planted twin of a seed does beyond its control."""
-    yield (
-        "",
-        "conflict",
-        "reliance",
-        float(rely.reliance([planted.scores], [control.scores], plant_on)[0]),
-    )
+    (reliance,) = RELIANCE.function([planted.scores], [control.scores], plant_on)
+    yield _numbered("", RELIANCE, float(reliance))
     before, after = overlaps(control.localization), overlaps(planted.localization)
     for explainer, measures in after.items():
-        excess = measures["pixel_auroc"] - before[explainer]["pixel_auroc"]
-        yield explainer, "marked", "excess_pixel_auroc", float(np.nanmean(excess))
+        excess = EXCESS.function(measures[HEADLINE.name], before[explainer][HEADLINE.name])
+        yield _numbered(explainer, EXCESS, excess)
 
 
 def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
@@ -128,25 +127,25 @@ def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     found: dict[str, dict[str, np.ndarray]] = {}
     artifact = localization[localization["part"] != "defect"]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
-        for measure in LOCALIZATION:
-            name = measured_name(measure, str(mask))
-            found.setdefault(str(explainer), {})[name] = group[measure].to_numpy()
+        for measure in family("overlap"):
+            name = measured_name(measure.name, str(mask))
+            found.setdefault(str(explainer), {})[name] = group[measure.name].to_numpy()
     return found
 
 
-def chance_levels(record: CellRecord) -> dict[str, float]:
-    """Each measure's chance level, from the mean area of the artifact's mask."""
+def chance_levels(record: CellRecord) -> dict[str, float | None]:
+    """Each measure's chance level, from the mean area of the artifact's mask; None where there is none."""
     artifact = record.localization[record.localization["part"] != "defect"]
     return {
-        measured_name(measure, str(mask)): entry.chance(float(group["area"].mean()))
+        measured_name(measure.name, str(mask)): measure.chance_of(float(group[AREA.name].mean()))
         for mask, group in artifact.groupby("mask", sort=False)
-        for measure, entry in LOCALIZATION.items()
+        for measure in family("overlap")
     }
 
 
 def measured_name(measure: str, mask: str) -> str:
     """Measures on a mask other than the exact one carry its kind: pixel_auroc_dilated."""
-    return measure if mask == "exact" else f"{measure}_{mask}"
+    return measure if mask == "exact" else measure + DILATED
 
 
 def _tidy(question: Question, twin: str, seed: int, numbers: list[Number]) -> pd.DataFrame:
@@ -247,7 +246,7 @@ def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
 
     def mean(split: str, cells: Sequence[Cell]) -> float:
         sets = [records[cell].scores.split(split, question.plant_on) for cell in cells]
-        return float(np.mean([detection.auroc(*scores) for scores in sets]))
+        return float(np.mean([auroc(*scores) for scores in sets]))
 
     return max(mean("clean", question.control), mean("usual", question.planted))
 
@@ -299,6 +298,5 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
         identical=question.identical,
-        found=question.bearing is not None,
         ability=None if question.bearing is None else _ability(question, records),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from fcdd_audit.measures.table import HALF, Chance, Measure, register
+
 
 def weighted_auroc(
     nominal: np.ndarray,
@@ -47,25 +49,110 @@ def placements(nominal: np.ndarray, anomalous: np.ndarray) -> tuple[np.ndarray, 
 
 
 def auroc(nominal: np.ndarray, anomalous: np.ndarray) -> float:
-    """Chance that a random anomalous image scores higher than a nominal one, in [0, 1]; ties half."""
+    """How often a random anomalous image scores higher than a random nominal one; ties count half.
+
+    ValueError for a NaN score.
+    """
     ones = np.ones((1, len(nominal))), np.ones((1, len(anomalous)))
     return float(weighted_auroc(nominal, anomalous, *ones)[0])
 
 
+AUROC = register(
+    Measure(
+        name="auroc",
+        label="AUROC",
+        unit=None,
+        bounds=(0, 1),
+        chance=HALF,
+        function=auroc,
+        source="Hanley & McNeil 1982",
+        family="detection",
+        row=None,
+    )
+)
+
+
 def average_precision(nominal: np.ndarray, anomalous: np.ndarray) -> float:
-    """Average precision with anomalous as the positive class, in [0, 1]; chance: their share."""
+    """Precision at each anomalous image's score, averaged over them, with anomalous as the positive class."""
     labels = np.concatenate([np.zeros(len(nominal)), np.ones(len(anomalous))])
     return float(average_precision_score(labels, np.concatenate([nominal, anomalous])))
 
 
+register(
+    Measure(
+        name="average_precision",
+        label="average precision",
+        unit=None,
+        bounds=(0, 1),
+        chance=Chance("the share of anomalous images", lambda share: share),
+        function=average_precision,
+        source="scikit-learn, average_precision_score",
+        family="detection",
+        row=None,
+    )
+)
+
+
 def threshold(validation: np.ndarray, quantile: float = 0.95) -> float:
-    """Scores above this are called anomalous: a quantile of *nominal validation* scores, never of test."""
+    """Scores above this are called anomalous: a quantile of nominal validation scores, never of test."""
     return float(np.quantile(validation, quantile))
 
 
-def rate_above(scores: np.ndarray, limit: float) -> float:
-    """Share of scores above the threshold: the false positive rate of nominal images, in [0, 1].
+THRESHOLD = register(
+    Measure(
+        name="threshold",
+        label="threshold",
+        unit="the score's own",
+        bounds=(-np.inf, np.inf),
+        chance=None,
+        function=threshold,
+        source=None,
+        family="threshold",
+        row=("validation", "threshold"),
+    )
+)
 
-    The false negative rate of anomalous images is 1 minus this.
-    """
+
+def rate_above(scores: np.ndarray, limit: float) -> float:
+    """Share of scores above the threshold, in [0, 1]."""
     return float((scores > limit).mean())
+
+
+def false_positive_rate(nominal: np.ndarray, anomalous: np.ndarray, limit: float) -> float:
+    """Share of nominal images that are called anomalous."""
+    return rate_above(nominal, limit)
+
+
+register(
+    Measure(
+        name="fpr",
+        label="FPR",
+        unit=None,
+        bounds=(0, 1),
+        chance=None,
+        function=false_positive_rate,
+        source=None,
+        family="decision",
+        row=None,
+    )
+)
+
+
+def false_negative_rate(nominal: np.ndarray, anomalous: np.ndarray, limit: float) -> float:
+    """Share of anomalous images that are called nominal."""
+    return 1 - rate_above(anomalous, limit)
+
+
+register(
+    Measure(
+        name="fnr",
+        label="FNR",
+        unit=None,
+        bounds=(0, 1),
+        chance=None,
+        function=false_negative_rate,
+        source=None,
+        family="decision",
+        row=None,
+    )
+)

@@ -1,16 +1,18 @@
-"""What the anomaly score does when pixels are replaced in the order of a heatmap.
-
-Sources: Samek et al. 2017; RISE, Petsiuk et al. 2018 (arXiv 1806.07421).
-"""
+"""What the anomaly score does when pixels are replaced in the order of a heatmap."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from fcdd_audit.measures.table import Measure, register
+
 STEPS = 16
+SCALE = "inter-quartile ranges of the clean nominal scores"
+SOURCE = "Samek et al. 2017; Petsiuk et al. 2018 (arXiv 1806.07421)"
 TIES = 0  # seed of the order of equally hot pixels
 
 
@@ -68,14 +70,51 @@ def _places(heatmap: Tensor) -> Tensor:
 
 
 def mean_fall(curve: Tensor) -> Tensor:
-    """How far the score lies below its start on average, (N,), in units of the score; larger: the order found
-    what raises the score. curve: (N, steps + 1), averaged by the trapezoid rule."""
+    """How far the score lies below its start on average, while pixels are replaced by the mean colour, the
+    hottest first; larger: the order found what raises the score.
+
+    curve: (N, steps + 1), averaged by the trapezoid rule. Returns (N,) in units of the curve.
+    """
     return curve[:, 0] - _mean(curve)
 
 
+register(
+    Measure(
+        name="mean_fall",
+        label="mean fall, deletion",
+        unit=SCALE,
+        bounds=(-math.inf, math.inf),
+        chance=None,
+        function=mean_fall,
+        source=SOURCE,
+        family="faithfulness",
+        row=("deletion", "mean_fall"),
+    )
+)
+
+
 def mean_rise(curve: Tensor) -> Tensor:
-    """How far the score lies above its start on average; see `mean_fall`."""
+    """How far the score lies above its start on average, while pixels of a blurred image are replaced by the
+    image's, hottest first; larger: the order found what raises the score.
+
+    The rest is as in `mean_fall`.
+    """
     return _mean(curve) - curve[:, 0]
+
+
+register(
+    Measure(
+        name="mean_rise",
+        label="mean rise, insertion",
+        unit=SCALE,
+        bounds=(-math.inf, math.inf),
+        chance=None,
+        function=mean_rise,
+        source=SOURCE,
+        family="faithfulness",
+        row=("insertion", "mean_rise"),
+    )
+)
 
 
 def _mean(curve: Tensor) -> Tensor:

@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,9 +25,12 @@ import torch.nn.functional as F
 from skimage.measure import label
 from torch import Tensor
 
+from fcdd_audit.measures.table import HALF, Chance, Measure, family, register
+
 AT_ONCE = 1 << 22  # pixels measured together: bounds the memory
 TOP_SHARE = 0.01  # of the pixels, whose intersection with the mask is taken by default
 FPR_LIMIT = 0.3  # up to which the per-region overlap is integrated
+OF_AREA = Chance("the mask's area", lambda area: area)
 PARTS = 16  # that rows are sorted in: more than threads, so that one held up doesn't hold up the others
 
 T = TypeVar("T")
@@ -187,8 +189,24 @@ def _tied_pairs(keys: Tensor) -> Tensor:
 
 
 def pixel_auroc(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Chance that a random pixel of the mask is hotter than one outside, in [0, 1]; 0.5 is chance."""
+    """How often a random pixel of the mask is hotter than a random one outside; ties count half."""
     return _measure(_pixel_auroc, heatmap, mask)
+
+
+# The measure that decides whether an explanation shows the artifact.
+HEADLINE = register(
+    Measure(
+        name="pixel_auroc",
+        label="pixel AUROC",
+        unit=None,
+        bounds=(0, 1),
+        chance=HALF,
+        function=pixel_auroc,
+        source=None,
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _pixel_ap(pixels: _Pixels) -> Tensor:
@@ -199,11 +217,26 @@ def _pixel_ap(pixels: _Pixels) -> Tensor:
 
 
 def pixel_ap(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Average precision of the pixels as a classifier of the mask, in [0, 1]; chance: the mask's area.
+    """Average precision of the pixels as a classifier of the mask.
 
     The step-wise sum over distinct thresholds, as scikit-learn defines it.
     """
     return _measure(_pixel_ap, heatmap, mask)
+
+
+register(
+    Measure(
+        name="pixel_ap",
+        label="pixel AP",
+        unit=None,
+        bounds=(0, 1),
+        chance=OF_AREA,
+        function=pixel_ap,
+        source=None,
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _relevance_mass(pixels: _Pixels) -> Tensor:
@@ -213,11 +246,26 @@ def _relevance_mass(pixels: _Pixels) -> Tensor:
 
 
 def relevance_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Share of the heat inside the mask, in [0, 1]; chance: the mask's area.
+    """Share of the heat inside the mask.
 
-    A map of zeros counts as flat. Source: Arras et al. 2022 (arXiv 2003.07258).
+    A map of zeros counts as flat.
     """
     return _measure(_relevance_mass, heatmap, mask)
+
+
+RELEVANCE_MASS = register(
+    Measure(
+        name="relevance_mass",
+        label="relevance mass",
+        unit=None,
+        bounds=(0, 1),
+        chance=OF_AREA,
+        function=relevance_mass,
+        source="Arras et al. 2022 (arXiv 2003.07258)",
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _hottest_inside(pixels: _Pixels, k: Tensor) -> Tensor:
@@ -234,23 +282,23 @@ def _relevance_rank(pixels: _Pixels) -> Tensor:
 
 
 def relevance_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Share of the mask among the k hottest pixels, k being the mask's size, in [0, 1]; chance: its area.
-
-    Source: Arras et al. 2022 (arXiv 2003.07258).
-    """
+    """Share of the mask's pixels among as many hottest ones."""
     return _measure(_relevance_rank, heatmap, mask)
 
 
-def _iou_at_mask_area(pixels: _Pixels) -> Tensor:
-    return pixels.where_some(pixels.mask_hits / (2 * pixels.size - pixels.mask_hits))
-
-
-def iou_at_mask_area(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Intersection over union of the mask and as many hottest pixels, in [0, 1].
-
-    Chance: about a / (2 - a) for a mask of area a.
-    """
-    return _measure(_iou_at_mask_area, heatmap, mask)
+register(
+    Measure(
+        name="relevance_rank",
+        label="relevance rank",
+        unit=None,
+        bounds=(0, 1),
+        chance=OF_AREA,
+        function=relevance_rank,
+        source="Arras et al. 2022 (arXiv 2003.07258)",
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _top_k_intersection(pixels: _Pixels, k: int | None = None) -> Tensor:
@@ -260,14 +308,28 @@ def _top_k_intersection(pixels: _Pixels, k: int | None = None) -> Tensor:
 
 
 def top_k_intersection(heatmap: Tensor, mask: Tensor, k: int | None = None) -> Tensor:
-    """Share of the k hottest pixels that lie in the mask, in [0, 1]; chance: its area.
+    """Share of the hottest pixels, 1 % of all, that lie in the mask.
 
-    k: by default 1 % of the pixels, rounded up. ValueError unless it is a number of pixels of the map.
-    Source: Theiner et al. 2021 (arXiv 2104.14995).
+    k: how many; by default 1 %, rounded up. ValueError unless it is a number of pixels of the map.
     """
     if k is not None and not 1 <= k <= heatmap.shape[-2:].numel():
         raise ValueError(f"k must be from 1 to the {heatmap.shape[-2:].numel()} pixels of the map, not {k}")
     return _measure(lambda pixels: _top_k_intersection(pixels, k), heatmap, mask)
+
+
+register(
+    Measure(
+        name="top_k_intersection",
+        label="top-k intersection",
+        unit=None,
+        bounds=(0, 1),
+        chance=OF_AREA,
+        function=top_k_intersection,
+        source="Theiner et al. 2021 (arXiv 2104.14995)",
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _pointing_game(pixels: _Pixels) -> Tensor:
@@ -277,11 +339,47 @@ def _pointing_game(pixels: _Pixels) -> Tensor:
 
 
 def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """1 if the hottest pixel is in the mask, else 0; ties: the share of them inside; chance: its area.
-
-    Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
-    """
+    """1 if the hottest pixel is in the mask, else 0; of several equally hot ones the share that is inside."""
     return _measure(_pointing_game, heatmap, mask)
+
+
+register(
+    Measure(
+        name="pointing_game",
+        label="pointing game",
+        unit=None,
+        bounds=(0, 1),
+        chance=OF_AREA,
+        function=pointing_game,
+        source="Zhang et al. 2018, Top-down neural attention by excitation backprop",
+        family="overlap",
+        row=None,
+    )
+)
+
+
+def _iou_at_mask_area(pixels: _Pixels) -> Tensor:
+    return pixels.where_some(pixels.mask_hits / (2 * pixels.size - pixels.mask_hits))
+
+
+def iou_at_mask_area(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Intersection over union of the mask and as many hottest pixels."""
+    return _measure(_iou_at_mask_area, heatmap, mask)
+
+
+register(
+    Measure(
+        name="iou_at_mask_area",
+        label="IoU at the mask's area",
+        unit=None,
+        bounds=(0, 1),
+        chance=Chance("about a / (2 - a) for a mask of area a", lambda area: area / (2 - area)),
+        function=iou_at_mask_area,
+        source=None,
+        family="overlap",
+        row=None,
+    )
+)
 
 
 def _aupro(pixels: _Pixels, limit: float = FPR_LIMIT) -> Tensor:
@@ -314,48 +412,120 @@ def _region_shares(mask: Tensor) -> Tensor:
 
 
 def aupro(heatmap: Tensor, mask: Tensor, limit: float = FPR_LIMIT) -> Tensor:
-    """Area under the per-region overlap, over its largest possible value, in [0, 1]; chance: limit / 2.
+    """Share of each connected region of the mask that is hotter than a threshold, mean over the regions, and
+    over thresholds up to a false positive rate of 0.3 of the pixels outside.
 
-    Per-region overlap: the share of each region of the mask (8-connected) that is hotter than a threshold,
-    mean over the regions, so that small ones count as much as large ones. It is integrated over the false
-    positive rate, of the pixels outside, from 0 to `limit`; ties are joined by straight lines.
-    Source: Bergmann et al. 2021 (IJCV 129). There the pixels of all images are pooled; here each image has a
-    number of its own, so that images can be paired. ValueError unless the limit is in (0, 1].
+    Regions are 8-connected, and small ones count as much as large ones. The overlap is integrated over the
+    false positive rate from 0 to `limit`, over its largest possible value; ties are joined by straight lines,
+    so that a flat map gets limit / 2. In the source the pixels of all images are pooled; here each image has
+    a number of its own, so that images can be paired. ValueError unless the limit is in (0, 1].
     """
     if not 0 < limit <= 1:
         raise ValueError(f"limit must be in (0, 1], not {limit}")
     return _measure(lambda pixels: _aupro(pixels, limit), heatmap, mask)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A localisation measure and its chance level, as a function of the mask's share of the area."""
+register(
+    Measure(
+        name="aupro",
+        label="AUPRO",
+        unit=None,
+        bounds=(0, 1),
+        chance=Chance(f"{FPR_LIMIT / 2:g}", lambda area: FPR_LIMIT / 2),
+        function=aupro,
+        source="Bergmann et al. 2021 (IJCV 129)",
+        family="overlap",
+        row=None,
+    )
+)
 
-    function: Callable[[Tensor, Tensor], Tensor]
-    chance: Callable[[float], float]
-    core: Core
 
-
-LOCALIZATION: dict[str, Measure] = {
-    "pixel_auroc": Measure(pixel_auroc, lambda area: 0.5, _pixel_auroc),
-    "pixel_ap": Measure(pixel_ap, lambda area: area, _pixel_ap),
-    "relevance_mass": Measure(relevance_mass, lambda area: area, _relevance_mass),
-    "relevance_rank": Measure(relevance_rank, lambda area: area, _relevance_rank),
-    "top_k_intersection": Measure(top_k_intersection, lambda area: area, _top_k_intersection),
-    "pointing_game": Measure(pointing_game, lambda area: area, _pointing_game),
-    "iou_at_mask_area": Measure(iou_at_mask_area, lambda area: area / (2 - area), _iou_at_mask_area),
-    "aupro": Measure(aupro, lambda area: FPR_LIMIT / 2, _aupro),
+_CORES: dict[Callable[..., Any], Core] = {
+    pixel_auroc: _pixel_auroc,
+    pixel_ap: _pixel_ap,
+    relevance_mass: _relevance_mass,
+    relevance_rank: _relevance_rank,
+    top_k_intersection: _top_k_intersection,
+    pointing_game: _pointing_game,
+    iou_at_mask_area: _iou_at_mask_area,
+    aupro: _aupro,
 }
 
 
 def measure_all(heatmap: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """All of `LOCALIZATION` by name; the pixels are sorted once."""
-    return _measured({name: entry.core for name, entry in LOCALIZATION.items()}, heatmap, mask)
+    """All measures of overlap by name; for those of this file the pixels are sorted once."""
+    measures = family("overlap")
+    cores = {one.name: _CORES[one.function] for one in measures if one.function in _CORES}
+    found = _measured(cores, heatmap, mask)
+    return {
+        one.name: found[one.name] if one.name in found else one.function(heatmap, mask) for one in measures
+    }
 
 
 def area_share(mask: Tensor) -> Tensor:
-    """Share of each image that its mask covers, (N,) float64 in [0, 1]."""
+    """Share of an image that its mask covers.
+
+    mask: bool (N, 1, H, W). Returns (N,) float64.
+    """
     return mask.flatten(1).double().mean(dim=1)
+
+
+AREA = register(
+    Measure(
+        name="area",
+        label="area of the mask",
+        unit=None,
+        bounds=(0, 1),
+        chance=None,
+        function=area_share,
+        source=None,
+        family="mask",
+        row=None,
+    )
+)
+
+
+def relevance_lift(mass: float, area: float) -> float:
+    """Mean relevance mass over the mask's mean area."""
+    return mass / area
+
+
+RELEVANCE_LIFT = register(
+    Measure(
+        name="relevance_lift",
+        label="lift of the relevance mass",
+        unit=None,
+        bounds=(0, math.inf),
+        chance=Chance("1", lambda area: 1.0),
+        function=relevance_lift,
+        source=None,
+        family="mask",
+        row=None,
+    )
+)
+
+
+def excess(planted: np.ndarray, control: np.ndarray) -> float:
+    """Pixel AUROC of the planted twin's heatmap less that of its control's on the same images, the mean.
+
+    planted, control: (images,); an image that is NaN for one of them doesn't count.
+    """
+    return float(np.nanmean(planted - control))
+
+
+EXCESS = register(
+    Measure(
+        name="excess_pixel_auroc",
+        label="excess pixel AUROC",
+        unit=None,
+        bounds=(-1, 1),
+        chance=None,
+        function=excess,
+        source=None,
+        family="pair",
+        row=("marked", "excess_pixel_auroc"),
+    )
+)
 
 
 def dilate(mask: Tensor, pixels: int) -> Tensor:

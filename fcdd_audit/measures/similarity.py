@@ -11,6 +11,8 @@ import torch
 from skimage.metrics import structural_similarity as ssim
 from torch import Tensor
 
+from fcdd_audit.measures.table import Measure, register
+
 WINDOW = 7  # pixels, of the structural similarity
 
 
@@ -23,7 +25,7 @@ def _check(a: Tensor, b: Tensor) -> None:
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's rank correlation over the pixels, in [-1, 1]; ties share their middle rank.
+    """Spearman's rank correlation over the pixels; ties share their middle rank.
 
     NaN where one of the maps is flat.
     """
@@ -42,12 +44,26 @@ def _centred_ranks(maps: Tensor) -> Tensor:
     return (first + last - values.shape[1]).double() / 2
 
 
+register(
+    Measure(
+        name="rank_correlation",
+        label="rank correlation",
+        unit=None,
+        bounds=(-1, 1),
+        chance=None,
+        function=rank_correlation,
+        source="Spearman 1904; on heatmaps Adebayo et al. 2018 (arXiv 1810.03292)",
+        family="similarity",
+        row=None,
+    )
+)
+
+
 def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM of the maps, each scaled to [0, 1] by its own least and largest value, in [-1, 1].
+    """Structural similarity of the maps, each scaled to [0, 1] by its own least and largest value.
 
     A flat map is 0 everywhere, so that two flat ones are alike: 1. Even windows of 7 pixels, or the largest
     odd number that fits, as scikit-image has them by default (Wang et al. weigh theirs by a Gaussian).
-    Sources: Wang et al. 2004; on heatmaps Adebayo et al. 2018 (arXiv 1810.03292).
     ValueError for maps smaller than 3 pixels.
     """
     _check(a, b)
@@ -58,6 +74,21 @@ def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
     pairs = zip(_scaled(a), _scaled(b), strict=True)
     values = [ssim(one, other, win_size=window, data_range=1.0) for one, other in pairs]
     return torch.tensor(values, dtype=torch.float64, device=a.device)
+
+
+register(
+    Measure(
+        name="structural_similarity",
+        label="SSIM",
+        unit=None,
+        bounds=(-1, 1),
+        chance=None,
+        function=structural_similarity,
+        source="Wang et al. 2004; on heatmaps Adebayo et al. 2018 (arXiv 1810.03292)",
+        family="similarity",
+        row=None,
+    )
+)
 
 
 def _scaled(maps: Tensor) -> np.ndarray:

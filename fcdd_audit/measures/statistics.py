@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from fcdd_audit.measures.table import Measure, register
+
 MOST_SEEDS = 1000  # that are looked for
 WEIGHTS_AT_ONCE = 1 << 22
 
@@ -107,7 +109,7 @@ def draw(estimates: Sequence[Estimate], draws: int, rng: np.random.Generator) ->
 
 def standard_error(per_seed: np.ndarray) -> float:
     """Of the mean of at least 2 values."""
-    return float(np.std(per_seed, ddof=1) / np.sqrt(len(per_seed)))
+    return float(stats.sem(per_seed))
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,25 @@ MIN_AGREEMENT = 5  # a rank correlation of fewer points says nothing
 
 
 def agreement(overlap: np.ndarray, reliance: np.ndarray) -> float | None:
-    """Spearman rank correlation, in [-1, 1], of overlap and reliance over cells, both (cells,).
+    """Spearman's rank correlation of overlap and reliance over cells.
 
-    None with fewer than 5 cells or where one of them doesn't vary.
+    overlap, reliance: (cells,). None with fewer than 5 cells or where one of them doesn't vary.
     """
     if len(overlap) < MIN_AGREEMENT or np.ptp(overlap) == 0 or np.ptp(reliance) == 0:
         return None
     return float(stats.spearmanr(overlap, reliance).statistic)
+
+
+register(
+    Measure(
+        name="agreement",
+        label="agreement of overlap with reliance",
+        unit=None,
+        bounds=(-1, 1),
+        chance=None,
+        function=agreement,
+        source="Spearman 1904",
+        family="pair",
+        row=None,
+    )
+)

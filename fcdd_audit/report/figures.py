@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
@@ -86,11 +87,13 @@ def roc_curves(curves: pd.DataFrame, prefix: str) -> str:
         return to_svg(figure, prefix)
 
 
-def dose_response(findings: list[dict[str, Any]], limits: dict[str, float], prefix: str) -> str:
+def dose_response(
+    findings: list[dict[str, Any]], limits: dict[str, float], label: Callable[[str], str], prefix: str
+) -> str:
     """Reliance and what each explainer shows, over prevalence, with intervals.
 
     findings: as in findings.json, of one detector, class and side; those without a number are left out.
-    limits: the thresholds `reliance` and `reveal`, as lines.
+    limits: the thresholds `reliance` and `reveal`, as lines. label: of a measure's name, what people read.
     """
     reliance = {"reliance": [(one["prevalence"], one["reliance"]) for one in findings if one["reliance"]]}
     shown: dict[str, list[tuple[float, dict[str, Any]]]] = {}
@@ -100,16 +103,16 @@ def dose_response(findings: list[dict[str, Any]], limits: dict[str, float], pref
                 shown.setdefault(explainer["explainer"], []).append(
                     (one["prevalence"], explainer["excess_pixel_auroc"])
                 )
-    panels = [("reliance", reliance, limits["reliance"])]
+    panels = [(label("reliance"), reliance, limits["reliance"])]
     if shown:
-        panels.append(("excess pixel AUROC", shown, limits["reveal"]))
+        panels.append((label("excess_pixel_auroc"), shown, limits["reveal"]))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (label, lines, limit) in zip(axes, panels, strict=True):
+        for axis, (name, lines, limit) in zip(axes, panels, strict=True):
             _over_prevalence(axis, lines)
             axis.axhline(limit, linestyle=":", linewidth=1, color=INK)
-            axis.set(ylabel=label)
+            axis.set(ylabel=name)
             if len(lines) > 1:
                 axis.legend()
         return to_svg(figure, prefix)

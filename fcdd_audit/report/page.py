@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import write_text
-from fcdd_audit.core.text import number, plain, span
+from fcdd_audit.core.text import between, number, plain, span
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import RunFolder
-from fcdd_audit.report.wording import kind_of_audit, measure_name, tested, trained
+from fcdd_audit.report.wording import kind_of_audit, tested, trained
 
 WORDS = {
     "relies": ("✖", "relies"),
@@ -73,7 +73,7 @@ def fill_template(name: str, **context: Any) -> str:
     environment.filters |= {
         "number": number,
         "span": span,
-        "measure": measure_name,
+        "between": between,
         "plain": plain,
         "kind": kind_of_audit,
         "trained": trained,

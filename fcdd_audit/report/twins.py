@@ -11,18 +11,11 @@ from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import MEAN, RunFolder
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
+from fcdd_audit.report.glossary import Glossary, glossary
 from fcdd_audit.report.strips import picture_rows
 
-EFFECTS = {
-    "clean_auroc": "AUROC, clean",
-    "usual_auroc": "AUROC, in use",
-    "aligned_auroc": "AUROC, aligned",
-    "conflict_auroc": "AUROC, conflict",
-    "drop": "drop: in use less conflict",
-    "drop_elsewhere": "drop, as much removed elsewhere",
-    "flip_rate": "flips",
-    "score_shift": "shift",
-}
+# Of each family of measures, the splits that are shown of every cell.
+BY_SEED = {"detection": ("clean", "conflict"), "decision": ("clean", "marked"), "scores": ("conflict",)}
 DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
 FEW = 5  # explainers; with more, fewer findings are drawn
 LISTED = 12  # features of training images
@@ -45,10 +38,13 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
     drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
     natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
+    names = glossary(config["measures"], found["findings"], results)
+    columns = _columns(names, results)
     return {
         "origin": found["origin"],
-        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"]),
-        "effects": EFFECTS,
+        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"], names),
+        "glossary": names,
+        "headline": config["headline"],
         "sets": _sets(natural),
         "natural": natural,
         "error_rates": _error_rates(config),
@@ -61,7 +57,8 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "undrawn": len(found["findings"]) > drawn,
         "many": len(config["data"]) > 1,
         "quadrants": _quadrants(found["findings"]),
-        "seeds": _by_seed(results),
+        "columns": columns,
+        "seeds": _by_seed(results, columns),
     }
 
 
@@ -92,7 +89,7 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
     return fields
 
 
-def _doses(findings: list[dict[str, Any]], limits: dict[str, float]) -> list[dict[str, Any]]:
+def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glossary) -> list[dict[str, Any]]:
     """A curve for each class and detector with several prevalences."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for finding in findings:
@@ -104,36 +101,40 @@ def _doses(findings: list[dict[str, Any]], limits: dict[str, float]) -> list[dic
         {
             "name": f"{detector} on {nominal_class}" if many else detector,
             "side": side,
-            "svg": Markup(dose_response(group, limits, f"dose-{index}")),
+            "svg": Markup(dose_response(group, limits, names.label, f"dose-{index}")),
         }
         for index, ((nominal_class, detector, side), group) in enumerate(groups.items())
         if len(group) > 1
     ][:DRAWN]
 
 
-def _by_seed(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Clean and conflict AUROC, flip rate and score shift of every cell."""
-    wanted = {
-        ("clean", "auroc"): "clean",
-        ("conflict", "auroc"): "conflict",
-        ("conflict", "flip_rate"): "flip_rate",
-        ("conflict", "score_shift"): "score_shift",
-        ("clean", "fpr"): "fpr_clean",
-        ("marked", "fpr"): "fpr_marked",
-        ("clean", "fnr"): "fnr_clean",
-        ("marked", "fnr"): "fnr_marked",
-    }
-    if results.empty:
-        return []
+def _columns(names: Glossary, results: pd.DataFrame) -> list[dict[str, Any]]:
+    """What is shown of every cell: measures of the scores, each with its split and metric in results.csv."""
+    there = set(zip(results["split"], results["metric"], strict=True))
+    return [
+        {"measure": name, "split": split, "row": row, "digits": 3 if family == "detection" else 2}
+        for family, splits in BY_SEED.items()
+        for name, entry in names.entries.items()
+        if entry["family"] == family
+        for split in splits
+        if (row := tuple(entry["row"] or (split, name))) in there and row[0] == split
+    ]
+
+
+def _by_seed(results: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The numbers of every cell, by column."""
     rows: list[dict[str, Any]] = []
     keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
-    cells = results[(results["twin"] != "planted-control") & (results["nominal_class"] != MEAN)]
+    cells = results[
+        (results["twin"] != "planted-control")
+        & (results["nominal_class"] != MEAN)
+        & (results["explainer"] == "")
+    ]
     for values, cell in cells.groupby(keys, sort=False):
-        row = dict(zip(keys, values, strict=True))
-        for (split, metric), name in wanted.items():
-            chosen = cell[(cell["split"] == split) & (cell["metric"] == metric)]["value"]
-            row[name] = float(chosen.iloc[0])
-        rows.append(row)
+        found = cell.set_index(["split", "metric"])["value"].to_dict()
+        rows.append(
+            {**dict(zip(keys, values, strict=True)), "values": [found.get(one["row"]) for one in columns]}
+        )
     return rows
 
 

@@ -30,12 +30,12 @@ class Evidence:
 
     planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
     with the artifact's mask on each marked test image, (planted, control), each (seeds, images).
-    chance: each measure's chance level. untrained: by explainer and measure, of the network before
+    chance: each measure's chance level, or None. untrained: by explainer and measure, of the network before
     training. references: the explainers that know nothing of the model. either_way: those that also show what
     lowers the score.
-    identical: why the twins can't differ, or no verdict is possible otherwise; or None. found: whether the
-    artifact is found in the data, not planted. ability: of a found artifact, the better of two mean AUROC:
-    the control's with the artifact removed, and the planted twin's as found, which it may be all of.
+    identical: why the twins can't differ, or no verdict is possible otherwise; or None.
+    ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
+    the planted twin's as found, which it may be all of.
     """
 
     dataset: str
@@ -48,12 +48,11 @@ class Evidence:
     planted: list[Scores]
     control: list[Scores]
     overlaps: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
-    chance: dict[str, float]
+    chance: dict[str, float | None]
     references: tuple[str, ...] = ()
     either_way: tuple[str, ...] = ()
     identical: str | None = None
     untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    found: bool = False
     ability: float | None = None
 
 
@@ -61,12 +60,12 @@ class Evidence:
 class Overlap:
     """One measure of one explainer: mean over marked images and seeds. `excess`: planted minus control.
 
-    chance: of a random ranking. untrained: of the same explainer on the network before training, mean over
-    images and seeds; None for reference maps.
+    chance: of a random ranking, or None. untrained: of the same explainer on the network before training,
+    mean over images and seeds; None for reference maps.
     """
 
     measure: str
-    chance: float
+    chance: float | None
     planted: Interval
     control: Interval
     excess: Interval

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fcdd_audit.core.directions import CLEAN, DIRECTIONS
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.measures import reliance as rely
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, USUAL_AUROC, auroc_estimate
+from fcdd_audit.measures.localization import HEADLINE
+from fcdd_audit.measures.reliance import Scores, reliance
 from fcdd_audit.measures.statistics import (
     Estimate,
     Interval,
@@ -21,6 +23,7 @@ from fcdd_audit.measures.statistics import (
     interval,
     tail_share,
 )
+from fcdd_audit.measures.table import family, measure_of
 from fcdd_audit.verdict.findings import (
     QUADRANTS,
     Answer,
@@ -34,19 +37,6 @@ from fcdd_audit.verdict.findings import (
 from fcdd_audit.verdict.thresholds import Thresholds
 
 Key = TypeVar("Key")
-
-HEADLINE = "pixel_auroc"  # the measure that decides whether an explanation shows the artifact
-
-RANGES = {
-    "clean_auroc": (0.0, 1.0),
-    "usual_auroc": (0.0, 1.0),
-    "aligned_auroc": (0.0, 1.0),
-    "conflict_auroc": (0.0, 1.0),
-    "drop": (-1.0, 1.0),
-    "drop_elsewhere": (-1.0, 1.0),
-    "flip_rate": (0.0, 1.0),
-    "score_shift": (float("-inf"), float("inf")),
-}
 
 
 @dataclass(frozen=True)
@@ -101,27 +91,14 @@ def _paired(
 
 def _score_pairs(item: Evidence, limits: Thresholds) -> dict[str, tuple[Estimate, Estimate]]:
     """What the scores do, by measure: planted and control."""
-    side, direction = item.plant_on, DIRECTIONS[item.plant_on]
 
-    def of(twins: list[rely.Scores]) -> dict[str, Estimate]:
+    def of(twins: list[Scores]) -> dict[str, Estimate]:
         frozen = [threshold(scores.validation, limits.score_quantile) for scores in twins]
-        found = {"clean_auroc": rely.auroc_estimate(twins, "clean", side)}
-        if direction.usual != CLEAN:
-            found["usual_auroc"] = rely.auroc_estimate(twins, "usual", side)
-        found |= {
-            "aligned_auroc": rely.auroc_estimate(twins, "aligned", side),
-            "conflict_auroc": rely.auroc_estimate(twins, "conflict", side),
-            "drop": rely.drop_estimate(twins, side),
-        }
-        if item.found:
-            found["drop_elsewhere"] = rely.drop_estimate(twins, side, "elsewhere")
-        return found | {
-            "flip_rate": rely.flip_estimate(twins, side, frozen),
-            "score_shift": rely.shift_estimate(twins, side),
-        }
+        found = {one.name: one.function(twins, item.plant_on, frozen) for one in family("scores")}
+        return {name: estimate for name, estimate in found.items() if estimate is not None}
 
     planted, control = of(item.planted), of(item.control)
-    return {measure: (planted[measure], control[measure]) for measure in planted}
+    return {name: (planted[name], control[name]) for name in planted}
 
 
 def _overlap_pairs(item: Evidence) -> dict[tuple[str, str], tuple[Estimate, Estimate]]:
@@ -162,7 +139,7 @@ def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
                 f"has a mean AUROC of {limits.usable_auroc} (at best {item.ability:.3f})"
             )
         return None
-    usable = rely.auroc_estimate(item.control, "clean", item.plant_on).value
+    usable = auroc_estimate(item.control, "clean", item.plant_on).value
     if usable < limits.usable_auroc:
         return (
             f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
@@ -202,13 +179,13 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
     ]
     # A mark that merely helps the control is no reliance of the planted twin: its own drop counts too.
     drops = {
-        index: (scores[index]["drop"].difference, scores[index]["drop"].planted)
+        index: (scores[index][DROP.name].difference, scores[index][DROP.name].planted)
         for index, obstacle in enumerate(obstacles)
         if obstacle is None
     }
     relies = _answers(drops, limits.reliance, limits.confidence)
     shows = _answers(
-        {key: [overlaps[key[0]][key[1], HEADLINE].difference] for key in revealing},
+        {key: [overlaps[key[0]][key[1], HEADLINE.name].difference] for key in revealing},
         limits.reveal,
         limits.confidence,
     )
@@ -258,7 +235,7 @@ def _decide(
         return "inconclusive", obstacle
     if relies == "yes":
         return "relies", None
-    drop, usual = scores["drop"], _usual_auroc(scores)
+    drop, usual = scores[DROP.name], _usual_auroc(scores)
     if relies == "no":
         room = usual.planted.estimate.value - drop.control.estimate.value
         if room >= limits.room:
@@ -284,7 +261,7 @@ def _decide(
 
 def _usual_auroc(scores: dict[str, _Paired]) -> _Paired:
     """On the test images as the detector meets them in use: without the artifact, unless it is theirs."""
-    return scores.get("usual_auroc", scores["clean_auroc"])
+    return scores.get(USUAL_AUROC.name, scores[CLEAN_AUROC.name])
 
 
 def _each(together: int, limits: Thresholds) -> float:
@@ -303,20 +280,21 @@ def _about_scores(
     """The fields of a finding that describe the scores."""
     if not scores:
         return {"reliance": None, "control_auroc": None, "planted_auroc": None}
-    reliance, usual = scores["drop"].difference, _usual_auroc(scores)
+    drop, usual = scores[DROP.name], _usual_auroc(scores)
+    estimate = drop.difference.estimate
     found: dict[str, Any] = {
-        "reliance": scores["drop"].shown(limits, *RANGES["drop"])[2],
+        "reliance": drop.shown(limits, *DROP.bounds)[2],
         "control_auroc": usual.control.estimate.value,
         "planted_auroc": usual.planted.estimate.value,
         "effects": tuple(
-            Effect(measure, *paired.shown(limits, *RANGES[measure])) for measure, paired in scores.items()
+            Effect(name, *paired.shown(limits, *measure_of(name).bounds)) for name, paired in scores.items()
         ),
-        "seeds_relying": int((reliance.estimate.per_seed > limits.reliance).sum()),
+        "seeds_relying": int((estimate.per_seed > limits.reliance).sum()),
     }
     if judged:
-        detectable = reliance.estimate.spread.detectable(_each(together, limits), limits.power)
+        detectable = estimate.spread.detectable(_each(together, limits), limits.power)
         found["minimum_detectable"] = limits.reliance + detectable
-        found["seeds_needed"] = _seeds_needed(reliance, together, limits)
+        found["seeds_needed"] = _seeds_needed(drop.difference, together, limits)
     return found
 
 
@@ -340,23 +318,23 @@ def _judge_explainer(
         Overlap(
             measure,
             item.chance[measure],
-            *pairs[explainer, measure].shown(limits, 0, 1),
+            *pairs[explainer, measure].shown(limits, *measure_of(measure).bounds),
             untrained=item.untrained.get(explainer, {}).get(measure),
         )
         for measure in item.overlaps[explainer]
     )
-    headline = pairs[explainer, HEADLINE]
-    if reveals == "no" and 1 - headline.control.estimate.value < limits.reveal_room:
+    headline = pairs[explainer, HEADLINE.name]
+    if reveals == "no" and HEADLINE.bounds[1] - headline.control.estimate.value < limits.reveal_room:
         reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
     return ExplainerFinding(
         explainer,
         explainer in item.references,
         reveals,
-        headline.shown(limits, 0, 1)[2],
+        headline.shown(limits, *HEADLINE.bounds)[2],
         QUADRANTS.get((verdict, reveals), "undecided"),
         correlation,
         overlaps,
-        images=item.overlaps[explainer][HEADLINE][0].shape[1],
+        images=item.overlaps[explainer][HEADLINE.name][0].shape[1],
         judged=_can_show(item, explainer),
     )
 
@@ -367,12 +345,10 @@ def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]
     for item in evidence:
         if item.identical:
             continue
-        per_seed = rely.reliance(item.planted, item.control, item.plant_on)
+        per_seed = reliance(item.planted, item.control, item.plant_on)
         for explainer, measures in item.overlaps.items():
-            planted, control = measures[HEADLINE]
-            overlap, reliance = points.setdefault((item.detector, explainer), ([], []))
-            overlap.extend(Estimate.of_mean(planted - control).per_seed)
-            reliance.extend(per_seed)
-    return {
-        key: agreement(np.array(overlap), np.array(reliance)) for key, (overlap, reliance) in points.items()
-    }
+            planted, control = measures[HEADLINE.name]
+            overlaps, reliances = points.setdefault((item.detector, explainer), ([], []))
+            overlaps.extend(Estimate.of_mean(planted - control).per_seed)
+            reliances.extend(per_seed)
+    return {key: agreement(*map(np.array, both)) for key, both in points.items()}

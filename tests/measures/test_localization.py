@@ -8,15 +8,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fcdd_audit.measures import localization
 from fcdd_audit.measures.localization import (
-    LOCALIZATION,
     area_share,
     aupro,
     dilate,
     measure_all,
     top_k_intersection,
 )
+from fcdd_audit.measures.table import family
 
-NAMES = list(LOCALIZATION)
+MEASURES = {measure.name: measure for measure in family("overlap")}
+NAMES = list(MEASURES)
 COMPARED = ("pixel_auroc", "aupro")  # with the pixels outside
 measures = pytest.mark.parametrize("name", NAMES)
 
@@ -24,7 +25,7 @@ measures = pytest.mark.parametrize("name", NAMES)
 def measure(name, heat, mask):
     """One image, given as nested lists, as a number."""
     heat, mask = torch.as_tensor(heat), torch.as_tensor(mask)
-    return LOCALIZATION[name].function(heat[None, None], mask.bool()[None, None]).item()
+    return MEASURES[name].function(heat[None, None], mask.bool()[None, None]).item()
 
 
 def batch(seed, count=5, height=6, width=4, levels=4):
@@ -72,7 +73,7 @@ def test_the_number_is_the_one_computed_by_hand(name):
 def test_each_image_of_a_batch_gets_its_own_number(name):
     heat = torch.tensor([DISTINCT[0], TIED[0]])[:, None]
     mask = torch.tensor([DISTINCT[1], TIED[1]]).bool()[:, None]
-    values = LOCALIZATION[name].function(heat, mask)
+    values = MEASURES[name].function(heat, mask)
     assert values.dtype == torch.float64
     assert values.tolist() == pytest.approx([DISTINCT_BY_HAND[name], TIED_BY_HAND[name]])
 
@@ -103,7 +104,7 @@ def test_every_measure_stays_in_its_range_or_is_nan_for_want_of_a_mask(pixels):
 def test_a_flat_map_gets_exactly_the_value_of_chance(name, level):
     mask = torch.zeros(4, 5, dtype=torch.bool)
     mask[:2, :3] = True
-    chance = LOCALIZATION[name].chance(6 / 20)
+    chance = MEASURES[name].chance_of(6 / 20)
     assert measure(name, torch.full((4, 5), level), mask) == pytest.approx(chance, abs=1e-12)
 
 
@@ -113,17 +114,17 @@ def test_maps_of_pure_noise_average_to_the_stated_chance_level(name):
     mask = torch.zeros(heat.shape, dtype=torch.bool)
     mask[..., 20:, :12] = True
     area = 144 / 1024
-    got = LOCALIZATION[name].function(heat, mask).mean().item()
+    got = MEASURES[name].function(heat, mask).mean().item()
     # The pointing game looks at one pixel an image: 400 of them deviate by 0.35 / 20 of the mean.
     tolerance = 0.05 if name == "pointing_game" else 0.01
-    assert got == pytest.approx(LOCALIZATION[name].chance(area), abs=tolerance)
+    assert got == pytest.approx(MEASURES[name].chance_of(area), abs=tolerance)
 
 
 @measures
 def test_an_empty_mask_gives_nan_for_that_image_only(name):
     heat, mask = batch(0)
     mask[1] = False
-    values = LOCALIZATION[name].function(heat, mask)
+    values = MEASURES[name].function(heat, mask)
     assert values.isnan().tolist() == [False, True, False, False, False]
 
 
@@ -160,21 +161,21 @@ def test_heat_on_the_mask_alone_is_perfect_and_heat_beside_it_alone_is_the_worst
 )
 def test_invalid_input_is_refused(name, heat, mask):
     with pytest.raises(ValueError, match="must be"):
-        LOCALIZATION[name].function(heat, mask)
+        MEASURES[name].function(heat, mask)
 
 
 @measures
 @pytest.mark.parametrize("factor", [1e-12, 0.5, 1e12])
 def test_the_unit_of_the_heat_does_not_matter(name, factor):
     heat, mask = batch(1)
-    scaled = LOCALIZATION[name].function(heat * factor, mask)
-    assert scaled.tolist() == pytest.approx(LOCALIZATION[name].function(heat, mask).tolist())
+    scaled = MEASURES[name].function(heat * factor, mask)
+    assert scaled.tolist() == pytest.approx(MEASURES[name].function(heat, mask).tolist())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "relevance_mass"])
 def test_measures_of_rank_depend_on_the_order_of_the_heat_only(name):
     heat, mask = batch(2, levels=1000)
-    function = LOCALIZATION[name].function
+    function = MEASURES[name].function
     assert torch.equal(function(heat.sqrt() + 3, mask), function(heat, mask))
 
 
@@ -182,7 +183,7 @@ def test_measures_of_rank_depend_on_the_order_of_the_heat_only(name):
 def test_measuring_all_at_once_changes_no_number(name):
     heat, mask = batch(3)
     for where in (mask, ~mask, dilate(mask, 1)):
-        together, alone = measure_all(heat, where)[name], LOCALIZATION[name].function(heat, where)
+        together, alone = measure_all(heat, where)[name], MEASURES[name].function(heat, where)
         torch.testing.assert_close(together, alone, rtol=0, atol=0, equal_nan=True)
 
 
@@ -191,7 +192,7 @@ def test_the_layout_of_the_heat_in_memory_does_not_matter(name):
     heat, mask = batch(4)
     strided = heat.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
     assert not strided.is_contiguous()
-    assert torch.equal(LOCALIZATION[name].function(strided, mask), LOCALIZATION[name].function(heat, mask))
+    assert torch.equal(MEASURES[name].function(strided, mask), MEASURES[name].function(heat, mask))
 
 
 def test_dilation_grows_a_pixel_to_a_square_and_stops_at_the_border():
@@ -307,7 +308,7 @@ def test_k_must_be_a_number_of_pixels_of_the_map(k):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_width_of_the_heats_numbers_does_not_matter(name, dtype):
     heat, mask = batch(6, levels=20)  # whole numbers, exact in all of them
-    function = LOCALIZATION[name].function
+    function = MEASURES[name].function
     values = function(heat.to(dtype), mask)
     assert values.dtype == torch.float64
     torch.testing.assert_close(values, function(heat, mask), rtol=0, atol=1e-12)
@@ -320,7 +321,7 @@ def test_double_heat_is_not_rounded_to_single(name):
     mask[4:6, 4:6] = True
     heat[mask] += 1e-12
     assert measure(name, heat, mask) == pytest.approx(1, abs=1e-12)
-    chance = LOCALIZATION[name].chance(4 / 100)
+    chance = MEASURES[name].chance_of(4 / 100)
     assert measure(name, heat.float(), mask) == pytest.approx(chance, abs=1e-12)
 
 
@@ -331,7 +332,7 @@ def test_negative_zeros_are_zeros(name, dtype):
     heat = heat.to(dtype)
     signed = torch.where((heat == 0) & (torch.arange(4) % 2 == 0), -heat, heat)
     assert signed.signbit().any()
-    function = LOCALIZATION[name].function
+    function = MEASURES[name].function
     assert torch.equal(function(signed, mask), function(heat, mask))
     flat = torch.zeros_like(heat)
     assert torch.equal(function(torch.where(mask, -flat, flat), mask), function(flat, mask))
@@ -353,7 +354,7 @@ def test_images_measured_in_parts_get_the_numbers_they_have_alone(monkeypatch, a
     assert max(parts) == min(7, max(1, at_once // 24))
     together = measure_all(heat, mask)
     for name in NAMES:
-        alone = [LOCALIZATION[name].function(heat[n : n + 1], mask[n : n + 1]) for n in range(7)]
+        alone = [MEASURES[name].function(heat[n : n + 1], mask[n : n + 1]) for n in range(7)]
         torch.testing.assert_close(together[name], torch.cat(alone), rtol=0, atol=0, equal_nan=True)
 
 
@@ -363,7 +364,7 @@ def test_what_is_invalid_in_a_later_part_is_refused_too(monkeypatch, name):
     heat, mask = batch(9)
     heat[4, 0, 5, 3] = torch.nan
     with pytest.raises(ValueError, match="finite"):
-        LOCALIZATION[name].function(heat, mask)
+        MEASURES[name].function(heat, mask)
 
 
 @pytest.fixture
@@ -401,7 +402,7 @@ def test_places_are_listed_row_by_row():
 @measures
 def test_no_images_give_no_numbers(name):
     none = torch.zeros(0, 1, 4, 4)
-    assert LOCALIZATION[name].function(none, none.bool()).shape == (0,)
+    assert MEASURES[name].function(none, none.bool()).shape == (0,)
     assert measure_all(none, none.bool())[name].shape == (0,)
 
 

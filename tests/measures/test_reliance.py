@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.measures.detection import auroc, weighted_auroc
-from fcdd_audit.measures.reliance import (
-    Scores,
-    auroc_estimate,
-    drop,
-    drop_estimate,
-    flip_estimate,
-    flip_rate,
-    reliance,
-    score_shift,
-    shift_estimate,
-)
+from fcdd_audit.measures.effects import auroc_estimate, drop_estimate, flip_rate, score_shift
+from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.measures.statistics import draw
 
 
@@ -183,7 +174,7 @@ def test_an_artifact_that_changes_no_score_is_not_relied_on(data, plant_on):
         twins.append(scored(data.draw(lists), nominal, nominal, anomalous, anomalous, nominal, anomalous))
     assert not reliance(twins[:2], twins[2:], plant_on).any()
     assert [drop(scores, plant_on, "elsewhere") for scores in twins] == [0] * 4
-    assert not flip_estimate(twins, plant_on, [0.0] * 4).per_seed.any()
+    assert not flip_rate(twins, plant_on, [0.0] * 4).per_seed.any()
 
 
 def test_reliance_refuses_unpaired_seeds():
@@ -192,15 +183,18 @@ def test_reliance_refuses_unpaired_seeds():
 
 
 def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
+    def shift(scores, plant_on):
+        return score_shift([scores], plant_on, []).value
+
     # nominal clean 0 and 1: quartiles 0.25 and 0.75, range 0.5
-    assert score_shift(HAND, "anomalous") == np.median([3 - 0, 1 - 1]) / 0.5
-    assert score_shift(HAND, "nominal") == np.median([-1 - 2, 0.5 - 4]) / 0.5
-    assert score_shift(HAND, "oe") == score_shift(HAND, "anomalous")
+    assert shift(HAND, "anomalous") == np.median([3 - 0, 1 - 1]) / 0.5
+    assert shift(HAND, "nominal") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    assert shift(HAND, "oe") == shift(HAND, "anomalous")
     # of what is found, as it is found: nominal marked 0 and 1
-    assert score_shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    assert shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
     for plant_on in ("found-on-nominal", "all-but-oe"):
-        assert score_shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
-    assert np.isnan(score_shift(rescored(HAND, nominal_clean=np.zeros(2)), "nominal"))
+        assert shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
+    assert np.isnan(shift(rescored(HAND, nominal_clean=np.zeros(2)), "nominal"))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +212,7 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
     ],
 )
 def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(plant_on, limit, by_hand):
-    assert flip_rate(HAND, plant_on, limit) == by_hand
+    assert flip_rate([HAND], plant_on, [limit]).value == by_hand
 
 
 @given(st.data(), st.sampled_from(list(DIRECTIONS)))
@@ -229,12 +223,9 @@ def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
     for split in ("clean", "marked", "usual", "aligned", "conflict"):
         expected = [auroc(*s.split(split, plant_on)) for s in twins]
         assert auroc_estimate(twins, split, plant_on).per_seed == pytest.approx(expected)
-    flips = flip_estimate(twins, plant_on, [0.5, -1.5])
-    assert flips.per_seed == pytest.approx(
-        [flip_rate(s, plant_on, limit) for s, limit in zip(twins, [0.5, -1.5], strict=True)]
-    )
-    shifts = shift_estimate(twins, plant_on).per_seed
-    assert shifts == pytest.approx([score_shift(s, plant_on) for s in twins], nan_ok=True)
+    for measure, limits in ((flip_rate, [0.5, -1.5]), (score_shift, [0.0, 0.0])):
+        alone = [measure([s], plant_on, [limit]).value for s, limit in zip(twins, limits, strict=True)]
+        assert measure(twins, plant_on, limits).per_seed == pytest.approx(alone, nan_ok=True)
 
 
 @pytest.mark.parametrize("plant_on", DIRECTIONS)

@@ -15,6 +15,8 @@ from fcdd_audit.report.figures import (
     score_distributions,
 )
 
+LABELS = {"reliance": "reliance", "excess_pixel_auroc": "excess pixel AUROC"}
+
 
 @pytest.fixture
 def scores():
@@ -37,7 +39,9 @@ def figures(scores: pd.DataFrame) -> dict[str, str]:
             DIRECTIONS["anomalous"],
             "b",
         ),
-        "c": dose_response([finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "c"),
+        "c": dose_response(
+            [finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "c"
+        ),
         "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
         "e": among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "e"),
     }
@@ -66,7 +70,12 @@ def rate(truth, prevalence, decoy="", relied_on="no"):
 
 
 def test_the_dose_has_a_tick_at_each_prevalence_and_a_line_for_each_explainer():
-    svg = dose_response([finding(0.01), finding(0.2), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "x")
+    svg = dose_response(
+        [finding(0.01), finding(0.2), finding(1.0)],
+        {"reliance": 0.05, "reveal": 0.05},
+        LABELS.__getitem__,
+        "x",
+    )
     for text in ("1 %", "20 %", "100 %", "reliance", "excess pixel AUROC"):
         assert f">{text}<" in svg, text
     assert ">edges<" not in svg, "reference maps show nothing"
@@ -74,10 +83,10 @@ def test_the_dose_has_a_tick_at_each_prevalence_and_a_line_for_each_explainer():
 
 def test_prevalences_without_a_number_are_left_out_of_the_curve():
     empty = {"prevalence": 0.2, "reliance": None, "explainers": []}
-    svg = dose_response([empty, finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, "x")
+    svg = dose_response([empty, finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "x")
     assert ">100 %<" in svg
     assert ">20 %<" not in svg
-    assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, "x")
+    assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "x")
 
 
 def test_the_artifact_stands_among_its_placebos():

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from fcdd_audit import InputError, render_report
-from fcdd_audit.report.page import DRAWN, _strips, number, span, template_folder
+from fcdd_audit.core.text import number, span
+from fcdd_audit.report.page import template_folder
+from fcdd_audit.report.twins import DRAWN, _strips
 
 
 class Page(HTMLParser):
@@ -47,7 +49,7 @@ def page(source):
 def test_sections_come_in_the_order_of_a_report(page):
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
     before = ["verdict", "error-rates", "controls", "training-images", "evidence"]
-    assert sections == [*before, "pictures", "scores", "method", "provenance"]
+    assert sections == [*before, "pictures", "scores", "method", "measures", "provenance"]
 
 
 def test_the_verdict_and_its_interval_are_in_words(page, textures_run):
@@ -56,6 +58,25 @@ def test_the_verdict_and_its_interval_are_in_words(page, textures_run):
     assert "fcdd relies on the watermark." in words
     assert f"Reliance {span(finding['reliance'])}" in words
     assert "Clever Hans, exposed" in words
+
+
+def test_a_measures_name_leads_to_its_definition(page, source, textures_run):
+    measures = json.loads((textures_run.folder / "config.json").read_text())["measures"]
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a" and "#measure-" in attrs["href"]}
+    assert links >= {f"#measure-{effect.measure}" for effect in textures_run.findings[0].effects}
+    assert links >= {
+        "#measure-reliance",
+        "#measure-excess_pixel_auroc",
+        "#measure-pixel_auroc",
+        "#measure-auroc",
+    }
+    heading, *found = rows(source, "What the numbers of this page")
+    assert heading[:3] == ["measure", "what it is", "unit"]
+    assert len(found) >= len(links)
+    (drop,) = [row for row in found if row[0].endswith(" drop") or row[0] == "AUROC dropdrop"]
+    assert drop[1] == measures["drop"]["definition"]
+    assert drop[2:] == ["–", "\N{MINUS SIGN}1 to 1", "–", "–", "fcdd_audit/measures/effects.py:auroc_drop"]
+    assert not any("rank_correlation" in row[0] for row in found), "explanations weren't checked here"
 
 
 def test_nothing_points_outside_the_file(page, source):

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.measures.table import family
 from fcdd_audit.verdict.findings import QUADRANTS, Evidence
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -62,7 +62,7 @@ def evidence(drops, **changes):
         planted=[scores(drop) for drop in drops],
         control=[scores() for _ in drops],
         overlaps={},
-        chance=dict.fromkeys(LOCALIZATION, 0.5),
+        chance={measure.name: 0.5 for measure in family("overlap")},
     )
     return dataclasses.replace(item, **changes)
 
@@ -381,7 +381,8 @@ def in_use(lost, plant_on, elsewhere=0.0, worthless=False):
     """
     half = np.zeros(IMAGES // 2)
     nominal, anomalous = half, half if worthless else half + 1
-    found = scored(half, nominal, nominal, anomalous, anomalous, nominal, anomalous)
+    natural = (nominal, anomalous) if plant_on.startswith("found") else ()
+    found = scored(half, nominal, nominal, anomalous, anomalous, *natural)
     without, other = (
         {"nominal": nominal + 2 * share, "anomalous": anomalous - 2 * share}[
             "nominal" if plant_on != "found-on-anomalous" else "anomalous"
@@ -389,7 +390,8 @@ def in_use(lost, plant_on, elsewhere=0.0, worthless=False):
         for share in (lost, elsewhere)
     )
     side = "anomalous" if plant_on == "found-on-anomalous" else "nominal"
-    return rescored(found, **{f"{side}_clean": without, f"{side}_elsewhere": other})
+    found = rescored(found, **{f"{side}_clean": without})
+    return rescored(found, **{f"{side}_elsewhere": other}) if natural else found
 
 
 IN_USE = ["found-on-anomalous", "found-on-nominal", "all-but-oe"]
@@ -400,7 +402,6 @@ def test_what_is_lost_without_the_artifact_is_reliance(plant_on):
     found = plant_on.startswith("found")
     items = {
         "plant_on": plant_on,
-        "found": found,
         "planted": [in_use(1.0, plant_on, elsewhere=0.5)] * 4,
         "control": [in_use(0.0, plant_on)] * 4,
     }
@@ -434,7 +435,6 @@ def test_a_planted_twin_that_is_worthless_in_use_is_no_all_clear():
         [0] * 4,
         Thresholds(usable_auroc=0.0),
         plant_on="found-on-anomalous",
-        found=True,
         planted=worthless,
         control=control,
     )
