@@ -14,6 +14,8 @@ from fcdd_audit.config.kinds import adapter
 from fcdd_audit.config.layers import Layer, read_assignments, read_config, read_environment
 from fcdd_audit.config.settings import Setting, settings
 
+METAVARS = {"integer": "N", "number": "X", "path": "PATH"}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Assignments = Annotated[
@@ -55,11 +57,11 @@ def _option(setting: Setting, hidden: bool) -> inspect.Parameter:
     schema = adapter(setting.kind).json_schema()
     default = f"  [default: {setting.shown}]" if setting.shown else ""
     words = f"{setting.meaning.removesuffix('.')}{default or '.'}"
-    types = {one.get("type") for one in schema.get("anyOf", [schema])}
+    types = {one.get("format", one.get("type")) for one in schema.get("anyOf", [schema])} - {"null"}
     if types == {"boolean"}:
         declared: Any = Annotated[bool | None, typer.Option(setting.flag, help=words, hidden=hidden)]
     else:
-        metavar = "N" if "integer" in types else "X" if types == {"number"} else "TEXT"
+        metavar = METAVARS.get(types.pop(), "TEXT") if len(types) == 1 else "TEXT"
         declared = Annotated[
             str | None, typer.Option(setting.flag, help=words, hidden=hidden, metavar=metavar)
         ]

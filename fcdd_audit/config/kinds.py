@@ -84,11 +84,13 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Whole = Annotated[int, BeforeValidator(_number)]
-Count = Annotated[Whole, Field(ge=0)]
-Positive = Annotated[Whole, Field(ge=1)]
+Count = Annotated[int, Field(ge=0), BeforeValidator(_number)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+Bits = Annotated[int, Field(ge=1, le=32), BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
-Number = Annotated[float, WrapValidator(_as_written), Field(allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_share)]
+Quantile = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_share)]
 Place = Annotated[Path, AfterValidator(Path.expanduser), PlainSerializer(Path.as_posix, when_used="json")]
 Listed = BeforeValidator(_items, json_schema_input_type=str | list[str])
 Names = Annotated[tuple[str, ...], Listed]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from fcdd_audit.config.kinds import Count, Names, Place, Positive, Share, SomeNames, SomeShares
+from fcdd_audit.config.kinds import Bits, Count, Names, Place, Positive, Quantile, SomeNames, SomeShares
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.verdict.thresholds import Thresholds
 
@@ -70,7 +70,7 @@ class DataSettings(Part):
     confetti_mask: Annotated[Literal["full", "blob"], PRESETS] = Field(
         "full", description="What is anomalous in an image with confetti: full (all of it) or blob."
     )
-    bit_depth: Annotated[Annotated[Positive, Field(le=32)] | None, Shown("the file's")] = Field(
+    bit_depth: Annotated[Bits | None, Shown("the file's")] = Field(
         None, description="Bits that the values of deep images use, such as 12 in files of 16."
     )
     skip_corrupt: bool = Field(False, description="Leave out images that can't be decoded.")
@@ -131,7 +131,7 @@ class ExplanationSettings(Part):
     sanity: Annotated[Count, Shown(f"0, or {ALL_CHECKED} with all explainers")] = Field(
         0, description="So many of each side serve to check the explanations themselves."
     )
-    quantile: Annotated[Share, Field(gt=0), PRESETS] = Field(
+    quantile: Annotated[Quantile, PRESETS] = Field(
         0.97, description="Of the heat that is shown brightest in heatmaps (the paper's eta)."
     )
 
