@@ -35,7 +35,7 @@ from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
 from fcdd_audit.experiment.store import RunStore
-from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.explainers import EXPLAINERS, raising
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
 from fcdd_audit.measures.statistics import Estimate, draw, interval
@@ -212,7 +212,7 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         for name in EXPLAINED_BY:
             explainer = EXPLAINERS[name]()
             if explainer.unavailable(model) is None:
-                heat = explainer.explain(model, x, torch_generator(0, "true tags"))
+                heat = raising(explainer.explain(model, x, torch_generator(0, "true tags")))
                 measured = measure_all(heat, masks)
                 found |= {f"{name} {one}": measured[one].numpy() for one in SHOWN}
         return found

@@ -29,6 +29,7 @@ from .detectors import fit as fit
 from .detectors import normalisation as normalisation
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
+from .explainers import raising as raising
 from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report

@@ -37,7 +37,7 @@ from fcdd_audit.experiment.explaining import EXAMPLES
 from fcdd_audit.experiment.folder import VARIANTS
 from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import COLUMNS
-from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer, raising
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.localization import pixel_auroc
 from fcdd_audit.probes import make_probe
@@ -194,7 +194,7 @@ def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:
 
 def _explain(name: str, explainer: Explainer, detector: Detector, x: Tensor) -> Tensor:
     # A generator made anew: images with the artifact and with placebos stay paired.
-    return explainer.explain(detector, x, torch_generator(0, f"explainer {name}"))
+    return raising(explainer.explain(detector, x, torch_generator(0, f"explainer {name}")))
 
 
 def _pictures(loaded: _Loaded, config: AuditConfig) -> dict[str, np.ndarray]:
