@@ -132,7 +132,7 @@ class FashionMnistOE(OneVsRest):
 
 @DATASETS.register("imagenet-oe")
 class ImageNetOE(OneVsRest):
-    """ImageNet, one of Hendrycks' 30 classes nominal; OE: the other 970 classes (or --oe imagenet22k).
+    """ImageNet, one of Hendrycks' 30 classes nominal; OE: the other 970 classes.
 
     Pictures are brought to a short side of 256/224 of the image size, and the centre is used.
     """

@@ -21,7 +21,7 @@ from torchvision.datasets.utils import check_integrity
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
-from fcdd_audit.datasets.wordnet import ids_named, imagenet_names, plain
+from fcdd_audit.datasets.wordnet import ids_named, plain
 from fcdd_audit.images.decode import find_images
 from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
@@ -379,8 +379,17 @@ class ImageNet(Source):
         return self._from_folders(base, train)
 
 
-class _IdFolders(Source):
-    """Folders by WordNet id, somewhere below one of the source's own folders; there is one part only."""
+@SOURCES.register("tiny-imagenet")
+class TinyImageNet(Source):
+    """Tiny ImageNet: 64 px photos of two hundred of ImageNet's classes.
+
+    Folders by WordNet id, somewhere below one of the source's own folders; there is one part only.
+    """
+
+    title = "Tiny ImageNet"
+    folders = ("tiny-imagenet-200/train", "tiny-imagenet", "tiny_imagenet", "tiny_imagenet_val")
+    layout = "tiny-imagenet-200/ as it is published, or folders by WordNet id in tiny-imagenet/"
+    obtain = f"cs231n.stanford.edu/tiny-imagenet-200.zip ({IMAGENET_TERMS})"
 
     def _class_folders(self, root: Path) -> Path | None:
         return next((root / name for name in self.folders if (root / name).is_dir()), None)
@@ -394,29 +403,6 @@ class _IdFolders(Source):
 
     def _packed(self, root: Path, train: bool, download: bool) -> Gallery | None:
         return None
-
-
-@SOURCES.register("tiny-imagenet")
-class TinyImageNet(_IdFolders):
-    """Tiny ImageNet: 64 px photos of two hundred of ImageNet's classes."""
-
-    title = "Tiny ImageNet"
-    folders = ("tiny-imagenet-200/train", "tiny-imagenet", "tiny_imagenet", "tiny_imagenet_val")
-    layout = "tiny-imagenet-200/ as it is published, or folders by WordNet id in tiny-imagenet/"
-    obtain = f"cs231n.stanford.edu/tiny-imagenet-200.zip ({IMAGENET_TERMS})"
-
-
-@SOURCES.register("imagenet22k")
-class ImageNet22k(_IdFolders):
-    """ImageNet-22k (fall 2011) without the 1,000 classes of ImageNet-1k."""
-
-    title = "ImageNet-22k"
-    folders = ("imagenet22k", "imagenet21k", "fall11_whole")
-    layout = "folders by WordNet id in imagenet22k/ or fall11_whole/"
-    obtain = f"register at image-net.org; 1.2 TB, no longer offered in its 2011 form ({IMAGENET_TERMS})"
-
-    def _from_folders(self, base: Path, train: bool) -> Gallery:
-        return super()._from_folders(base, train).without(*imagenet_names())
 
 
 @SOURCES.register("voc")

@@ -491,12 +491,6 @@ def test_tiny_imagenet_as_published_or_as_plain_folders(tmp_path, paint):
         assert load("tiny-imagenet", tmp_path / root).classes == ("n01440764",)
 
 
-def test_imagenet_22k_comes_without_the_thousand_classes(tmp_path, paint):
-    for wnid in ("n01440764", "n00004475"):
-        paint(tmp_path / "fall11_whole" / wnid / "0.png")
-    assert load("imagenet22k", tmp_path).classes == ("n00004475",)
-
-
 # Pascal VOC
 
 
