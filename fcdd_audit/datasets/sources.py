@@ -22,7 +22,7 @@ from torchvision.datasets.utils import check_integrity
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.datasets.wordnet import ids_named, plain
-from fcdd_audit.images.decode import find_images
+from fcdd_audit.images.files import find_files, subfolders
 from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
@@ -93,7 +93,7 @@ class Source(ABC):
         return next((base for base in self._bases(root) if self._has_classes(base / "train")), None)
 
     def _has_classes(self, part: Path) -> bool:
-        return part.is_dir() and any(self.class_name(f.name) for f in part.iterdir() if f.is_dir())
+        return part.is_dir() and any(self.class_name(folder.name) for folder in subfolders(part).paths)
 
     def _from_folders(self, base: Path, train: bool) -> Gallery:
         names = ("train",) if train else TEST_FOLDERS
@@ -105,13 +105,14 @@ class Source(ABC):
             )
         paths: list[Path] = []
         classes: list[str] = []
-        for folder in sorted(part.iterdir()):
-            name = self.class_name(folder.name) if folder.is_dir() else ""
-            if name:
-                found = find_images(folder)
-                paths += found
-                classes += [name] * len(found)
-        return of_files(paths, base, f"{self.title} {part.name}", classes)
+        folders, hidden = subfolders(part)
+        for folder in folders:
+            if name := self.class_name(folder.name):
+                found = find_files(folder)
+                paths += found.paths
+                classes += [name] * len(found.paths)
+                hidden |= found.hidden
+        return of_files(paths, base, f"{self.title} {part.name}", classes, hidden)
 
 
 SOURCES: Registry[type[Source]] = Registry("source of images")
@@ -424,11 +425,14 @@ class Voc(Source):
         """Without a split of its own: every second picture of a class is a test picture."""
         paths: list[Path] = []
         classes: list[str] = []
-        for folder in sorted(folder for folder in base.iterdir() if folder.is_dir()):
-            found = find_images(folder)[0 if train else 1 :: 2]
-            paths += found
-            classes += ["horse" if plain(folder.name) == "horse" else self.other] * len(found)
-        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes)
+        folders, hidden = subfolders(base)
+        for folder in folders:
+            found = find_files(folder)
+            half = found.paths[0 if train else 1 :: 2]
+            paths += half
+            classes += ["horse" if plain(folder.name) == "horse" else self.other] * len(half)
+            hidden |= found.hidden
+        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes, hidden)
 
     def _devkit(self, root: Path) -> tuple[Path, str] | None:
         for base in self._bases(root):
