@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from fcdd_audit import Recipe, make_config, run_audit
-from fcdd_audit.datasets import DataRequest
+from fcdd_audit import AuditConfig, Recipe, run_audit
 from fcdd_audit.discovery.origin import (
     CATEGORIES,
     GROUPS,
@@ -24,9 +23,11 @@ from fcdd_audit.discovery.origin import (
     features,
     plain,
 )
-from fcdd_audit.images.cache import decoded
-from fcdd_audit.images.decode import Origin, find_images
+from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.files import find_images
 from fcdd_audit.images.gallery import of_files
+from fcdd_audit.images.parts import decoded
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 PHOTO = Origin("JPEG", 32, 32, "RGB", 90)
@@ -137,7 +138,7 @@ def test_jpeg_coding_shows_in_blockiness_until_the_picture_is_resized(tmp_path):
             Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=quality)
         gallery = of_files(find_images(tmp_path / str(quality)), tmp_path, "files")
         for size in (64, 40):
-            images = decoded(gallery, size, DataRequest(cache=tmp_path / "cache"), [])
+            images = decoded(gallery, size, Reading(cache=tmp_path / "cache"), [])
             found[quality, size] = features(images)["blockiness"].median()
     assert found[30, 64] > found[95, 64] + 0.1
     assert abs(found[30, 40] - found[95, 40]) < 0.1
@@ -411,7 +412,7 @@ def test_real_collections(real_images, tmp_path):
     def load(base, wanted=""):
         paths = [path for path in find_images(base) if wanted in path.as_posix()]
         assert paths
-        return decoded(of_files(paths, base, "files"), 64, DataRequest(cache=tmp_path), [], 3)
+        return decoded(of_files(paths, base, "files"), 64, Reading(cache=tmp_path), [], 3)
 
     photos, insects = real_images / "imagenet_1k_one_each", real_images / "hymenoptera"
     if not (photos.is_dir() and insects.is_dir()):
@@ -435,14 +436,14 @@ def recoded(tmp_path_factory):
         (root / part).mkdir(parents=True)
         for number, pixels in enumerate(noise(count, index, side=40)):
             Image.fromarray(pixels.transpose(1, 2, 0)).save(root / part / f"{number}.{suffix}")
-    return make_config(
+    return AuditConfig(
         dataset="folder",
         data_root=root,
         image_size=32,
         detectors=("fcdd", "dsvdd"),
         explainers=("gradient",),
         seeds=1,
-        recipe=Recipe.of(epochs=1),
+        recipe=Recipe(epochs=1),
         workers=1,
         out=tmp_path_factory.mktemp("reports"),
     )
@@ -464,7 +465,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
     stored = json.loads((result.folder / "findings.json").read_text(encoding="utf-8"))
     (entry,) = stored["provenance"]
     assert entry["status"] == "warning"
-    assert entry["nominal_class"] == recoded.data.data_root.name
+    assert entry["nominal_class"] == recoded.data_root.name
     assert entry["learners"] == ["fcdd"]
     assert entry["images"] == {"nominal": 24, "anomalous": 24}
     assert entry["summary"] in record.getMessage()
@@ -480,7 +481,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
 
 def test_detectors_that_learn_from_nominal_images_only_are_not_affected(recoded, caplog):
     with caplog.at_level(logging.WARNING, "fcdd_audit"):
-        result = run_audit(recoded.having(detectors=("dsvdd",), name="nominal-only"))
+        result = run_audit(replace(recoded, detectors=("dsvdd",), name="nominal-only"))
     assert not caplog.records
     (entry,) = result.provenance
     assert (entry["status"], entry["learners"]) == ("warning", [])
