@@ -72,8 +72,6 @@ def embedding(
     widths: tuple[int, ...], shape: tuple[int, int, int], dimensions: int, bias: bool = True
 ) -> nn.Sequential:
     """Features of images of `shape` (C, H, W), as `convolutions` gives them, to (N, dimensions)."""
-    if dimensions < 1:
-        raise InputError(f"dimensions is {dimensions}; it must be at least 1")
     height, width = (side // 2 for side in _grid(widths, shape))
     return nn.Sequential(
         nn.MaxPool2d(2),
