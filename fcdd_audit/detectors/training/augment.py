@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fcdd_audit.core.colours import LUMA
 from fcdd_audit.core.recipe import Augmentation, Border
 from fcdd_audit.core.seeding import torch_generator
 
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 IN_PHASE, QUADRATURE = (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)  # the chroma axes of YIQ
 
 
@@ -77,8 +77,8 @@ def colour_maps(
     A pixel p of an image of mean m becomes matrix @ p + offset @ m: brightness, contrast, saturation and
     hue in this order. Returns matrices (..., 3, 3) and offsets (..., 3).
     """
-    grey = brightness.new_tensor(GREY).expand(3, 3)
-    basis = brightness.new_tensor([GREY, IN_PHASE, QUADRATURE])
+    grey = brightness.new_tensor(LUMA).expand(3, 3)
+    basis = brightness.new_tensor([LUMA, IN_PHASE, QUADRATURE])
     angle = 2 * math.pi * turn
     rotation = torch.zeros(*turn.shape, 3, 3, dtype=turn.dtype)
     rotation[..., 0, 0] = 1
