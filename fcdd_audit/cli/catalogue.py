@@ -51,6 +51,14 @@ KINDS = {
         "DIRECTIONS",
         light=True,
     ),
+    "edits": Kind("Ways to change a training set.", "fcdd_audit.edits.base", "EDITS"),
+    "designs": Kind(
+        "What an artifact's effect is compared with.", "fcdd_audit.designs", "DESIGNS", light=True
+    ),
+    "measures": Kind("Numbers in findings.json and results.csv.", "fcdd_audit.measures.table", "MEASURES"),
+    "truths": Kind(
+        "Kinds of audits that a calibration makes.", "fcdd_audit.studies.truths", "TRUTHS", light=True
+    ),
 }
 
 listing = typer.Typer(help="List what can be named on the command line.", no_args_is_help=True)

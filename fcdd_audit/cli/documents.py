@@ -69,7 +69,7 @@ def config_schema() -> dict[str, Any]:
 
 def findings_schema() -> dict[str, Any]:
     """Of findings.json."""
-    from fcdd_audit.experiment.store import SCHEMA
+    from fcdd_audit.experiment.folder import SCHEMA
     from fcdd_audit.verdict.findings import Finding
 
     properties = {
@@ -77,7 +77,7 @@ def findings_schema() -> dict[str, Any]:
         "run": {"type": "string"},
         "findings": Finding,
         "means": OBJECTS,
-        "provenance": OBJECTS,
+        "origin": OBJECTS,
     }
     return _document("Findings of an audit", properties)
 

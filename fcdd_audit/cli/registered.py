@@ -12,28 +12,34 @@ import fcdd_audit
 ROOT = Path(fcdd_audit.__file__).parent
 
 
-def registered(package: str, registry: str) -> dict[str, str]:
-    """Names and summaries of a package's registry, in the order of registration.
+def registered(module: str, registry: str) -> dict[str, str]:
+    """Names and summaries of the registry that a module of this package holds, in the order of registration.
 
-    From the registry itself where the package is imported already: it may hold a plugin's entries. Else from
-    the package's source files, in the order in which importing it would run them.
+    From the source files of the module's folder, in the order in which importing it would run them; and from
+    the registry itself where the module is imported already, since it may hold a plugin's entries too.
     """
-    if package in sys.modules:
-        live = getattr(sys.modules[package], registry)
-        return {name: live.summary(name) for name in live}
+    folder = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
     seen: set[str] = set()
-    return {
+    others = sorted(f"{folder}.{path.stem}" for path in _path(folder).parent.glob("*.py"))
+    found = {
         name: summary
-        for tree in _in_order_of_import(package, package, seen)
+        for start in (folder, *others)
+        for tree in _in_order_of_import(start, folder, seen)
         for name, summary in _registrations(tree, registry)
     }
+    live = getattr(sys.modules.get(module), registry, None)
+    return found if live is None else {**found, **{name: live.summary(name) for name in live}}
+
+
+def _path(module: str) -> Path:
+    path = ROOT.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _in_order_of_import(module: str, package: str, seen: set[str]) -> Iterator[ast.Module]:
     """The syntax trees of a module and of what it imports of its package; what is imported first comes
     first."""
-    path = ROOT.joinpath(*module.split(".")[1:])
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    path = _path(module)
     if module in seen or not path.is_file():
         return
     seen.add(module)
@@ -46,7 +52,8 @@ def _in_order_of_import(module: str, package: str, seen: set[str]) -> Iterator[a
 
 
 def _registrations(tree: ast.Module, registry: str) -> Iterator[tuple[str, str]]:
-    """Names and summaries of the classes and functions with the decorator `@REGISTRY.register("name")`."""
+    """Names and summaries of what a module registers: classes and functions with the decorator
+    `@REGISTRY.register("name")`, and measures by `register(Measure(name="name", label="words", ...))`."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for decorator in node.decorator_list:
@@ -56,3 +63,8 @@ def _registrations(tree: ast.Module, registry: str) -> Iterator[tuple[str, str]]
                         args=[ast.Constant(value=str(name))],
                     ) if known == registry:
                         yield name, (ast.get_docstring(node) or "").partition("\n")[0]
+        elif isinstance(node, ast.Assign | ast.Expr) and registry == "MEASURES":
+            match node.value:
+                case ast.Call(func=ast.Name(id="register"), args=[ast.Call(keywords=keys)]):
+                    said = {key.arg: key.value.value for key in keys if isinstance(key.value, ast.Constant)}
+                    yield str(said["name"]), str(said["label"])

@@ -72,6 +72,11 @@ class Measure:
             raise ValueError(f"family of {self.name} is '{self.family}' (known: {', '.join(FAMILIES)})")
 
     @property
+    def summary(self) -> str:
+        """One line for lists."""
+        return self.label
+
+    @property
     def definition(self) -> str:
         """The first paragraph of the function's docstring, in one line."""
         return " ".join((self.function.__doc__ or "").strip().split("\n\n")[0].split())

@@ -34,7 +34,7 @@ from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe
 from fcdd_audit.studies.error_rates import SCHEMA
 from fcdd_audit.studies.rates import Outcome, Rate, rates
-from fcdd_audit.studies.truths import NULL_PREVALENCE, Drawing, Trial, all_trials
+from fcdd_audit.studies.trials import NULL_PREVALENCE, Drawing, Trial, all_trials
 from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds

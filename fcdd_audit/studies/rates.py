@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from fcdd_audit.measures.statistics import Interval, mean_interval, share
-from fcdd_audit.studies.truths import TRUTHS, Trial
+from fcdd_audit.studies.trials import Trial
+from fcdd_audit.studies.truths import TRUTHS
 from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.thresholds import Thresholds
 
