@@ -43,6 +43,17 @@ there are [JSON schemas](schemas/).
 
 This page is made from the code: `python -m fcdd_audit.cli.documents docs`."""
 
+FINDINGS_INTRODUCTION = """# findings.json
+
+The verdicts, with intervals.
+Schema {schema}: keys are stable, and new ones may be added.
+The file holds `schema`, `run` (the run's name), `findings` (a list of [Finding](#finding)), `means`, `origin`.
+[files.md](files.md) explains the last two.
+A number that isn't there is null.
+A JSON schema for validators stands in [schemas/findings.json](schemas/findings.json).
+
+This page is made from the code: `python -m fcdd_audit.cli.documents docs`."""
+
 
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON schemas by file name: of the configuration file, findings.json and comparison.json."""
@@ -171,10 +182,44 @@ def _limits(schema: dict[str, Any]) -> str:
     return "".join(f", {words} {schema[key]:g}" for key, words in BOUNDS.items() if key in schema)
 
 
+def findings_page() -> str:
+    """docs/findings.md: the keys of findings.json, from its schema."""
+    schema = findings_schema()
+    lines = [FINDINGS_INTRODUCTION.format(schema=schema["properties"]["schema"]["const"])]
+    for name in ("Finding", "Effect", "ExplainerFinding", "Overlap", "Interval"):
+        about = schema["$defs"][name]
+        lines += [
+            f"\n## {name}\n",
+            f"{about['description']}\n",
+            "| key | values | meaning |",
+            "|---|---|---|",
+        ]
+        for key, one in about["properties"].items():
+            lines.append(f"| `{key}` | {_values_in(one)} | {one.get('description', '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values_in(schema: dict[str, Any]) -> str:
+    """What stands under a key of a JSON file, in words."""
+    if "anyOf" in schema:
+        found = " or ".join(_values_in(one) for one in schema["anyOf"])
+        return " or ".join(dict.fromkeys(found.split(" or ")))
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of {_values_in(schema['items'])}"
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return " or ".join({**TYPES, "object": "a table", "null": "null"}[kind] for kind in kinds)
+
+
 def documents() -> dict[str, str]:
     """The content of all generated files, by their path under docs/."""
     return {
         "settings.md": settings_page(),
+        "findings.md": findings_page(),
         **{f"schemas/{name}": json.dumps(schema, indent=1) + "\n" for name, schema in schemas().items()},
     }
 

@@ -277,7 +277,7 @@ def _finding(config: AuditConfig, data: AuditData, result: PlaceboResult, side: 
             )
             for name, found in explanations.items()
         ),
-        null="placebos",
+        design="finished",
         placebo={
             "side": side.side,
             **{key: of_side[key] for key in numbers},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.measures.statistics import Interval
@@ -14,7 +15,6 @@ from fcdd_audit.measures.statistics import Interval
 Verdict = Literal["relies", "does-not-rely", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
-Null = Literal["twins", "placebos"]
 
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
     ("relies", "yes"): "exposed",
@@ -56,89 +56,137 @@ class Evidence:
     ability: float | None = None
 
 
+def _said(words: str) -> Any:
+    """What a field is: stands in the published schema and in docs/findings.md."""
+    return Field(description=words)
+
+
 @dataclass(frozen=True)
 class Overlap:
-    """One measure of one explainer: mean over marked images and seeds. `excess`: planted minus control.
+    """One measure of one explainer: means over marked images and seeds."""
 
-    chance: of a random ranking, or None. untrained: of the same explainer on the network before training,
-    mean over images and seeds; None for reference maps.
-    """
-
-    measure: str
-    chance: float | None
-    planted: Interval
-    control: Interval
-    excess: Interval
-    untrained: float | None = None
+    measure: Annotated[
+        str, _said("The measure's name; `_dilated`: on the mask grown by half the map's stride.")
+    ]
+    chance: Annotated[
+        float | None, _said("What a random ranking of the pixels gives; null where there is no such level.")
+    ]
+    planted: Annotated[Interval, _said("Of the planted twins.")]
+    control: Annotated[Interval, _said("Of the control twins.")]
+    excess: Annotated[Interval, _said("Planted minus control, paired by image and seed.")]
+    untrained: Annotated[
+        float | None,
+        _said("Of the same explainer on the network before training; null for reference maps."),
+    ] = None
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure of the score: mean over seeds. `difference`: planted minus control."""
+    """One measure of the scores: means over seeds."""
 
-    measure: str
-    planted: Interval
-    control: Interval
-    difference: Interval
+    measure: Annotated[str, _said("The measure's name.")]
+    planted: Annotated[Interval, _said("Of the planted twins.")]
+    control: Annotated[Interval, _said("Of the control twins.")]
+    difference: Annotated[Interval, _said("Planted minus control, paired by seed.")]
 
 
 @dataclass(frozen=True)
 class ExplainerFinding:
-    """Does this explanation show the artifact, beyond the control's? `excess_pixel_auroc`: in [-1, 1].
+    """Does this explanation show the artifact, beyond the control's?"""
 
-    judged: whether that can be asked. An artifact planted on the nominal side lowers the score, which a map
-    of what raises the score can't show, but one of what moves it either way can; reference maps explain
-    nothing. Otherwise reveals is inconclusive, and there is no quadrant (undecided).
-
-    images: how many bear the artifact. agreement: Spearman correlation of excess and reliance over the
-    detector's seeds and prevalences, or None where there are too few.
-    """
-
-    explainer: str
-    reference: bool
-    reveals: Answer
-    excess_pixel_auroc: Interval
-    quadrant: Quadrant
-    agreement: float | None
-    overlaps: tuple[Overlap, ...]
-    images: int = 0
-    judged: bool = True
+    explainer: Annotated[str, _said("Its name.")]
+    reference: Annotated[bool, _said("Whether it is a reference map that knows nothing of the model.")]
+    reveals: Annotated[
+        Answer, _said("Does it show the artifact beyond the control; `inconclusive` where it isn't judged.")
+    ]
+    excess_pixel_auroc: Annotated[
+        Interval,
+        _said("Planted minus control, in [-1, 1]; of a finished detector, beyond the placebos' median."),
+    ]
+    quadrant: Annotated[Quadrant, _said("Verdict and answer together; `undecided` where one is open.")]
+    agreement: Annotated[
+        float | None,
+        _said(
+            "Spearman's correlation of excess and reliance over the detector's seeds and prevalences;"
+            " null with too few."
+        ),
+    ]
+    overlaps: Annotated[tuple[Overlap, ...], _said("Its numbers, measure by measure.")]
+    images: Annotated[
+        int, _said("How many images bear the artifact, so that the overlap could be measured.")
+    ] = 0
+    judged: Annotated[
+        bool,
+        _said(
+            "Whether it can be asked what it shows. Reference maps explain nothing. A map of what "
+            "raises the score can't show an artifact that lowers it."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer for one detector, side and prevalence. `reason` says why, where there is no clear answer.
+    """The answer for one detector, side and prevalence."""
 
-    seeds_relying: how many pairs of twins have a reliance above the threshold. minimum_detectable: the least
-    true reliance that so many seeds and images would have found, with the chance `Thresholds.power`.
-    seeds_needed: how many seeds would settle the verdict, if the estimate and its spread stayed as they
-    are; None where that can't be said, or not even 1,000 would. Both allow for the number of verdicts given
-    together, as Holm's strictest step does.
-
-    null: what the artifact's effect is compared with. Of a finished detector that is `placebos`: prevalence
-    is None and seeds 0, and `placebo` holds the numbers of the placebo test as plain values (docs/files.md).
-    """
-
-    dataset: str
-    nominal_class: str
-    detector: str
-    probe: str
-    plant_on: str
-    prevalence: float | None
-    verdict: Verdict
-    reason: str | None
-    reliance: Interval | None
-    control_auroc: float | None
-    planted_auroc: float | None
-    seeds: int
-    images: int
-    explainers: tuple[ExplainerFinding, ...]
-    effects: tuple[Effect, ...] = ()
-    seeds_relying: int | None = None
-    minimum_detectable: float | None = None
-    seeds_needed: int | None = None
-    null: Null = "twins"
-    placebo: dict[str, Any] | None = None
+    dataset: Annotated[str, _said("The data set.")]
+    nominal_class: Annotated[str, _said("The class that is nominal.")]
+    detector: Annotated[str, _said("The detector.")]
+    probe: Annotated[str, _said("The artifact.")]
+    plant_on: Annotated[
+        str,
+        _said(
+            "The direction: where the artifact is in training; of a finished detector, where it would"
+            " be a cue."
+        ),
+    ]
+    prevalence: Annotated[
+        float | None,
+        _said("The share of those training images that bear the artifact; null for a finished detector."),
+    ]
+    verdict: Annotated[Verdict, _said("Does the score rely on the artifact?")]
+    reason: Annotated[str | None, _said("Why there is no clear answer; null where there is one.")]
+    reliance: Annotated[
+        Interval | None,
+        _said(
+            "In [-2, 2], usually [-1, 1]. The interval is cut off at what the planted twin could "
+            "lose, less what the control does. Null where the twins are identical by construction. Of"
+            " a finished detector: AUROC that the artifact costs beyond the placebos' median."
+        ),
+    ]
+    control_auroc: Annotated[
+        float | None, _said("Mean AUROC of the control twins on the test images as they are in use.")
+    ]
+    planted_auroc: Annotated[float | None, _said("The same of the planted twins.")]
+    seeds: Annotated[int, _said("Pairs of twins; 0 for a finished detector.")]
+    images: Annotated[int, _said("Test images.")]
+    explainers: Annotated[
+        tuple[ExplainerFinding, ...],
+        _said("One for each explainer that works on the detector; empty for an artifact without a place."),
+    ]
+    effects: Annotated[tuple[Effect, ...], _said("What the scores do, measure by measure.")] = ()
+    seeds_relying: Annotated[
+        int | None,
+        _said("Pairs of twins whose reliance is above the threshold; null where they are identical."),
+    ] = None
+    minimum_detectable: Annotated[
+        float | None,
+        _said(
+            "The least true reliance that so many seeds and images would have found, with the chance "
+            "that `thresholds.power` names. It allows for the number of verdicts given together. Null"
+            " without a verdict."
+        ),
+    ] = None
+    seeds_needed: Annotated[
+        int | None,
+        _said(
+            "How many seeds would settle the verdict if estimate and spread stayed as they are. It "
+            "allows for the number of verdicts given together. Null where not even 1,000 would."
+        ),
+    ] = None
+    design: Annotated[str, _said("What the effect is compared with.")] = "twins"
+    placebo: Annotated[
+        dict[str, Any] | None, _said("Numbers of the test against placebos (docs/files.md); null for twins.")
+    ] = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""
