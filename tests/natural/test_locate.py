@@ -17,6 +17,7 @@ from fcdd_audit.datasets import AuditData
 from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import train_cell
 from fcdd_audit.experiment.planning import estimate, plan, prepare
+from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.natural.artifacts import Region
@@ -104,6 +105,22 @@ def test_masks_land_on_the_images_that_bear_it():
         assert mask.sum() == 9 * len(where[part])
     names = tuple(name for part in data.parts().values() for name in part.names)
     assert artifact.asked == [(names, (SIDE, SIDE), "centre")], "all names at once"
+
+
+def test_the_artifact_is_told_where_each_image_comes_from():
+    told = []
+
+    class Told(Spots):
+        def find(self, names, shape, fit="squash", origins=None):
+            told.extend(zip(names, origins, strict=True))
+            return super().find(names, shape, fit, origins)
+
+    photos = tuple(Origin("JPEG", 8, 6 + index, "RGB", 90) for index in range(COUNTS["test_nominal"]))
+    data = tiny(test_nominal=replace(images_of("test_nominal", COUNTS["test_nominal"]), origins=photos))
+    locate(Told(spots(train_nominal=[0], test_nominal=[0, 1]).bearing), data)
+    by_name = dict(told)
+    assert [by_name[name] for name in data.test_nominal.names] == list(photos)
+    assert by_name[data.train_nominal.names[0]] is None
 
 
 @pytest.mark.parametrize(("exposure", "share"), [(True, 0), (False, 1)])
