@@ -105,7 +105,12 @@ def turned(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _orientation(picture: Image.Image) -> int:
-    return int(picture.getexif().get(ORIENTATION_TAG, 1))
+    return _valid(picture.getexif().get(ORIENTATION_TAG))
+
+
+def _valid(orientation: object) -> int:
+    """EXIF's orientation; upright where a file has none, or one that doesn't exist."""
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _header(data: bytes) -> Image.Image | None:
@@ -153,7 +158,7 @@ def _tiff(data: bytes) -> tuple[np.ndarray, int]:
         alpha = [int(kind) in (1, 2) for kind in page.extrasamples]
         if values.ndim not in (2, 3) or colours not in (1, 3) or alpha not in ([], [True]):
             raise ValueError(f"its shape is {values.shape}, which is no grey or colour picture")
-        return values, 1 if tag is None else int(tag.value)
+        return values, 1 if tag is None else _valid(tag.value)
 
 
 def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

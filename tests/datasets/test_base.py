@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.datasets import AuditData
+from fcdd_audit.datasets import AuditData, DataRequest
 from fcdd_audit.datasets.base import MIN_TEST, MIN_TRAIN, check_parts
 from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 PARTS = ("train_nominal", "train_anomalous", "validation", "test_nominal", "test_anomalous")
@@ -127,3 +128,11 @@ def test_a_part_with_too_few_images_is_named(data, part, least):
         f"'set' ({data.nominal_class}) has {least - 1} images in {where}; an audit needs at least {least}"
     )
     assert expected in str(error.value)
+
+
+def test_a_request_says_how_files_are_read(tmp_path, refused):
+    request = DataRequest(cache=tmp_path, skip_corrupt=True, bit_depth=12, progress=True)
+    assert request.reading == Reading(tmp_path, True, 12, True)
+    assert DataRequest().reading == Reading()
+    with refused("bit depth is 17", "8 to 16"):
+        DataRequest(bit_depth=17)

@@ -214,6 +214,146 @@ def test_a_corrupt_mask_is_named(tmp_path, content):
         load(root)
 
 
+def labels(path, *values, size=(64, 48)):
+    """A JPEG mask with an area of 24 x 24 px of each value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    for i, value in enumerate(values):
+        pixels[8:32, 8 + 24 * i : 32 + 24 * i] = value
+    Image.fromarray(pixels).save(path, quality=95)
+
+
+def test_jpeg_masks_of_labels_mark_all_labels(tmp_path):
+    root = own_layout(tmp_path)
+    for i, values in enumerate(((1,), (1, 2), (255,))):
+        labels(root / f"masks/{i:02d}.jpg", *values)
+    data = load(root)
+    assert list(rows(data).values()) == [[2, 3, 4, 5, 6, 7], [2, 3, 4, 5, 6, 7], [2, 3, 4, 5, 6, 7], []]
+    assert "3 of 4 test/anomalous images have masks." in data.notes
+    assert "mark" not in said(data)
+
+
+def test_masks_that_mark_nothing_or_nearly_everything_are_named_and_the_empty_ones_not_used(tmp_path):
+    root = own_layout(tmp_path)
+    labels(root / "masks/00.jpg")
+    labels(root / "masks/01.jpg", 255)
+    Image.fromarray(np.full((12, 20), 255, np.uint8)).save(root / "masks/02.png")
+    data = load(root)
+    assert "2 of 4 test/anomalous images have masks." in data.notes
+    assert "1 of 3 masks mark nothing and are not used: masks/00.jpg." in data.notes
+    assert "1 of 3 masks mark more than 95% of their image: masks/02.png." in data.notes
+    with pytest.raises(InputError, match="4 test images, 2 with masks"):
+        load(root, oe=None, masks_per_defect=3)
+
+
+def test_if_all_masks_are_empty_there_are_none(tmp_path):
+    root = own_layout(tmp_path)
+    labels(root / "masks/00.jpg")
+    data = load(root)
+    assert data.test_anomalous.masks is None
+    assert "masks/00.jpg" in said(data)
+
+
+def test_a_mask_is_turned_along_with_a_photo_that_lies_on_its_side(tmp_path):
+    root = own_layout(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned clockwise: the upper row is the right column
+    Image.fromarray(np.zeros((12, 24), np.uint8)).save(root / "test/anomalous/00.png", exif=exif)
+    mask(root / "masks/00.png", row=0, size=(24, 12))
+    found = load(root).test_anomalous.masks[0, 0]
+    assert found.nonzero().tolist() == [[row, SIZE - 1] for row in range(SIZE)]
+
+
+# Hidden files
+
+
+def test_hidden_files_are_not_trained_on_and_counted(tmp_path):
+    root = own_layout(tmp_path)
+    mask(root / "masks/00.png", row=0)
+    data = load(root)
+    for name in (
+        "train/nominal/.ipynb_checkpoints/00-checkpoint.png",
+        "train/nominal/._00.png",
+        "train/.trash/x.png",
+        "test/nominal/._01.png",
+        "test/.ipynb_checkpoints/02-checkpoint.png",
+        "test/anomalous/.git/x.png",
+        "masks/.ipynb_checkpoints/00-checkpoint.png",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"no picture")
+    again = load(root)
+    assert again.fingerprint() == data.fingerprint()
+    assert again.notes == ("6 hidden files were left out.", *data.notes), "train/.trash is no part of it"
+
+
+# Depth
+
+
+def deep(path, value):
+    """A picture of 16 bits with one value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((12, 20), value, np.uint16)).save(path)
+
+
+def deep_layout(root, highest=3000):
+    for part, count in (("train/nominal", 10), ("test/nominal", 3), ("test/anomalous", 4)):
+        for i in range(count):
+            deep(root / part / f"{i:02d}.png", 100 * i)
+    deep(root / "test/anomalous/99.png", highest)
+    return root
+
+
+def test_files_of_12_bits_are_not_read_as_of_16(tmp_path):
+    data = load(deep_layout(tmp_path))
+    for images in data.parts().values():
+        for name, pixels in zip(images.names, images.images, strict=True):
+            value = 3000 if "99" in name else 100 * int(name[-6:-4])
+            assert pixels.unique().tolist() == [round(value * 255 / 4095)]
+    (note,) = data.notes[:1]
+    assert "channel is 3000 (of 'test/anomalous/99.png')" in note
+    assert "12 bits (another is given with --bit-depth): 4095 is white" in note
+
+
+def test_a_bit_depth_overrides(tmp_path):
+    root = deep_layout(tmp_path)
+    data = load(root, bit_depth=14)
+    assert data.test_anomalous.images[-1].unique().tolist() == [round(3000 * 255 / 16383)]
+    assert "14 bits, as asked" in said(data)
+    with pytest.raises(InputError, match=r"'test/anomalous/99.png' reach 3000; raise --bit-depth to 12"):
+        load(root, bit_depth=10, skip_corrupt=True)
+    with pytest.raises(InputError, match="bit depth is 20; give"):
+        load(root, bit_depth=20)
+
+
+def test_training_images_decide_on_the_depth_of_test_images_too(tmp_path):
+    root = deep_layout(tmp_path, highest=700)
+    deep(root / "train/nominal/10.png", 4000)
+    (root / "train/nominal/11.png").write_bytes(b"no picture")  # isn't wanted
+    data = load(root, oe=None, test_only=True)
+    assert data.test_anomalous.images[-1].unique().tolist() == [round(700 * 255 / 4095)]
+    shutil.rmtree(root / "train")
+    data = load(root, oe=None, test_only=True)
+    assert data.test_anomalous.images[-1].unique().tolist() == [round(700 * 255 / 1023)]
+
+
+def test_outlier_exposure_from_elsewhere_has_its_own_depth(tmp_path):
+    deep(tmp_path / "others/a.png", 65535)
+    deep(tmp_path / "others/b.png", 32768)
+    data = load(deep_layout(tmp_path / "set"), oe=str(tmp_path / "others"), bit_depth=12)
+    assert data.train_anomalous.images.flatten(1)[:, 0].tolist() == [255, 128]
+    assert data.test_anomalous.images[-1].unique().tolist() == [187]  # 3000 / 4095 * 255
+    assert "65535 (of 'a.png'); they are read with a depth of 16 bits: 65535 is white." in said(data)
+
+
+def test_the_folders_own_anomalies_have_its_depth(tmp_path):
+    root = deep_layout(tmp_path, highest=700)
+    deep(root / "train/anomalous/00.png", 4000)
+    for request in ({"oe": None}, {"oe": "none"}):
+        data = load(root, **request)
+        assert data.test_anomalous.images[-1].unique().tolist() == [round(700 * 255 / 4095)], request
+
+
 # Grey and colour
 
 
@@ -347,6 +487,18 @@ def test_a_corrupt_image_is_named_or_skipped_and_noted(tmp_path, part):
     assert len(names) == 12 + 3 + 4 + 2 - 1
     assert f"{part}/01.png" not in names
     assert f"1 corrupt {part} images skipped: {part}/01.png" in said(data)
+
+
+def test_corrupt_images_of_all_parts_are_counted_over_the_whole_folder(tmp_path):
+    root = own_layout(tmp_path, train=13)
+    for name in ("train/nominal/03.png", "test/nominal/01.png", "test/anomalous/02.png"):
+        (root / name).write_bytes(b"no picture")
+    with pytest.raises(InputError) as error:
+        load(root)
+    assert str(error.value).startswith(
+        "3 of 20 images can't be decoded (1 of 13 train/nominal, 1 of 3 test/nominal, "
+        "1 of 4 test/anomalous): train/nominal/03.png: no picture; "
+    )
 
 
 def test_masks_still_fit_when_images_before_them_are_skipped(tmp_path):

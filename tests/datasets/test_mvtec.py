@@ -82,6 +82,12 @@ def test_the_parts(tmp_path, category):
     assert load(tmp_path, confetti_mask="blob").train_anomalous.masks is not None
 
 
+def test_a_hidden_folder_is_no_category(tmp_path, category):
+    category("leather")
+    category(".trash")
+    assert MVTEC.classes(tmp_path) == ("leather",)
+
+
 def test_the_default_size_is_224_px(tmp_path, category):
     category("leather")
     assert load(tmp_path, image_size=None, oe="none").shape == (3, 224, 224)

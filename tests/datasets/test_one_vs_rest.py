@@ -189,3 +189,14 @@ def test_corrupt_pictures_are_skipped_on_request(tmp_path, paint, refused):
     data = load("cifar10-oe", tmp_path, skip_corrupt=True, **request)
     assert len(data.test_anomalous) == 2
     assert "1 corrupt CIFAR-10 test images skipped: test/dog/01.png: no picture" in data.notes
+
+
+def test_hidden_files_are_said(tmp_path, paint):
+    for part, count in (("train", 12), ("test", 3)):
+        for name in ("cat", "dog"):
+            for i in range(count):
+                paint(tmp_path / part / name / f"{i:02d}.png")
+            paint(tmp_path / part / name / "._00.png")
+    data = load("cifar10-oe", tmp_path, nominal_class="cat", oe="none")
+    assert "4 hidden files were left out." in data.notes
+    assert len(data.test_anomalous) == 3

@@ -99,6 +99,13 @@ def test_a_folder_takes_the_nominal_form(tmp_path, paint):
     assert notes == ["Outlier exposure: 3 images of folder 'mine'."]
 
 
+def test_hidden_files_of_a_folder_are_said(tmp_path, paint):
+    for name in ("0.png", "._0.png"):
+        paint(tmp_path / "mine" / name)
+    _, notes = load(oe=str(tmp_path / "mine"))
+    assert notes == ["Outlier exposure: 1 images of folder 'mine'.", "1 hidden file was left out."]
+
+
 def test_a_folder_below_home(tmp_path, paint, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

@@ -480,6 +480,17 @@ def test_kaggles_flat_test_folder_is_not_taken_for_the_validation_part(tmp_path,
     assert load("imagenet", tmp_path, train=False).names == ("val/n01440764/0.png",)
 
 
+def test_a_hidden_folder_is_no_class(tmp_path, paint):
+    for part in ("train", "test"):
+        paint(tmp_path / "cifar100" / part / "bear/0.png")
+        paint(tmp_path / "cifar100" / part / ".ipynb_checkpoints/0-checkpoint.png")
+        paint(tmp_path / "cifar100" / part / "bear/._0.png")
+        gallery = load("cifar100", tmp_path, train=part == "train")
+        assert gallery.names == (f"{part}/bear/0.png",)
+        assert gallery.classes == ("bear",)
+        assert len(gallery.hidden) == 2
+
+
 # Folders by WordNet id
 
 

@@ -114,3 +114,8 @@ def test_other_outlier_exposure_is_refused(oe):
 def test_a_limit_on_outlier_exposure_is_refused_and_not_ignored():
     with pytest.raises(InputError, match="'--oe-limit 5' can't be used"):
         load(oe_limit=5)
+
+
+def test_a_bit_depth_is_refused_and_not_ignored():
+    with pytest.raises(InputError, match="bit depth 12 can't be used with it; drop --bit-depth"):
+        load(bit_depth=12)

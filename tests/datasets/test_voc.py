@@ -75,6 +75,24 @@ def test_what_is_no_nominal_side_is_refused(root, oe, refused):
         load(root, oe=oe)
 
 
+def test_hidden_files_of_both_sides_are_counted_once(root, tmp_path, paint):
+    for i in range(20):
+        paint(tmp_path / "mine" / f"{i:02d}.png")
+    before = load(root, oe=str(tmp_path / "mine"))
+    hidden = [
+        paint(root / "voc/horse/.ipynb_checkpoints/0-checkpoint.png"),
+        paint(root / "voc/.trash/0.png"),
+        paint(tmp_path / "mine/._0.png"),
+    ]
+    try:
+        data = load(root, oe=str(tmp_path / "mine"))
+    finally:
+        for path in hidden:
+            path.unlink()
+    assert data.fingerprint() == before.fingerprint()
+    assert "3 hidden files were left out." in data.notes
+
+
 def test_an_empty_name_is_not_the_default(root, refused):
     with refused("'' is neither a source of images nor a folder"):
         load(root, oe="")

@@ -267,6 +267,13 @@ def test_rotated_scans_are_put_upright(tmp_path, pixels):
     assert decoded(path)[1] == np.rot90(pixels, -1).tolist()
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path, orientation):
+    path = saved(tmp_path, "a.png", GREY, exif=oriented(orientation))
+    assert decoded(path)[1] == GREY.tolist()
+    assert not decode(path).origin.lies
+
+
 def test_rotated_photos_are_put_upright(tmp_path):
     left_is_black = np.repeat(np.array([[0] * 16 + [255] * 16], np.uint8), 16, axis=0)
     path = saved(tmp_path, "a.jpg", left_is_black, exif=oriented(6))  # rotate clockwise: black on top

@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fcdd_audit import InputError, Recipe, make_config, render_report, run_audit
-from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit import AuditConfig, InputError, Recipe, render_report, run_audit
 from fcdd_audit.datasets import AuditData
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import train_cell
+from fcdd_audit.experiment.planning import estimate, plan, prepare
+from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.natural.artifacts import Region
@@ -106,6 +107,22 @@ def test_masks_land_on_the_images_that_bear_it():
     assert artifact.asked == [(names, (SIDE, SIDE), "centre")], "all names at once"
 
 
+def test_the_artifact_is_told_where_each_image_comes_from():
+    told = []
+
+    class Told(Spots):
+        def find(self, names, shape, fit="squash", origins=None):
+            told.extend(zip(names, origins, strict=True))
+            return super().find(names, shape, fit, origins)
+
+    photos = tuple(Origin("JPEG", 8, 6 + index, "RGB", 90) for index in range(COUNTS["test_nominal"]))
+    data = tiny(test_nominal=replace(images_of("test_nominal", COUNTS["test_nominal"]), origins=photos))
+    locate(Told(spots(train_nominal=[0], test_nominal=[0, 1]).bearing), data)
+    by_name = dict(told)
+    assert [by_name[name] for name in data.test_nominal.names] == list(photos)
+    assert by_name[data.train_nominal.names[0]] is None
+
+
 @pytest.mark.parametrize(("exposure", "share"), [(True, 0), (False, 1)])
 def test_a_region_is_on_labelled_anomalies_and_not_on_outlier_exposure(exposure, share):
     data = tiny(outlier_exposure=exposure)
@@ -192,7 +209,7 @@ def test_dropping_every_image_of_a_side_is_refused(side):
     with pytest.raises(InputError) as error:
         taken_off(**{part: range(COUNTS[part])})
     assert str(error.value) == (
-        f"every {side} training image bears the artifact, and none would be left; use --removal inpaint"
+        f"every {side} training image bears the artifact, and none would be left; use --control inpaint"
     )
     assert taken_off("inpaint", **{part: range(COUNTS[part])})[3].share[side] == 1
 
@@ -351,9 +368,9 @@ def audit_of(root, **changes):
         "explainers": ("native",),
         "seeds": 1,
         "workers": 1,
-        "recipe": Recipe.of(epochs=1, batch_size=8),
+        "recipe": Recipe(epochs=1, batch_size=8),
     }
-    return make_config(**{**settings, **changes})
+    return AuditConfig(**{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -385,7 +402,7 @@ def test_the_planted_twin_is_trained_on_what_was_found_and_its_control_on_cleane
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.fit", spy)
     for removal in ("inpaint", "drop"):
-        config = audit_of(folder, removal=removal)
+        config = audit_of(folder, control=removal)
         setup = prepare(config)
         (question,) = plan(config, setup)
         for cell in (*question.planted, *question.control):
@@ -415,7 +432,7 @@ def test_each_twin_gets_the_masks_of_the_true_anomalies_that_it_is_trained_on(fo
         raise StopIteration
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.fit", spy)
-    config = audit_of(folder, removal="drop")
+    config = audit_of(folder, control="drop")
     setup = prepare(config)
     as_found, cleaned = (torch.full((8, 1, 32, 32), value) for value in (True, False))
     setup = replace(
@@ -549,8 +566,8 @@ def test_finished_cells_are_used_again_and_another_control_makes_others(audited)
     assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
     assert (result.folder / "results.csv").read_bytes() == before
     assert estimate(config).finished == 6
-    assert estimate(config.having(removal="inpaint")).finished == 6, "what auto chose"
-    assert estimate(config.having(removal="drop")).finished == 0
+    assert estimate(replace(config, control="inpaint")).finished == 6, "what auto chose"
+    assert estimate(replace(config, control="drop")).finished == 0
 
 
 def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_words(folder):
@@ -581,7 +598,7 @@ def test_a_mark_that_alone_means_normal_is_relied_on(tmp_path):
         detectors=("hsc",),
         explainers=("grad-cam",),
         seeds=3,
-        recipe=Recipe.of(epochs=8, batch_size=8),
+        recipe=Recipe(epochs=8, batch_size=8),
         out=tmp_path,
     )
     (finding,) = run_audit(config).findings
