@@ -6,6 +6,7 @@ import pytest
 
 from fcdd_audit import InputError
 from fcdd_audit.experiment.tables import COLUMNS, COSTS
+from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies import compare as comparison
 from fcdd_audit.studies.compare import compare
@@ -108,6 +109,8 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
             "thresholds": {**THRESHOLDS, "reliance": limit, **settings},
         },
         "data": [{"nominal_class": "grass"}],
+        "measures": described_measures(),
+        "headline": "pixel_auroc",
         "device": {"name": "<script>alert(1)</script>"},
         "explainers": explainers,
     }
