@@ -26,11 +26,11 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
-from fcdd_audit.config.convert import parse_option
-from fcdd_audit.config.layers import make_config
-from fcdd_audit.core.recipe import training_steps
+from fcdd_audit.config.audit import make_config
+from fcdd_audit.config.layers import read_assignments
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.images.sets import ImageSet
 
 BATCH = 128
@@ -54,11 +54,11 @@ def measure(
     config: AuditConfig, data: AuditData, name: str, seed: int, device: torch.device
 ) -> dict[str, float]:
     """Train one detector and measure it on the clean test images."""
-    recipe, options = config.recipe, dict(config.options.get(name, {}))
+    recipe, options = config.detector.recipe, dict(config.options.get(name, {}))
     started = time.perf_counter()
     nominal = data.train_nominal.images
     detector = build(name, nominal, seed, options, recipe.network, recipe.normalise)
-    steps = training_steps(len(nominal), recipe)[0] * recipe.epochs
+    steps = length_of(recipe.optimisation, len(nominal)).steps
     with tqdm(total=steps, desc=f"{data.nominal_class} {name} seed {seed}", leave=False, disable=None) as bar:
         outliers = data.train_anomalous
         fit(
@@ -100,20 +100,18 @@ def main() -> None:
     target, assignments = given.pop("json"), given.pop("set")
     if weights := given.pop("mobilenet"):
         NETWORKS.register("mobilenet")(lambda shape: OwnNetwork(shape, trunk(weights, shape[0])))
-    options: dict[str, dict[str, Any]] = {}
-    for name, option, value in map(parse_option, assignments):
-        options.setdefault(name, {})[option] = value
-    recipe = options.pop("recipe", {})
     given["detector"] = given["detector"] or "fcdd"
-    config = make_config(given, {"options": options, "recipe": recipe})
+    config = make_config(given, read_assignments(assignments))
     device = config.resolve_device()
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {device}"
-    print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} thread(s); {config.recipe}")
+    print(
+        f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} thread(s); {config.detector.recipe}"
+    )
     rows = []
     for nominal_class in config.nominal_classes():
-        data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress=True))
-        for name in config.detectors:
-            found = [measure(config, data, name, seed, device) for seed in range(config.seeds)]
+        data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress=True))
+        for name in config.detector.detectors:
+            found = [measure(config, data, name, seed, device) for seed in range(config.design.seeds)]
             row: dict[str, Any] = {"class": data.nominal_class, "detector": name}
             row |= {key: [one[key] for one in found] for key in found[0]}
             rows.append(row)
@@ -124,7 +122,7 @@ def main() -> None:
             print(f"{row['class']:<16} {name:<6} {shown}", flush=True)
             if target:
                 target.write_text(json.dumps({"config": config.as_json(), "notes": data.notes, "rows": rows}))
-    for name in config.detectors:
+    for name in config.detector.detectors:
         mine = [row for row in rows if row["detector"] == name]
         means = {
             key: np.mean([np.mean(row[key]) for row in mine])

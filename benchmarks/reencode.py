@@ -14,7 +14,8 @@ from pathlib import Path
 from PIL import Image, JpegImagePlugin
 from tqdm import tqdm
 
-from fcdd_audit.images.decode import decode, find_images
+from fcdd_audit.images.decode import decode
+from fcdd_audit.images.files import find_images
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torchvision.io import write_png
 
-from fcdd_audit.config.layers import make_config
+from fcdd_audit.config.audit import make_config
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets import DATASETS
 
@@ -31,7 +31,9 @@ def main() -> None:
     target = given.pop("target")
     train, outliers, test = (given.pop(name) for name in ("train", "outliers", "test"))
     config = make_config(given)
-    data = DATASETS[config.dataset]().load(config.data_request(config.nominal_classes()[0], progress=True))
+    data = DATASETS[config.data.dataset]().load(
+        config.data_request(config.nominal_classes()[0], progress=True)
+    )
     for folder, part, count in (
         ("train/nominal", data.train_nominal, train),
         ("train/anomalous", data.train_anomalous, outliers),

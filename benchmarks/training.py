@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import random
 import statistics
 import time
@@ -26,9 +25,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcdd_audit.core.recipe import Recipe, training_steps
+from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import Detector, build, fit
 from fcdd_audit.detectors.training.loop import uses_bfloat16
+from fcdd_audit.detectors.training.schedule import length_of
 
 SIDE, NOMINAL, OTHERS = 32, "airplane", 5000
 BLOCK = 4  # steps timed at a time
@@ -62,10 +62,11 @@ class BareStep:
 
     def __init__(self, detector: Detector, recipe: Recipe, batch: Tensor) -> None:
         self.detector = detector.to(memory_format=torch.channels_last).train()
-        self.optimizer = torch.optim.Adam(detector.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+        given = recipe.optimisation
+        self.optimizer = torch.optim.Adam(detector.parameters(), given.lr, weight_decay=given.weight_decay)
         self.x = batch.float() / 255
         self.label = (torch.arange(len(batch)) % 2).float()
-        self.low = uses_bfloat16(recipe.precision, CPU)
+        self.low = uses_bfloat16(recipe.compute.precision, CPU)
 
     def __call__(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -116,10 +117,11 @@ def main() -> None:
     )
     for network in options.network.split(","):
         for precision in options.precision.split(","):
-            recipe = Recipe(batch_size=options.batch, precision=precision, network=network, **PAPER)
+            recipe = Recipe.of(
+                steps=options.steps, batch_size=options.batch, precision=precision, network=network, **PAPER
+            )
             part = nominal[: options.steps * options.batch]
-            steps, size = training_steps(len(part), recipe)
-            recipe = dataclasses.replace(recipe, epochs=-(-options.steps // steps))
+            size = length_of(recipe.optimisation, len(part)).batch
             bare, trained = (build("fcdd", nominal, 0, network=network) for _ in range(2))
             watch = Stopwatch(BareStep(bare, recipe, nominal[:size]))
             fit(trained, part, anomalous, recipe, 0, CPU, on_step=watch)

@@ -30,12 +30,12 @@ from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
 from fcdd_audit import AuditConfig, run_audit
-from fcdd_audit.config.layers import make_config
+from fcdd_audit.config.audit import make_config
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
-from fcdd_audit.experiment.store import RunFolder
-from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.explainers import EXPLAINERS, raising
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
 from fcdd_audit.measures.statistics import Estimate, draw, interval
@@ -179,8 +179,8 @@ def show(title: str, folder: Path) -> None:
 def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags) -> None:
     """The detectors of `dose` on the photos with a true tag: overlap of their heatmaps with its box, and what
     its removal takes from the AUROC of these horses against the other animals."""
-    run = RunFolder(config.out / config.run_name)
-    data = DATASETS[config.dataset]().load(config.data_request())
+    run = RunStore(config.run.out / config.run_name)
+    data = DATASETS[config.data.dataset]().load(config.data_request())
     size = data.shape[1:]
     photos = []
     for name in tags:
@@ -198,8 +198,8 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
             data.train_nominal.images,
             seed,
             config.options.get(detector),
-            config.recipe.network,
-            config.recipe.normalise,
+            config.detector.recipe.network,
+            config.detector.recipe.normalise,
         )
         model.load_state_dict(load_file(run.cell_folder(key) / "detector.safetensors"))
         model.eval()
@@ -212,7 +212,7 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         for name in EXPLAINED_BY:
             explainer = EXPLAINERS[name]()
             if explainer.unavailable(model) is None:
-                heat = explainer.explain(model, x, torch_generator(0, "true tags"))
+                heat = raising(explainer.explain(model, x, torch_generator(0, "true tags")))
                 measured = measure_all(heat, masks)
                 found |= {f"{name} {one}": measured[one].numpy() for one in SHOWN}
         return found
@@ -227,11 +227,13 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
             control, planted = (Estimate.of_mean(np.stack([one[name] for one in twin])) for twin in twins)
             estimates = (control, planted, planted - control)
             text = [f"{one.value:.3f}" for one in estimates]
-            if config.seeds >= config.thresholds.min_seeds:
+            if config.design.seeds >= config.design.thresholds.min_seeds:
                 drawn = draw(estimates, DRAWS, numpy_generator(0, "true tags"))
                 for index, one in enumerate(estimates):
                     least = -1.0 if name == "drop" or index == 2 else 0.0
-                    limits = interval(one.value, drawn[index], config.thresholds.confidence, (least, 1.0))
+                    limits = interval(
+                        one.value, drawn[index], config.design.thresholds.confidence, (least, 1.0)
+                    )
                     text[index] += f" ({limits.low:.3f} to {limits.high:.3f})"
             print(f"  {name:<24} control {text[0]}  planted {text[1]}  difference {text[2]}")
 
@@ -280,7 +282,7 @@ def main() -> None:
         {"probe": "mask", "data_root": work / "found", "name": "found"},
         {"options": {"mask": {"masks": str(annotations), "only": TAG}}},
     )
-    print(f"{dose.image_size} px, {dose.recipe}")
+    print(f"{dose.data.image_size} px, {dose.detector.recipe}")
     show("The tag planted", run_audit(dose, quiet=False).folder)
     true_tags(dose, annotations, animals, tags)
     show("As found", run_audit(found, quiet=False).folder)

@@ -7,13 +7,12 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fcdd_audit._version import __version__
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.core.versions import versions
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
 from fcdd_audit.experiment.cells import device_name
@@ -27,8 +26,6 @@ from fcdd_audit.studies.compare import compare
 from fcdd_audit.studies.error_rates import error_rates, read_calibration
 from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.means import class_means
-
-PACKAGES = ("torch", "torchvision", "captum", "numpy", "scikit-image", "scikit-learn", "pandas")
 
 
 @dataclass(frozen=True)
@@ -56,15 +53,15 @@ class AuditResult:
 
 
 def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
-    """Run an audit and write its folder, `config.out`/`config.run_name`.
+    """Run an audit and write its folder, `config.run.out`/`config.run_name`.
 
     What an earlier or interrupted run with the same settings has finished is used again. Progress goes to
     stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
     """
     started = time.perf_counter()
-    store = RunStore(config.out / config.run_name)
+    store = RunStore(config.run.out / config.run_name)
     check_writable(store.path)
-    calibration = read_calibration(config.calibration)
+    calibration = read_calibration(config.design.calibration)
     with store.opened():
         audited = DESIGNS[config.design_name].run(config, store, quiet)
         result = AuditResult(store.path, store.path / "report.html", audited.findings, audited.origin)
@@ -86,15 +83,6 @@ def _write(store: RunStore, audited: Audited, result: AuditResult, described: di
     render_report(store.path)
     if "costs.csv" in audited.tables:  # explanations were checked
         write_comparison(compare([store.path]), store.path)
-
-
-def versions() -> dict[str, str]:
-    """Of this tool, Python, and what numbers depend on."""
-    return {
-        "fcdd-audit": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
 
 
 def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str, Any]:

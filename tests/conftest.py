@@ -13,7 +13,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from fcdd_audit import AuditConfig, AuditResult, InputError, Recipe, run_audit
+from fcdd_audit import AuditConfig, AuditResult, InputError, Recipe, make_config, run_audit
 
 torch.set_num_threads(1)
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -25,7 +25,7 @@ os.environ["XDG_CACHE_HOME"] = _cache.name  # of subprocesses too: no test touch
 @pytest.fixture(scope="session")
 def textures_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
     """The default audit, of FCDD only."""
-    return AuditConfig(
+    return make_config(
         detectors=("fcdd",),
         explainers=("native", "grad-cam", "gradient", "random"),
         out=tmp_path_factory.mktemp("reports"),
@@ -60,7 +60,7 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def classes_config(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
     """Two nominal classes, two detectors, two prevalences."""
-    return AuditConfig(
+    return make_config(
         dataset="cifar10-oe",
         data_root=class_folders,
         nominal_class=("airplane", "cat"),
@@ -70,7 +70,7 @@ def classes_config(class_folders: Path, tmp_path_factory: pytest.TempPathFactory
         explainers=("native",),
         prevalence=(0.5, 1.0),
         seeds=1,
-        recipe=Recipe(epochs=1, batch_size=8),
+        recipe=Recipe.of(epochs=1, batch_size=8),
         workers=1,
         out=tmp_path_factory.mktemp("class-reports"),
     )

@@ -14,23 +14,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fcdd_audit.experiment.planning import estimate, plan, prepare
 from PIL import Image
 from safetensors.torch import load_file
 
 from fcdd_audit import (
     DETECTORS,
-    AuditConfig,
     InputError,
     Recipe,
     render_report,
     run_audit,
 )
-from fcdd_audit.config.layers import make_config
+from fcdd_audit.config.audit import make_config
 from fcdd_audit.experiment import engines
 from fcdd_audit.experiment.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.experiment.engines import run_cells
 from fcdd_audit.experiment.explaining import explain_all
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS, with_class_means
 from fcdd_audit.verdict.findings import Evidence
@@ -38,7 +37,7 @@ from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
 
 QUICK = Recipe(epochs=1)
-SMALL = AuditConfig(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))
+SMALL = make_config(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))
 
 
 def column(table: pd.DataFrame, **wanted: object) -> pd.Series:
@@ -145,8 +144,7 @@ def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_r
 
 @pytest.mark.parametrize("detector", list(DETECTORS))
 def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp_path):
-    config = replace(
-        SMALL,
+    config = SMALL.having(
         detectors=(detector,),
         explainers=("all",),
         explained=2,
@@ -179,21 +177,21 @@ def test_twins_of_prevalence_0_are_identical_and_get_words_instead_of_a_number(t
     twin = replace(control, twin="planted", plant_on="anomalous", prevalence=0.0)
     one, other = (train_cell(cell, setup, torch.device("cpu"))[0].state_dict() for cell in (control, twin))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    (finding,) = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1)).findings
+    (finding,) = run_audit(SMALL.having(prevalence=(0.0,), out=tmp_path, workers=1)).findings
     assert finding.reason == "identical by construction: at prevalence 0 nothing is planted"
     assert finding.reliance is None
 
 
 def test_the_number_of_workers_does_not_change_a_number(tmp_path):
     tables = [
-        (run_audit(replace(SMALL, out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
+        (run_audit(SMALL.having(out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
         for n in (1, 2)
     ]
     assert tables[0] == tables[1]
 
 
 def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path):
-    result = run_audit(replace(SMALL, detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
+    result = run_audit(SMALL.having(detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
     (finding,) = result.findings
     assert finding.reason.startswith("identical by construction")
     assert finding.reliance is None
@@ -244,7 +242,7 @@ def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
 
 
 def test_a_damaged_cell_is_run_again(tmp_path):
-    config = replace(SMALL, out=tmp_path, workers=1)
+    config = SMALL.having(out=tmp_path, workers=1)
     result = run_audit(config)
     before = (result.folder / "results.csv").read_bytes()
     victim = next((result.folder / "cells").iterdir())
@@ -255,7 +253,7 @@ def test_a_damaged_cell_is_run_again(tmp_path):
 
 
 def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
-    plan = estimate(replace(SMALL, seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
+    plan = estimate(SMALL.having(seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
     assert (plan.cells, plan.finished) == (6, 0)
     assert plan.seconds > 0
     assert not (tmp_path / "reports").exists()
@@ -263,14 +261,12 @@ def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
 
 def test_what_cannot_run_is_said_before_anything_is_trained(tmp_path):
     with pytest.raises(InputError, match="plants the artifact on none"):
-        run_audit(replace(SMALL, prevalence=(1e-5,), out=tmp_path))
+        run_audit(SMALL.having(prevalence=(1e-5,), out=tmp_path))
     with pytest.raises(InputError, match="none of the explainers native works on hsc"):
-        run_audit(replace(SMALL, detectors=("hsc",), out=tmp_path))
+        run_audit(SMALL.having(detectors=("hsc",), out=tmp_path))
     with pytest.raises(InputError, match="doesn't fit"):
         run_audit(
-            replace(
-                SMALL, image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path
-            )
+            SMALL.having(image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path)
         )
 
 
@@ -289,7 +285,7 @@ def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
     square[10:20, 20:30] = 255
     for i in range(3):  # one image has none
         Image.fromarray(square).save(tmp_path / "data" / "masks" / f"{i}.png")
-    config = AuditConfig(
+    config = make_config(
         dataset="folder",
         data_root=tmp_path / "data",
         image_size=32,
@@ -311,7 +307,7 @@ def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
 
 
 def test_run_cell_differs_between_twins_only_through_the_artifact():
-    setup = prepare(replace(SMALL, workers=1))
+    setup = prepare(SMALL.having(workers=1))
     control = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
     planted = replace(control, twin="planted", plant_on="anomalous", prevalence=1.0)
     first, again, other = (run_cell(cell, setup) for cell in (control, control, planted))
@@ -384,7 +380,7 @@ def test_a_run_of_several_classes_describes_each(classes_run):
     assert [data["nominal_class"] for data in config["data"]] == ["airplane", "cat"]
     assert config["data"][0]["fingerprint"] != config["data"][1]["fingerprint"]
     assert [data["images"]["test_anomalous"] for data in config["data"]] == [6, 7]  # the dogs are anomalies
-    assert config["config"]["nominal_class"] == ["airplane", "cat"]
+    assert config["config"]["data"]["nominal_class"] == ["airplane", "cat"]
     assert len(config["questions"]) == len(classes_run.findings)
     for question in config["questions"]:
         shown = RunFolder(classes_run.folder).read_arrays(question["examples"])
@@ -398,7 +394,7 @@ def test_a_run_of_several_classes_describes_each(classes_run):
 def test_an_audit_of_one_class_is_what_it_is_among_several(classes_run, classes_config, tmp_path):
     """And it has no means."""
     shutil.copytree(classes_run.folder / "cells", tmp_path / classes_run.folder.name / "cells")
-    result = run_audit(replace(classes_config, nominal_class="cat", out=tmp_path))
+    result = run_audit(classes_config.having(nominal_class="cat", out=tmp_path))
     assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
     several, alone = read_table(classes_run.folder), read_table(result.folder)
     pd.testing.assert_frame_equal(several[several["nominal_class"] == "cat"].reset_index(drop=True), alone)
@@ -424,7 +420,7 @@ def stopping_after(count, monkeypatch):
 def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
     classes_run, classes_config, tmp_path, monkeypatch
 ):
-    config = replace(classes_config, out=tmp_path)
+    config = classes_config.having(out=tmp_path)
     folder = tmp_path / classes_run.folder.name
     stopping_after(8, monkeypatch)
     with pytest.raises(Stop):
@@ -444,7 +440,7 @@ def test_another_class_in_the_same_folder_replaces_everything_or_nothing(
     folder = tmp_path / classes_run.folder.name
     shutil.copytree(classes_run.folder, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    other = replace(classes_config, out=tmp_path, nominal_class="cat", seeds=2)
+    other = classes_config.having(out=tmp_path, nominal_class="cat", seeds=2)
     stopping_after(1, monkeypatch)
     with pytest.raises(Stop):
         run_audit(other)
@@ -459,22 +455,22 @@ def test_another_class_in_the_same_folder_replaces_everything_or_nothing(
 
 def test_a_class_that_cannot_be_audited_is_said_before_another_is_trained(classes_config, tmp_path):
     with pytest.raises(InputError, match=r"3 images of dog; at least 10 are needed"):
-        run_audit(replace(classes_config, nominal_class="airplane,dog", out=tmp_path))
+        run_audit(classes_config.having(nominal_class="airplane,dog", out=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_the_estimate_is_over_all_classes(classes_run, classes_config):
-    whole = estimate(replace(classes_config, seeds=2))
+    whole = estimate(classes_config.having(seeds=2))
     assert (whole.cells, whole.finished) == (24, 12)
     assert whole.images["test_anomalous"] == 6 + 7
     assert whole.seconds > 0
 
 
 def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp_path):
-    config = replace(classes_config, oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path)
+    config = classes_config.having(oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path)
     assert len(run_audit(config).as_json()["means"]) == 1
     with pytest.raises(InputError, match="fcdd learns from training anomalies and 'cifar10-oe' has none"):
-        run_audit(replace(config, detectors=("fcdd",)))
+        run_audit(config.having(detectors=("fcdd",)))
 
 
 @pytest.mark.parametrize(
@@ -497,7 +493,7 @@ def test_a_cell_has_another_key_when_the_recipe_changes(changes):
 def test_a_cell_has_another_key_when_masks_or_options_change_and_not_for_how_it_is_shown():
     setup = prepare(SMALL)
     cell = Cell("textures", "grass", "fcdd", "watermark", "control", 0)
-    assert cell_key(cell, prepare(replace(SMALL, quantile=0.5))) == cell_key(cell, setup)
+    assert cell_key(cell, prepare(SMALL.having(quantile=0.5))) == cell_key(cell, setup)
     assert cell_key(cell, replace(setup, options={"fcdd": {"supervision": "pixel"}})) != cell_key(cell, setup)
     assert cell_key(cell, replace(setup, options={**setup.options, "ae": {"dimensions": 8}})) == cell_key(
         cell, setup
@@ -518,7 +514,7 @@ def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(mo
         return explain_all(detector, parts, explainers, device, untrained)
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.explain_all", spy)
-    config = replace(SMALL, detectors=("dsvdd",), explainers=("gradient",), explained=2, out=tmp_path)
+    config = SMALL.having(detectors=("dsvdd",), explainers=("gradient",), explained=2, out=tmp_path)
     run_cell(Cell("textures", "grass", "dsvdd", "watermark", "control", 0), prepare(config))
     ((trained, before),) = seen
     assert trained.centre.abs().min() >= 0.1

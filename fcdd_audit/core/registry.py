@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 from fcdd_audit.core.errors import InputError
 
@@ -62,34 +60,3 @@ class Registry(Generic[T]):
         entry = self[name]
         words = getattr(entry, "summary", None) or entry.__doc__ or ""
         return next(iter(words.strip().splitlines()), "")
-
-
-# What a class takes besides its documented options.
-_NOT_OPTIONS = ("self", "shape", "mean", "std", "network", "scale")
-
-
-def check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
-    """InputError if `kind` takes no such option or its value has the wrong type.
-
-    An option whose default is None takes a finite number.
-    """
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(kind).parameters.items()
-        if key not in _NOT_OPTIONS
-    }
-    for key, value in options.items():
-        if key not in parameters:
-            known = ", ".join(parameters) or "none"
-            raise InputError(f"{name} has no option '{key}'{suggest(key, list(parameters))} (known: {known})")
-        default = parameters[key].default
-        wanted = float if default is None else type(default)
-        if not _fits(value, wanted):
-            raise InputError(f"{name} {key} is {value!r}; a {wanted.__name__} is needed")
-
-
-def _fits(value: Any, wanted: type) -> bool:
-    if wanted is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    return type(value) is wanted

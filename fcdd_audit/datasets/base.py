@@ -13,6 +13,8 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import as_bytes
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.depth import check_bit_depth
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 
@@ -23,7 +25,7 @@ class AuditData:
     Outlier exposure and labelled training anomalies are both `train_anomalous`; `outlier_exposure` says
     which, since one set never has both; `malformed`, whether it is made of the nominal training images
     (confetti). `validation` is nominal and sets the frozen threshold. fit: how the
-    images were made square (see `cache.decoded`).
+    images were made square (see `cache.cached`).
     """
 
     name: str
@@ -77,10 +79,14 @@ class DataRequest:
     in the paper) or the changed pixels (`blob`).
     channels: 1 or 3, whatever the pictures have; None: 1 if none has colour. Data sets that are grey or in
     colour by definition don't ask.
+    bit_depth: 8 to 16, of the data set's own files that hold more than 8 bits a channel; None: told from them
+    (see `depth.depth_of`). Outlier exposure from elsewhere has a depth of its own.
     cache: folder for decoded images. download: fetch what is missing, where that is possible.
     progress: a bar on stderr.
     test_only: only the test images are wanted: a data set may leave the training parts empty, and then needs
     none. Folders do.
+
+    InputError for a bit depth that no image file has.
     """
 
     data_root: Path | None = None
@@ -92,10 +98,19 @@ class DataRequest:
     confetti_mask: str = "full"
     skip_corrupt: bool = False
     channels: int | None = None
+    bit_depth: int | None = None
     cache: Path | None = None
     download: bool = False
     progress: bool = False
     test_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_bit_depth(self.bit_depth)
+
+    @property
+    def reading(self) -> Reading:
+        """How the data set's own files are read."""
+        return Reading(self.cache, self.skip_corrupt, self.bit_depth, self.progress)
 
 
 class DataSet(ABC):

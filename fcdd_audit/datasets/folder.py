@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts
 from fcdd_audit.datasets.outliers import CONFETTI, outliers
-from fcdd_audit.images.cache import decoded
-from fcdd_audit.images.decode import decode_mask, find_images
+from fcdd_audit.images.files import find_files, hidden_note, subfolders
 from fcdd_audit.images.gallery import Gallery, of_files, printable
+from fcdd_audit.images.masks import mask_notes, read_mask, shrunk, turned_along
+from fcdd_audit.images.parts import decoded_parts
 from fcdd_audit.images.sets import ImageSet
 
 LAYOUT = (
@@ -27,9 +31,10 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder data set; those to train on are left out where only test images are wanted.
+    """The files of a folder data set.
 
-    masks: by the anomalous test image that they belong to. unused_masks: how many belong to none.
+    masks: by the anomalous test image that they belong to. unused_masks: how many belong to none. hidden:
+    files that were left out.
     """
 
     train_nominal: list[Path]
@@ -38,10 +43,14 @@ class Listing:
     test_anomalous: list[Path]
     masks: dict[Path, Path]
     unused_masks: int
+    hidden: frozenset[Path]
 
 
 def list_folder(root: Path, test_only: bool = False) -> Listing:
-    """Find the files of both layouts; InputError if `root` has neither."""
+    """Find the files of both layouts; InputError if `root` has neither.
+
+    test_only: images to train on need not be there.
+    """
     if not root.is_dir():
         raise InputError(f"data root '{root}' is no folder; give an existing one with --data-root")
     part, layout = ("test", TEST_LAYOUT) if test_only else ("train", LAYOUT)
@@ -49,22 +58,25 @@ def list_folder(root: Path, test_only: bool = False) -> Listing:
     if nominal is None:
         raise InputError(f"'{root}' has neither {part}/nominal nor {part}/good; {layout}")
     test = root / "test"
-    anomalous = (
-        [path for folder in sorted(test.iterdir()) if folder.name != nominal for path in find_images(folder)]
-        if test.is_dir()
-        else []
-    )
-    mask_files = [
-        (path, base) for base in (root / "masks", root / "ground_truth") for path in find_images(base)
-    ]
+    kinds, hidden = subfolders(test) if test.is_dir() else ([], frozenset[Path]())
+
+    def find(folder: Path) -> list[Path]:
+        nonlocal hidden
+        paths, left_out = find_files(folder)
+        hidden |= left_out
+        return paths
+
+    anomalous = [path for folder in kinds if folder.name != nominal for path in find(folder)]
+    mask_files = [(path, base) for base in (root / "masks", root / "ground_truth") for path in find(base)]
     masks = _match_masks(root, anomalous, mask_files)
     listing = Listing(
-        [] if test_only else find_images(root / "train" / nominal),
-        [] if test_only else find_images(root / "train" / "anomalous"),
-        find_images(test / nominal),
+        find(root / "train" / nominal),
+        find(root / "train" / "anomalous"),
+        find(test / nominal),
         anomalous,
         masks,
         len(mask_files) - len(set(masks.values())),
+        hidden,
     )
     for part in ("train_nominal", "test_nominal", "test_anomalous")[test_only:]:
         if not getattr(listing, part):
@@ -137,70 +149,74 @@ def load_listing(
         raise InputError(f"nothing is trained, and '--oe {request.oe}' can't be used; drop it")
     listing = list_folder(root, request.test_only)
     size = request.image_size or size
-    notes: list[str] = []
+    notes = hidden_note(listing.hidden)
+    if listing.unused_masks:
+        notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
+    masks = _read_masks(listing.masks, root, size, notes)
+    learnt, tested = _semi_supervised(listing.test_anomalous, masks, request.masks_per_defect, root)
 
     def gallery(paths: list[Path], part: str) -> Gallery:
         return of_files(paths, root, part)
 
-    test_nominal = gallery(listing.test_nominal, "test/nominal")
-    whole = gallery(listing.train_nominal, "train/nominal")
-    kept, held = whole.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-    leading = decoded(test_nominal if request.test_only else kept, size, request, notes, request.channels)
-    channels = leading.images.shape[1]
-
-    def load(part: Gallery) -> ImageSet:
-        return decoded(part, size, request, notes, channels)
-
-    def masked(paths: list[Path], part: str) -> ImageSet:
-        """Anomalous images with the masks that they have."""
-        found = load(gallery(paths, part))
-        if not listing.masks:
-            return found
-        by_name = {printable(path.relative_to(root).as_posix()): mask for path, mask in listing.masks.items()}
-        empty = torch.zeros((1, size, size), dtype=torch.bool)
-        masks = [decode_mask(by_name[n], size) if n in by_name else empty for n in found.names]
-        notes.append(f"{sum(n in by_name for n in found.names)} of {len(found)} {part} images have masks.")
-        return replace(found, masks=torch.stack(masks) if masks else None)
-
-    exposed = False
-    learnt, tested = _semi_supervised(listing, request.masks_per_defect, root)
-    if listing.unused_masks:
-        notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
-    if request.test_only:
-        if learnt:
-            notes.append(f"{len(learnt)} anomalous images with masks are left out, as if trained on.")
-        none = ImageSet(leading.images[:0], ())
-        anomalous = masked(tested, "test/anomalous")
-        data = AuditData(dataset, nominal_class, none, none, none, leading, anomalous, tuple(notes))
-        return check_parts(data, test_only=True)
+    kept, held = gallery(listing.train_nominal, "train/nominal").split(
+        VALIDATION_SHARE, numpy_generator(0, "validation")
+    )
+    parts = {
+        "test_nominal": gallery(listing.test_nominal, "test/nominal"),
+        "test_anomalous": gallery(tested, "test/anomalous"),
+    }
+    training = {"train_nominal": kept, "validation": held}
+    labelled = gallery(learnt, "labelled training")
+    own = gallery(listing.train_anomalous, "train/anomalous")
     if learnt:
-        exposure = masked(learnt, "labelled training")
-        notes.append(
-            f"{len(exposure)} anomalous images with masks are trained on instead of outlier exposure."
-        )
-        if listing.train_anomalous:
-            notes.append(f"The {len(listing.train_anomalous)} images of train/anomalous are not used.")
+        training["train_anomalous"] = labelled
     elif listing.train_anomalous and request.oe is None:
-        exposure = load(gallery(listing.train_anomalous, "train/anomalous"))
         if request.oe_limit is not None and dataset == "folder":
             raise InputError(
                 "the training anomalies are the folder's own train/anomalous, which '--oe-limit "
                 f"{request.oe_limit}' doesn't limit; drop it, or name outlier exposure with --oe"
             )
-        notes.append("Training anomalies: the folder's own train/anomalous.")
-    else:
-        exposure, oe_notes = outliers(request, oe, leading)
+        training["train_anomalous"] = own
+    # The first part decides on colour; all files of the folder, whether they are used or not, on the depth.
+    found = decoded_parts(
+        parts if request.test_only else {**training, **parts},
+        size,
+        request.reading,
+        notes,
+        request.channels,
+        beside=[kept, held, labelled, own] if request.test_only else [own],
+    )
+    found["test_anomalous"] = _masked(found["test_anomalous"], masks, "test/anomalous", notes)
+    if request.test_only:
+        if learnt:
+            notes.append(f"{len(learnt)} anomalous images with masks are left out, as if trained on.")
+        none = ImageSet(found["test_nominal"].images[:0], ())
+        tests = found["test_nominal"], found["test_anomalous"]
+        data = AuditData(dataset, nominal_class, none, none, none, *tests, notes=tuple(notes))
+        return check_parts(data, test_only=True)
+    exposed = "train_anomalous" not in found
+    if learnt:
+        found["train_anomalous"] = _masked(found["train_anomalous"], masks, "labelled training", notes)
+        notes.append(
+            f"{len(found['train_anomalous'])} anomalous images with masks are trained on instead of outlier "
+            "exposure."
+        )
+        if listing.train_anomalous:
+            notes.append(f"The {len(listing.train_anomalous)} images of train/anomalous are not used.")
+    elif exposed:
+        found["train_anomalous"], oe_notes = outliers(request, oe, found["train_nominal"])
         notes += oe_notes
-        exposed = True
+    else:
+        notes.append("Training anomalies: the folder's own train/anomalous.")
     return check_parts(
         AuditData(
             name=dataset,
             nominal_class=nominal_class,
-            train_nominal=leading,
-            train_anomalous=exposure,
-            validation=load(held),
-            test_nominal=load(test_nominal),
-            test_anomalous=masked(tested, "test/anomalous"),
+            train_nominal=found["train_nominal"],
+            train_anomalous=found["train_anomalous"],
+            validation=found["validation"],
+            test_nominal=found["test_nominal"],
+            test_anomalous=found["test_anomalous"],
             notes=tuple(notes),
             outlier_exposure=exposed,
             malformed=exposed and (request.oe or oe) == CONFETTI,
@@ -208,17 +224,66 @@ def load_listing(
     )
 
 
-def _semi_supervised(listing: Listing, count: int, root: Path) -> tuple[list[Path], list[Path]]:
-    """Anomalous images to train on, `count` with masks of each kind of defect, and those left to test on."""
+class _Mask(NamedTuple):
+    """A mask as bool (1, size, size), and the height and width of its file."""
+
+    square: Tensor
+    shape: tuple[int, int]
+
+
+def _read_masks(files: dict[Path, Path], root: Path, size: int, notes: list[str]) -> dict[str, _Mask]:
+    """Masks by the name of their image, without those that mark nothing.
+
+    files: by the image. Adds to `notes` which masks mark nothing, or nearly everything.
+    """
+    masks: dict[str, _Mask] = {}
+    shares: dict[str, float] = {}
+    for image, path in files.items():
+        mask = read_mask(path)
+        shares[_name(path, root)] = float(mask.mean())
+        if mask.any():
+            masks[_name(image, root)] = _Mask(shrunk(mask, size), mask.shape)
+    notes += mask_notes(shares)
+    return masks
+
+
+def _masked(images: ImageSet, masks: dict[str, _Mask], part: str, notes: list[str]) -> ImageSet:
+    """Anomalous images with the masks that they have."""
+    if not masks:
+        return images
+    size = images.images.shape[-1]
+    found = torch.zeros((len(images), 1, size, size), dtype=torch.bool)
+    origins = images.origins or (None,) * len(images)
+    for target, name, origin in zip(found, images.names, origins, strict=True):
+        if name in masks:
+            square, shape = masks[name]
+            target[0] = torch.from_numpy(turned_along(square[0].numpy(), origin, shape))
+    count = sum(name in masks for name in images.names)
+    notes.append(f"{count} of {len(images)} {part} images have masks.")
+    return replace(images, masks=found)
+
+
+def _name(path: Path, root: Path) -> str:
+    """What `of_files` calls a file."""
+    return printable(path.relative_to(root).as_posix())
+
+
+def _semi_supervised(
+    images: list[Path], masks: Collection[str], count: int, root: Path
+) -> tuple[list[Path], list[Path]]:
+    """Anomalous images to train on, `count` with masks of each kind of defect, and those left to test on.
+
+    masks: names of the images that have one.
+    """
     if count == 0:
-        return [], listing.test_anomalous
+        return [], images
     rng = numpy_generator(0, "labelled anomalies")
     by_defect: dict[str, list[Path]] = {}
-    for path in listing.test_anomalous:
+    for path in images:
         by_defect.setdefault(path.relative_to(root / "test").parts[0], []).append(path)
     learnt: list[Path] = []
     for defect, paths in by_defect.items():
-        with_mask = [path for path in paths if path in listing.masks]
+        with_mask = [path for path in paths if _name(path, root) in masks]
         if len(with_mask) < count or len(paths) <= count:
             raise InputError(
                 f"masks per defect is {count}, but of '{printable(defect)}' there are {len(paths)} test "
@@ -227,4 +292,4 @@ def _semi_supervised(listing: Listing, count: int, root: Path) -> tuple[list[Pat
             )
         learnt += [with_mask[i] for i in sorted(rng.permutation(len(with_mask))[:count].tolist())]
     taken = set(learnt)
-    return learnt, [path for path in listing.test_anomalous if path not in taken]
+    return learnt, [path for path in images if path not in taken]

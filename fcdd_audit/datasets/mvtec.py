@@ -7,6 +7,7 @@ from pathlib import Path
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet
 from fcdd_audit.datasets.folder import load_listing
+from fcdd_audit.images.files import subfolders
 
 SIZE = 224
 FOLDERS = ("", "mvtec", "mvtec_anomaly_detection", "MVTec", "mvtec_ad")
@@ -65,7 +66,7 @@ def _base(root: Path | None) -> Path | None:
 def _categories(base: Path) -> tuple[str, ...]:
     if not base.is_dir():
         return ()
-    folders = sorted(base.iterdir())
+    folders = subfolders(base).paths
     train, test = (
         tuple(folder.name for folder in folders if (folder / part / "good").is_dir())
         for part in ("train", "test")

@@ -21,10 +21,10 @@ from fcdd_audit.datasets.base import (
 from fcdd_audit.datasets.outliers import CONFETTI, outliers
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import ids_named
-from fcdd_audit.images.cache import decoded
 from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.files import hidden_note
 from fcdd_audit.images.gallery import Gallery
-from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.images.parts import decoded_parts
 
 VALIDATION_SHARE = 0.1
 
@@ -73,28 +73,25 @@ class OneVsRest(DataSet):
         learnt = self._enough(train.of_class(own), nominal, MIN_TRAIN + 2)
         tested = self._enough(test.of_class(own), nominal, MIN_TEST)
         rest = self._enough(test.of_class(*others), "any other class", MIN_TEST)
-        notes: list[str] = []
+        notes = hidden_note(train.hidden | test.hidden)
         there = set(test.classes)
         absent = [name for name in self.names if self.class_id(name) not in there]
         if absent:
             notes.append(f"Not among the test images, because they aren't there: {', '.join(absent)}.")
         kept, held = learnt.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-
-        def load(gallery: Gallery) -> ImageSet:
-            size = request.image_size or self.size
-            return decoded(gallery, size, request, notes, self.channels, self.fit)
-
-        train_nominal = load(kept)
-        exposure, oe_notes = outliers(request, self.oe, train_nominal, self.names, self.fit)
+        parts = {"train_nominal": kept, "validation": held, "test_nominal": tested, "test_anomalous": rest}
+        size = request.image_size or self.size
+        found = decoded_parts(parts, size, request.reading, notes, self.channels, self.fit)
+        exposure, oe_notes = outliers(request, self.oe, found["train_nominal"], self.names, self.fit)
         return check_parts(
             AuditData(
                 name=self.name,
                 nominal_class=nominal,
-                train_nominal=train_nominal,
+                train_nominal=found["train_nominal"],
                 train_anomalous=exposure,
-                validation=load(held),
-                test_nominal=load(tested),
-                test_anomalous=load(rest),
+                validation=found["validation"],
+                test_nominal=found["test_nominal"],
+                test_anomalous=found["test_anomalous"],
                 notes=(*oe_notes, *notes),
                 fit=self.fit,
                 malformed=request.oe == CONFETTI,
@@ -132,7 +129,7 @@ class FashionMnistOE(OneVsRest):
 
 @DATASETS.register("imagenet-oe")
 class ImageNetOE(OneVsRest):
-    """ImageNet, one of Hendrycks' 30 classes nominal; OE: the other 970 classes (or --oe imagenet22k).
+    """ImageNet, one of Hendrycks' 30 classes nominal; OE: the other 970 classes.
 
     Pictures are brought to a short side of 256/224 of the image size, and the centre is used.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from fcdd_audit.datasets.confetti import MIN_SIDE, confetti
 from fcdd_audit.datasets.photos import photo_crops
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import imagenet_names, same_thing
-from fcdd_audit.images.cache import decoded
 from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.files import hidden_note
 from fcdd_audit.images.gallery import Gallery, of_folder, printable
+from fcdd_audit.images.parts import decoded
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 PHOTO_CROPS = 512
@@ -56,8 +59,14 @@ def outliers(
             raise
         raise InputError(f"{error}; or name other outlier exposure with --oe") from None
     drawn = gallery.sample(request.oe_limit, numpy_generator(0, "outliers"))
-    found = decoded(drawn, size, request, notes, channels, fit)
+    notes += hidden_note(gallery.hidden)
+    found = decoded(drawn, size, elsewhere(request), notes, channels, fit, own=False)
     return found, [f"Outlier exposure: {len(found)} images of {gallery.what}.", *notes]
+
+
+def elsewhere(request: DataRequest) -> Reading:
+    """How files are read that are of another data set than the one asked for: with a depth of their own."""
+    return replace(request.reading, bit_depth=None)
 
 
 def named_gallery(name: str, request: DataRequest, train: bool = True) -> Gallery:

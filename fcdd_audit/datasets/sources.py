@@ -21,8 +21,8 @@ from torchvision.datasets.utils import check_integrity
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
-from fcdd_audit.datasets.wordnet import ids_named, imagenet_names, plain
-from fcdd_audit.images.decode import find_images
+from fcdd_audit.datasets.wordnet import ids_named, plain
+from fcdd_audit.images.files import find_files, subfolders
 from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
@@ -93,7 +93,7 @@ class Source(ABC):
         return next((base for base in self._bases(root) if self._has_classes(base / "train")), None)
 
     def _has_classes(self, part: Path) -> bool:
-        return part.is_dir() and any(self.class_name(f.name) for f in part.iterdir() if f.is_dir())
+        return part.is_dir() and any(self.class_name(folder.name) for folder in subfolders(part).paths)
 
     def _from_folders(self, base: Path, train: bool) -> Gallery:
         names = ("train",) if train else TEST_FOLDERS
@@ -105,13 +105,14 @@ class Source(ABC):
             )
         paths: list[Path] = []
         classes: list[str] = []
-        for folder in sorted(part.iterdir()):
-            name = self.class_name(folder.name) if folder.is_dir() else ""
-            if name:
-                found = find_images(folder)
-                paths += found
-                classes += [name] * len(found)
-        return of_files(paths, base, f"{self.title} {part.name}", classes)
+        folders, hidden = subfolders(part)
+        for folder in folders:
+            if name := self.class_name(folder.name):
+                found = find_files(folder)
+                paths += found.paths
+                classes += [name] * len(found.paths)
+                hidden |= found.hidden
+        return of_files(paths, base, f"{self.title} {part.name}", classes, hidden)
 
 
 SOURCES: Registry[type[Source]] = Registry("source of images")
@@ -379,8 +380,17 @@ class ImageNet(Source):
         return self._from_folders(base, train)
 
 
-class _IdFolders(Source):
-    """Folders by WordNet id, somewhere below one of the source's own folders; there is one part only."""
+@SOURCES.register("tiny-imagenet")
+class TinyImageNet(Source):
+    """Tiny ImageNet: 64 px photos of two hundred of ImageNet's classes.
+
+    Folders by WordNet id, somewhere below one of the source's own folders; there is one part only.
+    """
+
+    title = "Tiny ImageNet"
+    folders = ("tiny-imagenet-200/train", "tiny-imagenet", "tiny_imagenet", "tiny_imagenet_val")
+    layout = "tiny-imagenet-200/ as it is published, or folders by WordNet id in tiny-imagenet/"
+    obtain = f"cs231n.stanford.edu/tiny-imagenet-200.zip ({IMAGENET_TERMS})"
 
     def _class_folders(self, root: Path) -> Path | None:
         return next((root / name for name in self.folders if (root / name).is_dir()), None)
@@ -394,29 +404,6 @@ class _IdFolders(Source):
 
     def _packed(self, root: Path, train: bool, download: bool) -> Gallery | None:
         return None
-
-
-@SOURCES.register("tiny-imagenet")
-class TinyImageNet(_IdFolders):
-    """Tiny ImageNet: 64 px photos of two hundred of ImageNet's classes."""
-
-    title = "Tiny ImageNet"
-    folders = ("tiny-imagenet-200/train", "tiny-imagenet", "tiny_imagenet", "tiny_imagenet_val")
-    layout = "tiny-imagenet-200/ as it is published, or folders by WordNet id in tiny-imagenet/"
-    obtain = f"cs231n.stanford.edu/tiny-imagenet-200.zip ({IMAGENET_TERMS})"
-
-
-@SOURCES.register("imagenet22k")
-class ImageNet22k(_IdFolders):
-    """ImageNet-22k (fall 2011) without the 1,000 classes of ImageNet-1k."""
-
-    title = "ImageNet-22k"
-    folders = ("imagenet22k", "imagenet21k", "fall11_whole")
-    layout = "folders by WordNet id in imagenet22k/ or fall11_whole/"
-    obtain = f"register at image-net.org; 1.2 TB, no longer offered in its 2011 form ({IMAGENET_TERMS})"
-
-    def _from_folders(self, base: Path, train: bool) -> Gallery:
-        return super()._from_folders(base, train).without(*imagenet_names())
 
 
 @SOURCES.register("voc")
@@ -438,11 +425,14 @@ class Voc(Source):
         """Without a split of its own: every second picture of a class is a test picture."""
         paths: list[Path] = []
         classes: list[str] = []
-        for folder in sorted(folder for folder in base.iterdir() if folder.is_dir()):
-            found = find_images(folder)[0 if train else 1 :: 2]
-            paths += found
-            classes += ["horse" if plain(folder.name) == "horse" else self.other] * len(found)
-        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes)
+        folders, hidden = subfolders(base)
+        for folder in folders:
+            found = find_files(folder)
+            half = found.paths[0 if train else 1 :: 2]
+            paths += half
+            classes += ["horse" if plain(folder.name) == "horse" else self.other] * len(half)
+            hidden |= found.hidden
+        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes, hidden)
 
     def _devkit(self, root: Path) -> tuple[Path, str] | None:
         for base in self._bases(root):

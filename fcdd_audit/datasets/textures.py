@@ -73,6 +73,11 @@ class Textures(DataSet):
         if request.data_root is not None:
             raise InputError("data set 'textures' is embedded and takes no --data-root; drop it")
         refuse_masks("textures", request)
+        if request.bit_depth is not None:
+            raise InputError(
+                "data set 'textures' is embedded and has 8 bits a channel, bit depth "
+                f"{request.bit_depth} can't be used with it; drop --bit-depth"
+            )
         for flag, value in (
             ("oe", None if request.oe == "photos" else request.oe),
             ("oe-limit", request.oe_limit),

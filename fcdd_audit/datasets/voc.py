@@ -7,11 +7,10 @@ from pathlib import Path
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts, refuse_masks
-from fcdd_audit.datasets.outliers import BUILT_IN, kept_apart, named_gallery
+from fcdd_audit.datasets.outliers import BUILT_IN, elsewhere, kept_apart, named_gallery
 from fcdd_audit.datasets.sources import SOURCES
-from fcdd_audit.images.cache import decoded
-from fcdd_audit.images.gallery import Gallery
-from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.images.files import hidden_note
+from fcdd_audit.images.parts import decoded_parts
 
 SIZE = 224
 VALIDATION_SHARE = 0.1
@@ -47,19 +46,25 @@ class VocHorse(DataSet):
         photos, notes = kept_apart(named_gallery(name, request, train=False), ("horse",))
         photos = photos.sample(request.oe_limit, numpy_generator(0, "nominal side"))
         kept, held = photos.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-
-        def load(gallery: Gallery) -> ImageSet:
-            return decoded(gallery, request.image_size or SIZE, request, notes, channels=3)
-
+        notes += hidden_note(train.hidden | test.hidden | photos.hidden)
+        size = request.image_size or SIZE
+        own = {
+            "train_anomalous": train.of_class("horse"),
+            "test_nominal": test.without("horse"),
+            "test_anomalous": test.of_class("horse"),
+        }
+        found = decoded_parts(own, size, request.reading, notes, channels=3)
+        nominal = {"train_nominal": kept, "validation": held}
+        found |= decoded_parts(nominal, size, elsewhere(request), notes, channels=3, own=False)
         return check_parts(
             AuditData(
                 name="voc-horse",
                 nominal_class="no horse",
-                train_nominal=load(kept),
-                train_anomalous=load(train.of_class("horse")),
-                validation=load(held),
-                test_nominal=load(test.without("horse")),
-                test_anomalous=load(test.of_class("horse")),
+                train_nominal=found["train_nominal"],
+                train_anomalous=found["train_anomalous"],
+                validation=found["validation"],
+                test_nominal=found["test_nominal"],
+                test_anomalous=found["test_anomalous"],
                 notes=(
                     f"Nominal side in training: {len(photos)} photos of {photos.what}; in the test: VOC "
                     "photos without a horse.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fcdd_audit.datasets import AuditData
 from fcdd_audit.verdict.findings import Finding
 
 
@@ -29,3 +31,15 @@ class Audited:
     precision: str
     origin: list[dict[str, Any]] = field(default_factory=list)
     conditions: list[dict[str, Any]] = field(default_factory=list)
+
+
+def describe_data(data: AuditData, fingerprint: str, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """What config.json says of a nominal class's data. notes: added to the data's own."""
+    return {
+        "name": data.name,
+        "nominal_class": data.nominal_class,
+        "fingerprint": fingerprint,
+        "shape": list(data.shape),
+        "images": {part: len(images) for part, images in data.parts().items()},
+        "notes": [*data.notes, *notes],
+    }

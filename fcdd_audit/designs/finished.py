@@ -21,7 +21,7 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.core.text import number, span
 from fcdd_audit.datasets import DATASETS, AuditData
-from fcdd_audit.designs.audited import Audited
+from fcdd_audit.designs.audited import Audited, describe_data
 from fcdd_audit.designs.placebos import (
     BATCH,
     PlaceboResult,
@@ -37,7 +37,7 @@ from fcdd_audit.experiment.explaining import EXAMPLES
 from fcdd_audit.experiment.folder import VARIANTS
 from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import COLUMNS
-from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer, raising
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.localization import pixel_auroc
 from fcdd_audit.probes import make_probe
@@ -51,7 +51,7 @@ PLANT_ON: dict[Side, Side] = {"nominal": "anomalous", "anomalous": "nominal"}
 
 
 def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
-    """Test the detector with the weights `config.weights` against placebos: one finding for each side.
+    """Test the detector with the configured weights against placebos: one finding for each side.
 
     Nothing of it can be resumed, so nothing is written before it is done. A bar on stderr unless `quiet`.
     InputError for what can't be audited, RunError for a detector whose scores or heatmaps aren't finite.
@@ -62,12 +62,12 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
         loaded.detector.score,
         loaded.data.test_nominal.images,
         loaded.data.test_anomalous.images,
-        make_probe(config.probe, config.options),
-        config.placebos,
+        make_probe(config.artifact.probe, config.options),
+        config.design.placebos,
         SEED,
         loaded.explainers,
         loaded.device,
-        config.thresholds,
+        config.design.thresholds,
         progress=not quiet,
     )
     findings = [_finding(config, loaded.data, result, side) for side in result.sides]
@@ -77,7 +77,7 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
         arrays={EXAMPLES_FILE: pictures},
         described={
             "weights": {"file": loaded.weights.file, "sha256": loaded.weights.sha256},
-            "data": [_described(loaded.data)],
+            "data": [describe_data(loaded.data, loaded.data.fingerprint())],
             "explainers": [],
             "questions": [_question(finding) for finding in findings],
         },
@@ -125,15 +125,15 @@ def estimate(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
 
     A bar on stderr, for images that have to be decoded, unless `quiet`. InputError as in `run`.
     """
-    check_writable(config.out / config.run_name)
+    check_writable(config.run.out / config.run_name)
     loaded = _load(config, quiet)
     pictures = _pictures(loaded, config)
     images = {part: len(loaded.data.parts()[part]) for part in ("test_nominal", "test_anomalous")}
-    scored = sum(images.values()) * (config.placebos + 2)
-    explained = images["test_nominal"] * (config.placebos + 1)
+    scored = sum(images.values()) * (config.design.placebos + 2)
+    explained = images["test_nominal"] * (config.design.placebos + 1)
     each, per_map = _seconds_an_image(loaded)
     return FinishedEstimate(
-        config.placebos,
+        config.design.placebos,
         images,
         scored,
         explained * len(loaded.explainers),
@@ -154,47 +154,47 @@ class _Loaded:
 
 
 def _load(config: AuditConfig, quiet: bool) -> _Loaded:
-    if config.weights is None:
+    if config.detector.weights is None:
         raise ValueError("no weights of a finished detector")
     device = config.resolve_device()
-    weights = read_weights(config.weights)
+    weights = read_weights(config.detector.weights)
     request = config.data_request(config.nominal_classes()[0], progress=not quiet)
     channels = weights.channels or request.channels
-    data = DATASETS[config.dataset]().load(replace(request, channels=channels, test_only=True))
+    data = DATASETS[config.data.dataset]().load(replace(request, channels=channels, test_only=True))
     none = ImageSet(data.test_nominal.images[:0], ())
     data = replace(data, train_nominal=none, train_anomalous=none, validation=none)
-    (name,), recipe = config.detectors, config.recipe
+    (name,), recipe = config.detector.detectors, config.detector.recipe
     options = dict(config.options.get(name, {}))
     # Shape and mode are all that counts of these images: their mean and deviation give way to the weights'.
     detector = build(name, data.test_nominal.images[:1], 0, options, recipe.network, recipe.normalise)
     what = f"{name} with the network {recipe.network} for images of {'x'.join(map(str, data.shape))}"
     fill(detector, weights, what).to(device)
     explainers = _explainers(config, detector)
-    check_placebos(config.placebos, len(explainers), config.thresholds)
+    check_placebos(config.design.placebos, len(explainers), config.design.thresholds)
     return _Loaded(data, weights, detector, explainers, device)
 
 
 def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:
     """Without reference maps, which know nothing of the detector: here placebos say what a map is worth."""
     found: dict[str, Score] = {}
-    for name in (name for name in EXPLAINERS if name in config.explainers):
+    for name in (name for name in EXPLAINERS if name in config.explanation.explainers):
         explainer = make_explainer(name, config.options)
         if not explainer.reference and explainer.unavailable(detector) is None:
             found[name] = partial(_explain, name, explainer, detector)
     if not found:
-        made = (make_explainer(name, config.options) for name in config.explainers)
+        made = (make_explainer(name, config.options) for name in config.explanation.explainers)
         reasons = (explainer.unavailable(detector) for explainer in made)
         reason = next((reason for reason in reasons if reason), "reference maps know nothing of it")
         raise InputError(
-            f"none of the explainers {', '.join(config.explainers)} explains {config.detectors[0]}: "
-            f"{reason}; add another with --explainer"
+            f"none of the explainers {', '.join(config.explanation.explainers)} explains "
+            f"{config.detector.detectors[0]}: {reason}; add another with --explainer"
         )
     return found
 
 
 def _explain(name: str, explainer: Explainer, detector: Detector, x: Tensor) -> Tensor:
     # A generator made anew: images with the artifact and with placebos stay paired.
-    return explainer.explain(detector, x, torch_generator(0, f"explainer {name}"))
+    return raising(explainer.explain(detector, x, torch_generator(0, f"explainer {name}")))
 
 
 def _pictures(loaded: _Loaded, config: AuditConfig) -> dict[str, np.ndarray]:
@@ -204,7 +204,7 @@ def _pictures(loaded: _Loaded, config: AuditConfig) -> dict[str, np.ndarray]:
 
     InputError for artifacts that no placebo can be made of.
     """
-    marks, probe = Placebos(1, SEED), make_probe(config.probe, config.options)
+    marks, probe = Placebos(1, SEED), make_probe(config.artifact.probe, config.options)
     parts: dict[str, list[Tensor]] = {name: [] for name in (*VARIANTS, "mask")}
     names: list[str] = []
     sides: list[str] = []
@@ -253,8 +253,8 @@ def _finding(config: AuditConfig, data: AuditData, result: PlaceboResult, side: 
     return Finding(
         dataset=data.name,
         nominal_class=data.nominal_class,
-        detector=config.detectors[0],
-        probe=config.probe,
+        detector=config.detector.detectors[0],
+        probe=config.artifact.probe,
         plant_on=PLANT_ON[side.side],
         prevalence=None,
         verdict=side.verdict,
@@ -325,24 +325,13 @@ def _results(config: AuditConfig, data: AuditData, result: PlaceboResult) -> pd.
     described = {
         "dataset": data.name,
         "nominal_class": data.nominal_class,
-        "detector": config.detectors[0],
-        "probe": config.probe,
+        "detector": config.detector.detectors[0],
+        "probe": config.artifact.probe,
         "prevalence": np.nan,
         "twin": "finished",
         "seed": result.seed,
     }
     return frame.assign(**described)[list(COLUMNS)]
-
-
-def _described(data: AuditData) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "nominal_class": data.nominal_class,
-        "fingerprint": data.fingerprint(),
-        "shape": list(data.shape),
-        "images": {part: len(images) for part, images in data.parts().items()},
-        "notes": list(data.notes),
-    }
 
 
 def table(found: dict[str, Any]) -> list[tuple[str, ...]]:

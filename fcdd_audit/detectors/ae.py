@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.networks import Network, network_for
+from fcdd_audit.detectors.inputs import Input
+from fcdd_audit.detectors.networks import network_for
 from fcdd_audit.detectors.receptive import ReceptiveField
 
 
@@ -14,26 +17,22 @@ from fcdd_audit.detectors.receptive import ReceptiveField
 class Autoencoder(Detector):
     """Mirrored autoencoder: mean squared reconstruction error; sees nominal images only.
 
-    dimensions: of the bottleneck; 0: the network's own, 64 for `small`.
-
     Errors are in the units of the normalised images: the nominal training images' variance by default.
     """
+
+    @dataclass(frozen=True)
+    class Options(Detector.Options):
+        """dimensions: of the bottleneck; 0: the network's own, 64 for `small`."""
+
+        dimensions: int = 0
 
     learns_from = ("nominal",)
     anomaly_field = ReceptiveField()
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        mean: Tensor,
-        std: Tensor,
-        dimensions: int = 0,
-        network: str | Network = "small",
-        scale: str = "nominal",
-    ) -> None:
-        super().__init__(shape, mean, std, scale)
-        parts = network_for(network, shape)
-        size = dimensions or parts.bottleneck
+    def __init__(self, input: Input, options: Options) -> None:
+        super().__init__(input, options)
+        parts = network_for(input.network, input.shape)
+        size = options.dimensions or parts.bottleneck
         self.features = parts.features()
         self.embed = parts.embedding(size)
         self.expand = parts.expansion(size)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.registry import Registry, check_options, suggest
+from fcdd_audit.core.options import check_options
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.core.seeding import derive_seed
 from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.detectors.inputs import Input, local_contrast, normalisation
 from fcdd_audit.detectors.networks import Network
 from fcdd_audit.detectors.receptive import ACTIVATIONS, ReceptiveField, leaves, receptive_field
-
-MIN_SIDE = 8  # three poolings leave one cell
-NORMALISATIONS = ("nominal", "imagenet", "contrast")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-MIN_STD = 1e-3
-FLAT = 1e-6  # a mean deviation below is rounding
-CHUNK = 2**24  # values taken up at once
 
 
 class Scorer(Protocol):
@@ -43,28 +35,28 @@ class Detector(nn.Module, ABC):
     explanation, and `anomaly_field`, the receptive field of that map's cells. Those that define `layers` or
     `outputs` can be explained by rules for each layer: with `shares` by LRP, with `chords` by DeepLIFT.
 
-    shape: (C, H, W) of the images. mean, std, scale: a `Normalisation`'s mean, std and mode.
+    options: of the class's `Options`, a frozen dataclass that checks its values and whose fields can be set
+    by name; its own defaults if not given.
     """
+
+    @dataclass(frozen=True)
+    class Options:
+        """None, unless a subclass has some."""
 
     learns_from: ClassVar[tuple[Side, ...]] = SIDES
     uses_masks: bool = False  # whether `loss` does
     features: nn.Sequential
     anomaly_field: ReceptiveField | None = None
 
-    def __init__(
-        self, shape: tuple[int, int, int], mean: Tensor, std: Tensor, scale: str = "nominal"
-    ) -> None:
+    def __init__(self, input: Input, options: Options | None = None) -> None:
         super().__init__()
-        if min(shape[1:]) < MIN_SIDE:
-            raise InputError(
-                f"images of {shape[2]}x{shape[1]} px are too small for a detector; at least {MIN_SIDE} px "
-                "are needed (--image-size)"
-            )
-        self.shape, self.scale = shape, scale
+        scale = input.normalisation
+        self.shape, self.scale = input.shape, scale.mode
+        self.options = self.Options() if options is None else options
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", mean.reshape(1, -1, 1, 1).float())
-        self.register_buffer("std", std.reshape(1, -1, 1, 1).float())
+        self.register_buffer("mean", scale.mean.reshape(1, -1, 1, 1).float())
+        self.register_buffer("std", scale.std.reshape(1, -1, 1, 1).float())
 
     def normalise(self, x: Tensor) -> Tensor:
         """Images in [0, 1] as the network gets them (see `Normalisation`); differentiable."""
@@ -138,107 +130,34 @@ class Detector(nn.Module, ABC):
 DETECTORS: Registry[type[Detector]] = Registry("detector")
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """What turns images in [0, 1] into a network's input, (f(x) - mean) / std.
+def make_options(name: str, given: Mapping[str, Any]) -> Detector.Options:
+    """The options of the detector of that name, from their values by name.
 
-    mode: `nominal` (f is nothing; mean and standard deviation of the nominal training images, per
-    channel), `imagenet` (those of ImageNet; of grey images the mean over its channels), or `contrast`
-    (f is `local_contrast`; minimum and range of the nominal training images after it, per channel).
-    mean, std: (C,).
+    InputError for an unknown detector or option, or a value that it can't have.
     """
-
-    mode: str
-    mean: Tensor
-    std: Tensor
-
-
-def normalisation(mode: str, nominal: Tensor) -> Normalisation:
-    """The `Normalisation` by that mode for nominal training images, uint8 (N, C, H, W).
-
-    InputError for an unknown mode, or for `imagenet` and neither 1 nor 3 channels.
-    """
-    if mode not in NORMALISATIONS:
-        known = ", ".join(NORMALISATIONS)
-        raise InputError(
-            f"unknown normalisation '{mode}'{suggest(mode, list(NORMALISATIONS))} (known: {known})"
-        )
-    if mode == "imagenet":
-        mean, std = _imagenet(nominal.shape[1])
-    else:
-        mean, std = _mean_and_std(nominal) if mode == "nominal" else _contrast_range(nominal)
-    return Normalisation(mode, mean, std)
-
-
-def local_contrast(x: Tensor) -> Tensor:
-    """Each image minus its mean, over its mean absolute deviation, both over channels and pixels.
-
-    (N, C, H, W) to the same; an image without any contrast becomes 0, up to rounding.
-    Source: FCDD (arXiv 2007.01760), its Fashion-MNIST and MVTec-AD experiments.
-    """
-    centred = x - x.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = centred.abs().mean(dim=(1, 2, 3), keepdim=True)
-    return centred / torch.where(deviation < FLAT, 1.0, deviation)
-
-
-def _imagenet(channels: int) -> tuple[Tensor, Tensor]:
-    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    if channels == 1:
-        return mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
-    if channels != 3:
-        raise InputError(
-            f"imagenet normalisation needs images of 1 or 3 channels, and these have {channels}; "
-            "choose nominal"
-        )
-    return mean, std
-
-
-def _chunks(images: Tensor) -> Iterator[Tensor]:
-    """A few images at a time, so that memory-mapped ones aren't copied whole."""
-    yield from images.split(max(1, CHUNK // prod(images.shape[1:])))
-
-
-def _contrast_range(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Minimum and range per channel of uint8 images (N, C, H, W) after `local_contrast`."""
-    changed = (local_contrast(chunk.float() / 255) for chunk in _chunks(images))
-    ends = [torch.stack(torch.aminmax(x.transpose(0, 1).flatten(1), dim=1)) for x in changed]
-    lowest, highest = torch.stack(ends).unbind(dim=1)
-    lowest, highest = lowest.amin(dim=0), highest.amax(dim=0)
-    return lowest, (highest - lowest).clamp_min(MIN_STD)
-
-
-def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel, of uint8 images (N, C, H, W) in [0, 1]; from histograms."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
-    for chunk in _chunks(images):
-        counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in chunk.unbind(dim=1)])
-    share = counts / counts.sum(dim=1, keepdim=True)
-    mean = (share * levels).sum(dim=1)
-    variance = (share * (levels - mean[:, None]).square()).sum(dim=1)
-    return mean, variance.sqrt().clamp_min(MIN_STD)
+    kind = DETECTORS[name]
+    check_options(name, kind, given)
+    return kind.Options(**given)
 
 
 def build(
     name: str,
     nominal: Tensor,
     seed: int,
-    options: dict[str, object] | None = None,
+    options: Mapping[str, Any] | None = None,
     network: str | Network = "small",
     normalise: str = "nominal",
 ) -> Detector:
     """A detector with its initial weights, which depend only on `seed`, the name, its options, the network
     and the images' shape.
 
-    nominal: the clean nominal training images, uint8 (N, C, H, W), for shape and normalisation.
-    network: a name in NETWORKS, or a network. normalise: a mode of `Normalisation`.
+    nominal: the clean nominal training images, uint8 (N, C, H, W), for shape and normalisation. options: by
+    name. network: a name in NETWORKS, or a network. normalise: a mode of `Normalisation`.
     InputError for an unknown name, option, network or normalisation, or images that they can't take.
     """
-    kind = DETECTORS[name]
-    check_options(name, kind, options or {})
-    scale = normalisation(normalise, nominal)
+    chosen = make_options(name, options or {})
     channels, height, width = nominal.shape[1:]
-    given: dict[str, Any] = {"network": network, "scale": scale.mode, **(options or {})}
+    input = Input((channels, height, width), normalisation(normalise, nominal), network)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, f"initial weights of {name}"))
-        return kind((channels, height, width), scale.mean, scale.std, **given)
+        return DETECTORS[name](input, chosen)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import DETECTORS, Detector
-from fcdd_audit.detectors.networks import Network, network_for
+from fcdd_audit.detectors.inputs import Input
+from fcdd_audit.detectors.networks import network_for
 
 OBJECTIVES = ("one-class", "soft-boundary")
 CENTRE_FLOOR = 0.1  # a centre coordinate near 0 could be met by zero weights
@@ -17,43 +20,42 @@ CENTRE_FLOOR = 0.1  # a centre coordinate near 0 could be met by zero weights
 class DeepSVDD(Detector):
     """Deep SVDD: squared distance of a learnt vector from a fixed centre; sees nominal images only.
 
-    objective: one-class (mean distance) or soft-boundary (radius, and distance beyond it).
-    nu: soft-boundary only: share of training images allowed outside the radius, in (0, 1).
-    warm_up: soft-boundary only: epochs before the radius is set; it stays 0 in shorter trainings.
-    dimensions: of the vector; 0: the network's own, 32 for `small`.
-
     No layer has a bias, so that the network can't map everything to the centre. There is no
     autoencoder pre-training. The soft-boundary score is the squared distance minus the squared radius.
     """
 
-    learns_from = ("nominal",)
+    @dataclass(frozen=True)
+    class Options(Detector.Options):
+        """objective: one-class (mean distance) or soft-boundary (radius, and distance beyond it).
+        nu: soft-boundary only: share of training images allowed outside the radius, in (0, 1).
+        warm_up: soft-boundary only: epochs before the radius is set; it stays 0 in shorter trainings.
+        dimensions: of the vector; 0: the network's own, 32 for `small`.
+        """
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        mean: Tensor,
-        std: Tensor,
-        objective: str = "one-class",
-        nu: float = 0.1,
-        warm_up: int = 2,
-        dimensions: int = 0,
-        network: str | Network = "small",
-        scale: str = "nominal",
-    ) -> None:
-        super().__init__(shape, mean, std, scale)
-        if objective not in OBJECTIVES:
-            raise InputError(f"dsvdd objective is '{objective}'; known: {', '.join(OBJECTIVES)}")
-        if not 0 < nu < 1:
-            raise InputError(f"dsvdd nu is {nu}; it must be in (0, 1)")
-        if warm_up < 0:
-            raise InputError(f"dsvdd warm_up is {warm_up}; it must be at least 0")
-        self.objective, self.nu, self.warm_up = objective, nu, warm_up
-        parts = network_for(network, shape)
+        objective: str = "one-class"
+        nu: float = 0.1
+        warm_up: int = 2
+        dimensions: int = 0
+
+        def __post_init__(self) -> None:
+            if self.objective not in OBJECTIVES:
+                raise InputError(f"dsvdd objective is '{self.objective}'; known: {', '.join(OBJECTIVES)}")
+            if not 0 < self.nu < 1:
+                raise InputError(f"dsvdd nu is {self.nu}; it must be in (0, 1)")
+            if self.warm_up < 0:
+                raise InputError(f"dsvdd warm_up is {self.warm_up}; it must be at least 0")
+
+    learns_from = ("nominal",)
+    options: Options
+
+    def __init__(self, input: Input, options: Options) -> None:
+        super().__init__(input, options)
+        parts = network_for(input.network, input.shape)
         self.features = parts.features(bias=False)
-        self.embed = parts.embedding(dimensions or None, bias=False)
+        self.embed = parts.embedding(options.dimensions or None, bias=False)
         self.centre: Tensor
         self.squared_radius: Tensor
-        self.register_buffer("centre", torch.zeros(dimensions or parts.dimensions))
+        self.register_buffer("centre", torch.zeros(options.dimensions or parts.dimensions))
         self.register_buffer("squared_radius", torch.zeros(()))
         self._seen: list[Tensor] = []
 
@@ -85,16 +87,11 @@ class DeepSVDD(Detector):
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
         """Neither `label` nor `mask` is used: all images are taken as nominal."""
         distance = self.distance(x)
-        if self.objective == "one-class":
+        if self.options.objective == "one-class":
             return distance.mean()
-        self._note(distance.detach())
+        self._seen.append(distance.detach())
         beyond = (distance - self.squared_radius).clamp_min(0)
-        return self.squared_radius + beyond.mean() / self.nu
-
-    # Were it compiled, every step would compile anew: for a list of another length.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _note(self, distance: Tensor) -> None:
-        self._seen.append(distance)
+        return self.squared_radius + beyond.mean() / self.options.nu
 
     def start(self, nominal: Tensor) -> None:
         """Fix the centre: the mean vector of a first pass in evaluation mode, coordinates within 0.1 of 0
@@ -112,6 +109,6 @@ class DeepSVDD(Detector):
 
     def end_epoch(self, epoch: int) -> None:
         """Soft-boundary: after the warm-up, the radius is the (1 - nu) quantile of the epoch's distances."""
-        if self._seen and epoch + 1 >= self.warm_up:
-            self.squared_radius.copy_(torch.cat(self._seen).quantile(1 - self.nu))
+        if self._seen and epoch + 1 >= self.options.warm_up:
+            self.squared_radius.copy_(torch.cat(self._seen).quantile(1 - self.options.nu))
         self._seen.clear()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors.base import DETECTORS, Detector
+from fcdd_audit.detectors.inputs import Input
 from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber, pseudo_huber_slope
-from fcdd_audit.detectors.networks import Network, network_for, output_channels, output_shape
+from fcdd_audit.detectors.networks import network_for, output_channels, output_shape
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
     ReceptiveField,
@@ -24,42 +27,41 @@ SUPERVISIONS = ("image", "pixel")
 
 @DETECTORS.register("fcdd")
 class FCDD(Detector):
-    """Fully convolutional: the mean of its anomaly map is its score.
+    """Fully convolutional: the mean of its anomaly map is its score."""
 
-    sigma: of the Gaussian that upsamples the map, in pixels; default 0.4 of the map's stride.
-    supervision: image (the loss sees labels) or pixel (it sees masks of the training anomalies too).
-    """
+    @dataclass(frozen=True)
+    class Options(Detector.Options):
+        """sigma: of the Gaussian that upsamples the map, in pixels; default 0.4 of the map's stride.
+        supervision: image (the loss sees labels) or pixel (it sees masks of the training anomalies too).
+        """
+
+        sigma: float | None = None
+        supervision: str = "image"
+
+        def __post_init__(self) -> None:
+            if self.supervision not in SUPERVISIONS:
+                raise InputError(
+                    f"fcdd supervision is '{self.supervision}'"
+                    f"{suggest(self.supervision, list(SUPERVISIONS))} (known: {', '.join(SUPERVISIONS)})"
+                )
+            if self.sigma is not None and self.sigma <= 0:
+                raise InputError(f"fcdd sigma is {self.sigma}; it must be over 0")
 
     anomaly_field: ReceptiveField
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        mean: Tensor,
-        std: Tensor,
-        sigma: float | None = None,
-        supervision: str = "image",
-        network: str | Network = "small",
-        scale: str = "nominal",
-    ) -> None:
-        super().__init__(shape, mean, std, scale)
-        if supervision not in SUPERVISIONS:
-            raise InputError(
-                f"fcdd supervision is '{supervision}'{suggest(supervision, list(SUPERVISIONS))} "
-                f"(known: {', '.join(SUPERVISIONS)})"
-            )
-        self.supervision, self.uses_masks = supervision, supervision == "pixel"
-        self.features = network_for(network, shape).features()
+    def __init__(self, input: Input, options: Options) -> None:
+        super().__init__(input, options)
+        self.uses_masks = options.supervision == "pixel"
+        self.features = network_for(input.network, input.shape).features()
         self.head = nn.Conv2d(output_channels(self.features), 1, 1)
         self.anomaly_field = receptive_field(nn.Sequential(self.features, self.head))
-        self.sigma = SIGMA_PER_STRIDE * self.anomaly_field.stride if sigma is None else sigma
-        if self.sigma <= 0:
-            raise InputError(f"fcdd sigma is {sigma}; it must be over 0")
+        default = SIGMA_PER_STRIDE * self.anomaly_field.stride
+        self.sigma = default if options.sigma is None else options.sigma
         self.gain = reference_gain(self.anomaly_field, self.sigma)
         self.rows: Tensor  # of the upsampling of images of `shape`
         self.columns: Tensor
-        grid = output_shape(self.features, shape)[1:]
-        for name, cells, pixels in zip(("rows", "columns"), grid, shape[1:], strict=True):
+        grid = output_shape(self.features, input.shape)[1:]
+        for name, cells, pixels in zip(("rows", "columns"), grid, input.shape[1:], strict=True):
             matrix = upsampling_matrix(self.anomaly_field, cells, pixels, self.sigma)
             self.register_buffer(name, matrix, persistent=False)
 
@@ -96,6 +98,6 @@ class FCDD(Detector):
         itself is ours, which doesn't fade at the borders. Without a mask every anomalous image is taken as
         wholly anomalous.
         """
-        if self.supervision == "image":
+        if not self.uses_masks:
             return hypersphere_loss(self.score(x), label)
         return pixel_loss(self.anomaly_map(x) * self.gain, label, mask)

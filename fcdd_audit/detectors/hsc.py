@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
+from fcdd_audit.detectors.inputs import Input
 from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber, pseudo_huber_slope
-from fcdd_audit.detectors.networks import Network, network_for
+from fcdd_audit.detectors.networks import network_for
 
 
 @DETECTORS.register("hsc")
 class HSC(Detector):
-    """Hypersphere classifier: distance of a learnt vector from the origin, trained with OE.
+    """Hypersphere classifier: distance of a learnt vector from the origin, trained with OE."""
 
-    dimensions: of the vector; 0: the network's own, 32 for `small`.
-    """
+    @dataclass(frozen=True)
+    class Options(Detector.Options):
+        """dimensions: of the vector; 0: the network's own, 32 for `small`."""
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        mean: Tensor,
-        std: Tensor,
-        dimensions: int = 0,
-        network: str | Network = "small",
-        scale: str = "nominal",
-    ) -> None:
-        super().__init__(shape, mean, std, scale)
-        parts = network_for(network, shape)
+        dimensions: int = 0
+
+    def __init__(self, input: Input, options: Options) -> None:
+        super().__init__(input, options)
+        parts = network_for(input.network, input.shape)
         self.features = parts.features()
-        self.embed = parts.embedding(dimensions or None)
+        self.embed = parts.embedding(options.dimensions or None)
 
     @property
     def layers(self) -> nn.Sequential:

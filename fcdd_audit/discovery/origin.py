@@ -20,11 +20,11 @@ from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from fcdd_audit.core.colours import LUMA
 from fcdd_audit.core.text import plain
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import Interval
-from fcdd_audit.probes.colours import LUMA
 
 Group = Literal["file", "coding", "appearance"]
 Status = Literal["warning", "note", "none", "unchecked"]

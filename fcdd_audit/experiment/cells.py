@@ -7,7 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
     planted = getattr(cell.edit, "artifact", None)
     identity = {
         "cell": cell.as_json(),
-        "recipe": asdict(setup.recipe),
+        "recipe": setup.recipe.flat(),
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.artifact),
         "planted": None if planted is None else repr(setup.plantable[planted]),
@@ -100,7 +100,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
 
 def precision_of(recipe: Recipe, device: str) -> str:
     """What training calculates in on this device."""
-    return "bfloat16" if uses_bfloat16(recipe.precision, torch.device(device)) else "float32"
+    return "bfloat16" if uses_bfloat16(recipe.compute.precision, torch.device(device)) else "float32"
 
 
 def device_name(device: str) -> str:

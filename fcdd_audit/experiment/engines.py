@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.mapped import dumps
-from fcdd_audit.core.recipe import training_steps
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.experiment.cells import Cell, cell_key, run_cell
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import RunStore
@@ -43,9 +43,9 @@ def finish_cells(cells: list[Cell], setup: Setup, run: RunStore, workers: int | 
     waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
     if not waiting:
         return 0
-    steps, _ = training_steps(len(setup.data.train_nominal), setup.recipe)
+    length = length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
     with tqdm(
-        total=len(waiting) * steps * setup.recipe.epochs,
+        total=len(waiting) * length.steps,
         desc=f"{len(waiting)} cells ({setup.data.nominal_class})",
         unit="step",
         disable=quiet or None,

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import torch
 
-from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import fit
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.experiment.explaining import NOISE_DRAWS, Explained, explain_all
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.explainers.sanity import one_by_one
@@ -32,7 +32,7 @@ def _one_thread() -> Iterator[None]:
 
 def seconds_a_step(name: str, setup: Setup) -> float:
     """Of training the detector, without the first step, which warms up."""
-    data, size = setup.data, training_steps(len(setup.data.train_nominal), setup.recipe)[1]
+    data, size = setup.data, length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).batch
     nominal, anomalous = data.train_nominal.images[:SAMPLE], data.train_anomalous.images[:SAMPLE]
     masks = data.train_anomalous.masks
     batch = min(size, len(nominal) // 2)
@@ -42,7 +42,7 @@ def seconds_a_step(name: str, setup: Setup) -> float:
             setup.untrained(name, 0),
             nominal,
             anomalous,
-            replace(setup.recipe, epochs=1, repeats=1, batch_size=batch),
+            setup.recipe.changed(epochs=1, steps=None, repeats=1, batch_size=batch),
             seed=0,
             device=torch.device(setup.device),
             masks=None if masks is None else masks[:SAMPLE],

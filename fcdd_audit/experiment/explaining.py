@@ -14,7 +14,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import Detector
-from fcdd_audit.explainers import Explainer
+from fcdd_audit.explainers import Explainer, raising
 from fcdd_audit.explainers.baselines import baseline
 from fcdd_audit.explainers.cost import cost
 from fcdd_audit.explainers.sanity import cascade, one_by_one
@@ -159,7 +159,7 @@ def _measure(
     shown: list[np.ndarray] = []
     first = 0
     for x in batches(explained, device):
-        maps = explainer.explain(detector, x, generator).to(measured_on)
+        maps = raising(explainer.explain(detector, x, generator)).to(measured_on)
         if not torch.isfinite(maps).all():
             raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
         if not shown:
@@ -220,11 +220,11 @@ def check_explanations(
         ) -> Tensor:
             return explainer.explain(model, images, torch_generator(0, f"explainer {name}")).cpu()
 
-        maps = explain(detector, x)
-        changed = {split: [explain(copy, x)] for split, copy in copies.items()}
+        maps = raising(explain(detector, x))
+        changed = {split: [raising(explain(copy, x))] for split, copy in copies.items()}
         if "cascade-1" in changed:
             changed["layer-1"] = changed["cascade-1"]
-        changed["noise"] = [explain(detector, images) for images in noisy]
+        changed["noise"] = [raising(explain(detector, images)) for images in noisy]
         for split, others in changed.items():
             for measure in family("similarity"):
                 rows.append((name, split, measure.name, _alike(measure.function, maps, others)))

@@ -88,27 +88,27 @@ class Setup:
 def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
     """Load the data, and mark the test images or take off what is found on them."""
     device = config.resolve_device()
-    data = DATASETS[config.dataset]().load(config.data_request(nominal_class, progress))
+    data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
     artifact = config.make_artifact()
     shared = {
-        "probe": config.probe,
+        "probe": config.artifact.probe,
         "artifact": artifact,
-        "recipe": config.recipe,
-        "explainers": tuple(name for name in EXPLAINERS if name in config.explainers),
+        "recipe": config.detector.recipe,
+        "explainers": tuple(name for name in EXPLAINERS if name in config.explanation.explainers),
         "device": str(device),
         "options": {name: dict(options) for name, options in config.options.items()},
-        "explained": config.explained or None,  # 0: all
-        "sanity": config.sanity or 0,
+        "explained": config.explanation.explained or None,  # 0: all
+        "sanity": config.explanation.sanity or 0,
     }
     if isinstance(artifact, NaturalArtifact):
-        return _prepare_found(config.control, data, artifact, shared, progress)
-    by_source = config.plant_on != AUTO and DIRECTIONS[config.plant_on].by_source
+        return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
+    by_source = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].by_source
     if by_source and not (data.outlier_exposure and len(data.train_anomalous)):
         raise InputError(
-            f"--plant-on {config.plant_on} tells outlier exposure from a data set's own images, and "
+            f"--plant-on {config.artifact.plant_on} tells outlier exposure from a data set's own images, and "
             f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
         )
-    in_use = config.plant_on != AUTO and DIRECTIONS[config.plant_on].usual == MARKED
+    in_use = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].usual == MARKED
     return _prepare_planted(in_use, data, artifact, shared)
 
 

@@ -1,6 +1,6 @@
 """Explainers: from a detector and images to heatmaps."""
 
 from fcdd_audit.explainers import native, cam, gradients, contributions, rules, reference  # noqa: F401, I001
-from fcdd_audit.explainers.base import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.explainers.base import EXPLAINERS, Explainer, make_explainer, raising
 
-__all__ = ["EXPLAINERS", "Explainer", "make_explainer"]
+__all__ = ["EXPLAINERS", "Explainer", "make_explainer", "raising"]

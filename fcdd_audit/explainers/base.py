@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fcdd_audit.core.registry import Registry, check_options
+from fcdd_audit.core.options import check_options
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
 
@@ -17,14 +18,17 @@ class Explainer(Protocol):
     """Turns a detector and images into heatmaps. What is explained is always the anomaly score.
 
     Sign rule: a gradient says how the score would change with a pixel, up or down, so that its size counts
-    (`magnitude`); a contribution says what a pixel did to the score, and what raised it counts (`raising`).
+    (`magnitude`) and its map has no sign; a contribution says what a pixel did to the score, and its map is
+    signed: the positive part raises the score, the negative part lowers it. What measures or shows a map
+    takes its `raising` part.
 
     reference: whether the map knows nothing of the model, and is there for comparison only. either_way:
-    whether it also shows what lowers the score.
+    whether a map without sign shows what lowers the score too. signed: whether maps may be negative.
     """
 
     reference: bool
     either_way: bool
+    signed: bool
 
     def unavailable(self, detector: Scorer) -> str | None:
         """Why this explainer can't work on this detector, in one line; None if it can."""
@@ -33,7 +37,8 @@ class Explainer(Protocol):
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
         """Heatmaps of the images x, (N, C, H, W) in [0, 1], on the detector's device.
 
-        Returns (N, 1, H, W), non-negative, higher is more responsible for a high score, without graph.
+        Returns (N, 1, H, W), without graph: higher is more responsible for a high score. Non-negative,
+        unless the explainer is `signed`: then what is negative lowers the score.
         generator: on the CPU, for explainers that draw at random.
         """
         ...
@@ -55,6 +60,7 @@ class PixelMap:
 
     reference = False
     either_way = False
+    signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
         return None
@@ -78,6 +84,11 @@ def magnitude(gradient: Tensor) -> Tensor:
     return gradient.detach().abs().sum(dim=1, keepdim=True)
 
 
-def raising(contribution: Tensor) -> Tensor:
-    """Signed (N, C, H, W) to (N, 1, H, W): summed over channels, and what is positive of the sum."""
-    return contribution.detach().sum(dim=1, keepdim=True).clamp_min(0)
+def over_channels(contribution: Tensor) -> Tensor:
+    """Signed (N, C, H, W) to signed (N, 1, H, W): summed over channels."""
+    return contribution.detach().sum(dim=1, keepdim=True)
+
+
+def raising(heatmap: Tensor) -> Tensor:
+    """The part of a map that raises the score, like the map and >= 0; all of one without sign."""
+    return heatmap.clamp_min(0)

@@ -26,6 +26,7 @@ class _Cam:
 
     reference = False
     either_way = False
+    signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
         if self.layer:
@@ -56,7 +57,7 @@ class _Cam:
         passed = list(known.values())[: list(known).index(self.layer) + 1]
         return passed[-1], receptive_field(nn.Sequential(*passed))
 
-    def _signed(self, detector: Scorer, x: Tensor, relu: bool) -> Tensor:
+    def _coarse(self, detector: Scorer, x: Tensor, relu: bool) -> Tensor:
         """(N, 1, u, v), without graph. InputError for a layer that runs more than once for a score."""
         layer, _ = self._place(detector)
         calls: Counter[str] = Counter()
@@ -111,7 +112,7 @@ class GradCam(_Cam):
     """
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        return self._upsample(detector, self._signed(detector, x, relu=True), x)
+        return self._upsample(detector, self._coarse(detector, x, relu=True), x)
 
 
 @EXPLAINERS.register("grad-cam-no-relu")
@@ -125,4 +126,4 @@ class GradCamNoReLU(_Cam):
     either_way = True
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        return self._upsample(detector, self._signed(detector, x, relu=False).abs(), x)
+        return self._upsample(detector, self._coarse(detector, x, relu=False).abs(), x)

@@ -1,4 +1,4 @@
-"""What pixels contribute to the score, by captum, of any model: only its score is asked for."""
+"""What pixels contribute to the score, up or down, by captum, of any model: only its score is asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
+from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 
 WINDOWS_AT_ONCE = 8  # copies of the batch that are scored together
@@ -20,23 +20,27 @@ WINDOWS_AT_ONCE = 8  # copies of the batch that are scored together
 
 @EXPLAINERS.register("input-x-gradient")
 class InputTimesGradient(PixelMap):
-    """Pixel times gradient, positive part of the sum over channels; a black pixel gets none.
+    """Pixel times gradient, summed over channels, signed; a black pixel gets none.
 
     Source: Shrikumar et al. 2016 (arXiv 1605.01713).
     """
 
+    signed = True
+
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        return raising(InputXGradient(detector.score).attribute(x.clone().requires_grad_()))
+        return over_channels(InputXGradient(detector.score).attribute(x.clone().requires_grad_()))
 
 
 @EXPLAINERS.register("integrated-gradients")
 @dataclass(frozen=True)
 class IntegratedGradientsMap(PixelMap):
-    """Integrated gradients from an empty image, positive part of the sum over channels.
+    """Integrated gradients from an empty image, summed over channels, signed.
 
     baseline: the empty image: mean (the image's mean colour), black or blur. steps: of the integral.
     Source: Sundararajan et al. 2017 (arXiv 1703.01365).
     """
+
+    signed = True
 
     baseline: str = "mean"
     steps: int = 16
@@ -53,18 +57,20 @@ class IntegratedGradientsMap(PixelMap):
             n_steps=self.steps,
             internal_batch_size=len(x),  # a step at a time, to bound the memory
         )
-        return raising(cast(Tensor, found))
+        return over_channels(cast(Tensor, found))
 
 
 @EXPLAINERS.register("occlusion")
 @dataclass(frozen=True)
 class OcclusionMap(PixelMap):
-    """Occlusion: how far the score falls when a sliding square is emptied, positive part.
+    """Occlusion: how far the score falls when a sliding square is emptied, signed; it may rise.
 
     baseline: what is put there: mean (the image's mean colour), black or blur. window: the square's side, as
     a share of the image's smaller side; it moves by half of that.
     Source: Zeiler & Fergus 2014 (arXiv 1311.2901).
     """
+
+    signed = True
 
     baseline: str = "mean"
     window: float = 0.25
@@ -88,4 +94,4 @@ class OcclusionMap(PixelMap):
                 baseline(x, self.baseline),
                 perturbations_per_eval=WINDOWS_AT_ONCE,
             )
-        return fall[:, :1].clamp_min(0)  # all channels are the same
+        return fall[:, :1]  # all channels are the same

@@ -43,6 +43,7 @@ class BlurredGradient(Smoothing):
 
     reference = False
     either_way = True
+    signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
         return self.no_field(detector)

@@ -19,6 +19,7 @@ class Native:
 
     reference = False
     either_way = False
+    signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
         if not callable(getattr(detector, "anomaly_map", None)):
@@ -43,6 +44,7 @@ class BlurredResidual(Smoothing):
 
     reference = False
     either_way = False
+    signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
         if getattr(detector, "anomaly_field", None) != PIXELS:

@@ -20,7 +20,7 @@ from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import Detector, Scorer
-from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, raising
+from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 
 # Linear or, for one value each, proportional: the epsilon rule passes their relevance on as it is.
@@ -77,12 +77,14 @@ class _Chorded(nn.Module):
 @EXPLAINERS.register("deep-lift")
 @dataclass(frozen=True)
 class DeepLiftMap(PixelMap):
-    """DeepLIFT (rescale rule) against an empty image, positive part of the sum over channels.
+    """DeepLIFT (rescale rule) against an empty image, summed over channels, signed.
 
     baseline: the empty image: mean (the image's mean colour), black or blur. Contributions add up to the
     difference of the two scores, the norm or residual at the network's end included.
     Source: Shrikumar et al. 2017 (arXiv 1704.02685).
     """
+
+    signed = True
 
     baseline: str = "mean"
 
@@ -95,10 +97,10 @@ class DeepLiftMap(PixelMap):
         return _uncovered(detector, (*SUPPORTED_NON_LINEAR, *LINEAR), "DeepLIFT")
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        return raising(self.signed(detector, x))
+        return over_channels(self.contributions(detector, x))
 
-    def signed(self, detector: Scorer, x: Tensor) -> Tensor:
-        """Contributions, like x."""
+    def contributions(self, detector: Scorer, x: Tensor) -> Tensor:
+        """Signed, like x."""
         known = _known(detector, "chords")
         with torch.no_grad():
             image, empty = known.normalise(x), known.normalise(baseline(x, self.baseline))
@@ -142,10 +144,12 @@ class _Relevance(nn.Module):
 
 @EXPLAINERS.register("lrp")
 class LRPMap(PixelMap):
-    """Layer-wise relevance propagation (epsilon rule), positive part of the sum over channels.
+    """Layer-wise relevance propagation (epsilon rule), summed over channels, signed.
 
     Sources: Bach et al. 2015; for distances as scores Kauffmann et al. 2020 (arXiv 2006.10609).
     """
+
+    signed = True
 
     def unavailable(self, detector: Scorer) -> str | None:
         if not _says(detector, "shares"):
@@ -157,10 +161,10 @@ class LRPMap(PixelMap):
         return _uncovered(layers, known, "LRP")
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        return raising(self.signed(detector, x))
+        return over_channels(self.contributions(detector, x))
 
-    def signed(self, detector: Scorer, x: Tensor) -> Tensor:
-        """Relevances, like x."""
+    def contributions(self, detector: Scorer, x: Tensor) -> Tensor:
+        """Relevances, signed, like x."""
         known = _known(detector, "shares")
         layers = known.layers
         if layers is None:

@@ -10,11 +10,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,16 +24,15 @@ from tqdm import tqdm
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import TEMPORARY, mapped
 from fcdd_audit.images.decode import Decoded, Fit, Origin
+from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.reading import Reading
+from fcdd_audit.images.sealed import sealed, unsealed
 from fcdd_audit.images.sets import ImageSet
 
-if TYPE_CHECKING:
-    from fcdd_audit.datasets.base import DataRequest
-
 CENTRE = 224 / 256  # of the short side: ImageNet's usual centre crop
-FORMAT = 3  # of the cache's files
+FORMAT = 4  # of the cache's files
 CHUNK = 1024  # pictures decoded ahead of the writer
-NAMED = 5  # corrupt files named in an error
 LEFT_OVER = 24 * 3600  # s after which a temporary file is nobody's
 log = logging.getLogger("fcdd_audit")
 
@@ -43,40 +42,50 @@ def default_cache() -> Path:
     return user_cache_path("fcdd-audit", appauthor=False)
 
 
-def decoded(
+def cache_folder(reading: Reading) -> Path:
+    """The folder that decoded images are kept in."""
+    return reading.cache or default_cache()
+
+
+class Cached(NamedTuple):
+    """One gallery, decoded.
+
+    images: None if some pictures can't be decoded and aren't skipped. channels: 1 or 3, of the images; what
+    they would have if there are none. corrupt: name and reason of each picture that can't be decoded.
+    """
+
+    images: ImageSet | None
+    channels: int
+    corrupt: list[str]
+
+
+def cached(
     gallery: Gallery,
+    identities: Sequence[str],
     size: int,
-    request: DataRequest,
-    notes: list[str],
-    channels: int | None = None,
-    fit: Fit = "squash",
-) -> ImageSet:
+    depth: Depth,
+    channels: int | None,
+    fit: Fit,
+    reading: Reading,
+) -> Cached:
     """The gallery's pictures as uint8 (N, C, size, size), memory-mapped from the cache.
 
-    fit: `squash` the whole picture into the square, or cut the square out of its `centre` whose side is
-    224/256 of the short side (as ImageNet is used). channels: 1, 3, or None: 1 if no picture has colour.
+    identities: of its pictures. depth: of the data set they belong to. channels: 1, 3, or None: 1 if no
+    picture has colour. fit: `squash` the whole picture into the square, or cut the square out of its `centre`
+    whose side is 224/256 of the short side (as ImageNet is used).
+
     A cache that is missing, stale (another size, changed files) or damaged (checksum) is built, in parallel.
-    InputError for a cache that can't be written, and for pictures that can't be decoded, unless the request
-    skips them: then a line on them is added to `notes`.
+    OSError for a cache that can't be written, InputError for one that can't be mapped.
     """
-    try:
-        identities = [gallery.identity(i) for i in range(len(gallery))]
-    except OSError as error:
-        raise InputError(f"{gallery.what}: can't read '{error.filename}': {error.strerror}") from None
-    wanted = [FORMAT, size, fit, channels, request.skip_corrupt, gallery.names, identities]
+    wanted = [FORMAT, size, fit, channels, reading.skip_corrupt, astuple(depth), gallery.names, [*identities]]
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:24]
-    folder = request.cache or default_cache()
+    folder = cache_folder(reading)
     pixels, header = folder / f"{key}.u8", folder / f"{key}.json"
     found = _checked(pixels, header, gallery.what)
     if found is None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _clear(folder)
-            found = _build(gallery, size, fit, channels, request, pixels, header)
-        except OSError as error:
-            raise InputError(
-                f"can't write the image cache '{folder}': {error.strerror}; name another folder with --cache"
-            ) from None
+        found = _build(gallery, size, depth, channels, fit, reading, pixels, header)
+    if found["corrupt"] and not reading.skip_corrupt:
+        return Cached(None, found["shape"][1], found["corrupt"])
     try:
         images = mapped(pixels, tuple(found["shape"]))
     except (OSError, RuntimeError, ValueError) as error:  # torch wants to write, too
@@ -85,10 +94,9 @@ def decoded(
             "name another folder with --cache"
         ) from None
     names = tuple(gallery.names[i] for i in found["kept"])
-    if found["corrupt"]:
-        count = len(found["corrupt"])
-        notes.append(f"{count} corrupt {gallery.what} images skipped: {', '.join(found['corrupt'])}")
-    return ImageSet(images, names, digest=found["sha256"], origins=_read_origins(found["origins"]))
+    origins = _read_origins(found["origins"])
+    decoded = ImageSet(images, names, digest=found["sha256"], origins=origins)
+    return Cached(decoded, found["shape"][1], found["corrupt"])
 
 
 def _checked(pixels: Path, header: Path, what: str) -> dict[str, Any] | None:
@@ -96,14 +104,12 @@ def _checked(pixels: Path, header: Path, what: str) -> dict[str, Any] | None:
     if not (pixels.exists() and header.exists()):
         return None
     try:
-        digest, text = header.read_text(encoding="utf-8").split("\n")
-        if digest == hashlib.sha256(text.encode()).hexdigest():
-            found: dict[str, Any] = json.loads(text)
-            if _digest(pixels) == found["sha256"]:
-                return found
+        found: dict[str, Any] = unsealed(header.read_text(encoding="utf-8"))
+        if _digest(pixels) == found["sha256"]:
+            return found
         reason = "a checksum is wrong"
     except (OSError, ValueError) as error:
-        reason = type(error).__name__
+        reason = type(error).__name__ if isinstance(error, OSError | UnicodeError) else str(error)
     log.warning("the image cache of %s is damaged (%s) and is built again: %s", what, reason, pixels)
     return None
 
@@ -116,7 +122,7 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """Delete what was left behind by processes that were killed."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
@@ -127,12 +133,14 @@ def _clear(folder: Path) -> None:
 def _build(
     gallery: Gallery,
     size: int,
-    fit: Fit,
+    depth: Depth,
     channels: int | None,
-    request: DataRequest,
+    fit: Fit,
+    reading: Reading,
     pixels: Path,
     header: Path,
 ) -> dict[str, Any]:
+    """What is to be known of the images; they are only stored if all could be decoded, or are skipped."""
     kept: list[int] = []
     corrupt: list[str] = []
     origins: list[Origin | None] = []
@@ -140,7 +148,7 @@ def _build(
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=pixels.parent) as folder:
         temporary = Path(folder, "pixels")
         with temporary.open("wb") as file:
-            for index, found in _decode_all(gallery, size, fit, request.progress):
+            for index, found in _decode_all(gallery, size, depth, fit, reading.progress):
                 if isinstance(found, str):
                     corrupt.append(found)
                     continue
@@ -149,15 +157,10 @@ def _build(
                 kept.append(index)
                 origins.append(origin)
                 file.write(_rows(picture, channels or 3))
-        if corrupt and not request.skip_corrupt:
-            more = f" and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
-            raise InputError(
-                f"{len(corrupt)} of {len(gallery)} {gallery.what} images can't be decoded: "
-                f"{'; '.join(corrupt[:NAMED])}{more} - repair or remove them, or pass --skip-corrupt"
-            )
+        stored = reading.skip_corrupt or not corrupt
         if channels is None:
             channels = 3 if coloured else 1
-            if not coloured:
+            if stored and not coloured:
                 _drop_colour(temporary, size)
         described = {
             "what": gallery.what,
@@ -167,9 +170,10 @@ def _build(
             "corrupt": corrupt,
             "origins": _stored_origins(origins),
         }
-        text = json.dumps(described)
+        if not stored:
+            return described
         half = Path(folder, "header")
-        half.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+        half.write_text(sealed(described), encoding="utf-8")
         os.replace(temporary, pixels)
         os.replace(half, header)
         return described
@@ -195,12 +199,14 @@ def _read_origins(stored: dict[str, Any] | None) -> tuple[Origin, ...] | None:
     return tuple(distinct[place] for place in stored["of"])
 
 
-def _decode_all(gallery: Gallery, size: int, fit: Fit, progress: bool) -> Iterator[tuple[int, Decoded | str]]:
+def _decode_all(
+    gallery: Gallery, size: int, depth: Depth, fit: Fit, progress: bool
+) -> Iterator[tuple[int, Decoded | str]]:
     """Index and fitted picture, or the reason why it can't be decoded, in the gallery's order."""
 
     def read(index: int) -> Decoded | str:
         try:
-            picture, origin = gallery.read(index)
+            picture, origin = gallery.read(index, depth)
             return Decoded(_fitted(picture, size, fit), origin)
         except UnidentifiedImageError:
             return f"{gallery.names[index]}: no picture"

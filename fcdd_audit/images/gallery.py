@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcdd_audit.images.decode import Decoded, decode, find_images
+from fcdd_audit.images.decode import Decoded, decode
+from fcdd_audit.images.depth import Depth, Peak
+from fcdd_audit.images.files import find_files
+from fcdd_audit.images.opening import peak
 
 WORDNET_ID = re.compile(r"n\d{8}(?![0-9])")
 
@@ -19,16 +22,20 @@ WORDNET_ID = re.compile(r"n\d{8}(?![0-9])")
 class Gallery:
     """A list of pictures, each with a name for people and the class it belongs to ("" if none is known).
 
-    read: the picture and its origin; raises whatever its decoder does. identity: text that,
-    together with the name, changes when the picture does. Both take an index into the list. what: says in
-    errors and on progress bars whose pictures these are.
+    read: the picture, with the depth of its data set, and its origin; raises whatever its decoder does.
+    identity: text that, together with the name, changes when the picture does. peak: the picture's largest
+    value if it holds more than 8 bits a channel; None: no picture does. All take an index into the list.
+    what: says in errors and on progress bars whose pictures these are. hidden: files that were left out
+    when the list, or the one it was taken from, was made.
     """
 
     what: str
     names: tuple[str, ...]
     classes: tuple[str, ...]
-    read: Callable[[int], Decoded]
+    read: Callable[[int, Depth], Decoded]
     identity: Callable[[int], str]
+    peak: Callable[[int], Peak | None] | None = None
+    hidden: frozenset[Path] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -36,12 +43,15 @@ class Gallery:
     def take(self, indices: Iterable[int]) -> Gallery:
         """The pictures at these indices, in their order."""
         chosen = list(indices)
+        own_peak = self.peak
         return Gallery(
             self.what,
             tuple(self.names[i] for i in chosen),
             tuple(self.classes[i] for i in chosen),
-            lambda i: self.read(chosen[i]),
+            lambda i, depth: self.read(chosen[i], depth),
             lambda i: self.identity(chosen[i]),
+            None if own_peak is None else lambda i: own_peak(chosen[i]),
+            self.hidden,
         )
 
     def of_class(self, *classes: str) -> Gallery:
@@ -72,7 +82,13 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def of_files(paths: Sequence[Path], base: Path, what: str, classes: Sequence[str] | None = None) -> Gallery:
+def of_files(
+    paths: Sequence[Path],
+    base: Path,
+    what: str,
+    classes: Sequence[str] | None = None,
+    hidden: frozenset[Path] = frozenset(),
+) -> Gallery:
     """Image files, named by their path below `base`."""
     place = base.resolve()
 
@@ -84,8 +100,10 @@ def of_files(paths: Sequence[Path], base: Path, what: str, classes: Sequence[str
         what,
         tuple(printable(path.relative_to(base).as_posix()) for path in paths),
         tuple(classes) if classes is not None else ("",) * len(paths),
-        lambda index: decode(paths[index]),
+        lambda index, depth: decode(paths[index], depth),
         identity,
+        lambda index: peak(paths[index]),
+        hidden,
     )
 
 
@@ -94,8 +112,8 @@ def of_folder(base: Path, what: str) -> Gallery:
 
     A class is the WordNet id in the picture's path, else the first folder below `base` that it is in, if any.
     """
-    paths = find_images(base)
-    return of_files(paths, base, what, [_class_of(path.relative_to(base)) for path in paths])
+    paths, hidden = find_files(base)
+    return of_files(paths, base, what, [_class_of(path.relative_to(base)) for path in paths], hidden)
 
 
 def _class_of(path: Path) -> str:
@@ -117,6 +135,6 @@ def of_arrays(pixels: np.ndarray, classes: Sequence[str], what: str, digest: str
         what,
         tuple(names),
         tuple(classes),
-        lambda index: Decoded(Image.fromarray(pixels[index]), None),
+        lambda index, _: Decoded(Image.fromarray(pixels[index]), None),
         lambda index: f"{digest}|{index}",
     )

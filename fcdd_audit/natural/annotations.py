@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
-from PIL import Image, ImageOps
+from defusedxml import DTDForbidden
+from defusedxml.ElementTree import fromstring
+from pycocotools import mask as run_lengths
 from skimage.draw import polygon
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
-from fcdd_audit.images.decode import DEEP_MODES, SUFFIXES, find_images
+from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.files import SUFFIXES, find_files, hidden_note
 from fcdd_audit.images.gallery import printable
+from fcdd_audit.images.masks import mask_notes, read_mask, turned_along
 
 KINDS = "give a folder of mask images, a folder of Pascal VOC XML files, or a COCO JSON file"
 MAX_PIXELS = 1 << 28  # of an annotated image; more is a slip, and would fill the memory
@@ -28,9 +33,15 @@ ROUNDING = 1e-6  # px that a box's end may pass a pixel's edge by without coveri
 ENDINGS = (*SUFFIXES, ".xml")  # that don't count when names are compared
 STRANGERS = (0, False, False)  # how well paths agree that don't
 
-Area = Callable[[], np.ndarray]  # makes a bool (H, W) array
-Part = Callable[[], Any]  # makes what selects the part's pixels in such an array
+NAMED = 5  # annotations named in a warning
+
+Part = Callable[[], Any]  # makes what selects the part's pixels in a bool (H, W) array
 Size = tuple[int, int]  # height and width
+Area = Callable[
+    [Size | None], np.ndarray
+]  # makes such an array; it gets the image's own size, if it is known
+
+log = logging.getLogger("fcdd_audit")
 
 
 @dataclass(frozen=True)
@@ -38,28 +49,46 @@ class Annotations:
     """Where the artifacts of some images are.
 
     source: what was read, for messages. areas: by the path that the annotations know an image by, what makes
-    its mask at the annotation's own size; None: the image is known to have no artifact.
+    its mask at the annotation's own size; None: the image is known to have no artifact. drawn: whether the
+    masks are files, of which one that marks nothing, or nearly everything, may be a slip.
     """
 
     source: str
     areas: Mapping[str, Area | None]
+    drawn: bool = False
 
-    def mask(self, name: str) -> np.ndarray | None:
+    def mask(self, name: str, origin: Origin | None = None) -> np.ndarray | None:
         """Where the artifact is in one image, bool (H, W), or None if it has none.
 
         InputError as `masks` raises it. Whether another image fits the same annotation isn't known here.
         """
-        return next(self.masks([name]))
+        return next(self.masks([name], [origin]))
 
-    def masks(self, names: Sequence[str]) -> Iterator[np.ndarray | None]:
+    def masks(
+        self, names: Sequence[str], origins: Sequence[Origin | None] | None = None
+    ) -> Iterator[np.ndarray | None]:
         """`mask` of each image, one at a time.
 
-        InputError where `match` raises it, and for a mask file that can't be decoded.
+        origins: of the images' files, where they are known: annotations of photos that are stored lying on
+        their side may be of the photo as it is stored, or as it is seen (see `masks.turned_along`).
+
+        Warns, once all are made, of mask files that mark nothing, or nearly everything. InputError where
+        `match` raises it, for a mask file that can't be decoded, and for an annotation without a size of an
+        image whose own isn't known.
         """
-        for path in self.match(names):
+        shares: dict[str, float] = {}
+        origins = origins if origins is not None else [None] * len(names)
+        for path, origin in zip(self.match(names), origins, strict=True):
             area = None if path is None else self.areas[path]
-            mask = None if area is None else area()
-            yield mask if mask is not None and mask.any() else None
+            if path is None or area is None:
+                yield None
+                continue
+            mask = turned_along(area(None if origin is None else (origin.height, origin.width)), origin)
+            shares[path] = float(mask.mean())
+            yield mask if mask.any() else None
+        if self.drawn:
+            for note in mask_notes(shares):
+                log.warning("'%s': %s", self.source, note)
 
     def match(self, names: Sequence[str]) -> list[str | None]:
         """The path in `areas` that belongs to each image, or None.
@@ -136,43 +165,51 @@ def _by_stem(paths: Collection[str]) -> dict[str, list[str]]:
     return found
 
 
-def read_annotations(path: str | Path, only: Collection[str] = ()) -> Annotations:
+def read_annotations(path: str | Path, only: Collection[str] = (), strict: bool = False) -> Annotations:
     """Read a folder of masks, a folder of Pascal VOC XML files, or a COCO JSON file.
 
-    only: names of categories to use; empty: all. Masks have none.
+    only: names of categories to use; empty: all. Masks have none. strict: refuse COCO's polygons and boxes
+    that enclose nothing (a point, a line) instead of leaving them out with a warning.
 
-    Masks are image files with the image's relative path and any suffix, or NAME_mask; what isn't black and
-    isn't transparent is artifact (in JPEG files, whose edges ring, what is brighter than half). A folder that
-    holds any XML file is a VOC folder; the XML files have the images' relative paths (<filename> isn't used:
-    it goes stale when images are renamed).
+    Masks are image files with the image's relative path and any suffix, or NAME_mask; what they mark is said
+    at `masks.read_mask`. A folder that holds any XML file is a VOC folder; the XML files have the images'
+    relative paths (<filename> isn't used: it goes stale when images are renamed). Hidden files are left out,
+    and said.
 
     VOC's boxes count pixels from 1 and include the last; COCO's are x, y, width, height in px from the
     image's upper left corner. Of a box every pixel that it touches is artifact; of a polygon every pixel
     whose centre it contains or, if it contains none, those that its corners are in. Boxes and polygons may
-    lie outside the image by up to one pixel, which is cut off. Where COCO has a polygon or (uncompressed) run
-    lengths beside a box, the box isn't used.
+    lie outside the image by up to one pixel, which is cut off. Where COCO has a polygon or run lengths,
+    compressed or not, beside a box, the box isn't used. A VOC file whose size is missing or 0 x 0 is taken to
+    have the image's own.
 
     InputError for whatever can't be used as it is, and if nothing is annotated at all.
     """
     path, wanted = Path(path), frozenset(only)
     if not path.exists():
         raise InputError(f"annotations '{path}' don't exist; {KINDS}")
-    areas = _read_folder(path, wanted) if path.is_dir() else _read_coco(path, wanted)
-    if not any(areas.values()):
+    found = (
+        _read_folder(path, wanted)
+        if path.is_dir()
+        else Annotations(str(path), _read_coco(path, wanted, strict))
+    )
+    if not any(found.areas.values()):
         chosen = f" of {', '.join(sorted(wanted))}" if wanted else ""
         raise InputError(f"'{path}' has no box and no polygon{chosen} in it; annotate at least one image")
-    return Annotations(str(path), areas)
+    return found
 
 
-def _read_folder(path: Path, only: Collection[str]) -> Mapping[str, Area | None]:
-    described, masks = sorted(path.rglob("*.xml")), find_images(path)
+def _read_folder(path: Path, only: Collection[str]) -> Annotations:
+    (described, hidden), (masks, hidden_masks) = find_files(path, (".xml",)), find_files(path)
+    for note in hidden_note(hidden if described else hidden_masks):
+        log.warning("'%s': %s", path, note)
     if described:
-        return _read_voc(path, described, only)
+        return Annotations(str(path), _read_voc(path, described, only))
     if not masks:
         raise InputError(f"folder '{path}' has neither mask images nor XML files in it; {KINDS}")
     if only:
         raise InputError(f"'{path}' is a folder of masks, which have no categories; drop 'only'")
-    return _read_masks(path, masks)
+    return Annotations(str(path), _read_masks(path, masks), drawn=True)
 
 
 # Masks
@@ -187,29 +224,18 @@ def _read_masks(base: Path, paths: Sequence[Path]) -> dict[str, Area]:
         owner = owners.setdefault(_parts(name), path)
         if owner != path:
             raise InputError(f"'{base}' has two masks of one image, '{owner}' and '{path}'; remove one")
-        areas[name] = partial(_marked, path)
+        areas[name] = partial(_from_file, path)
     return areas
 
 
-def _marked(path: Path) -> np.ndarray:
-    """Where a mask file is marked, upright."""
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-        alpha = picture.getchannel("A") if "A" in picture.getbands() else None
-        values = np.asarray(picture if picture.mode in DEEP_MODES else picture.convert("L"))
-    except Exception as error:  # whatever a decoder raises on a damaged file
-        raise InputError(
-            f"mask '{path}' can't be decoded ({type(error).__name__}); repair or remove it"
-        ) from None
-    marked = values > (127 if path.suffix.lower() in (".jpg", ".jpeg") else 0)
-    return marked if alpha is None else marked & (np.asarray(alpha) > 0)
+def _from_file(path: Path, _: Size | None) -> np.ndarray:
+    return read_mask(path)
 
 
 # Boxes, polygons and run lengths
 
 
-def _painted(size: Size, parts: Sequence[Part]) -> np.ndarray:
+def _painted(size: Size, parts: Sequence[Part], _: Size | None) -> np.ndarray:
     canvas = np.zeros(size, bool)
     for part in parts:
         canvas[part()] = True
@@ -281,20 +307,39 @@ def _polygon(points: Any, size: Size, what: str) -> Part:
 
 
 def _runs(runs: Mapping[str, Any], size: Size, what: str) -> Part:
-    """COCO's uncompressed run lengths: of pixels outside and inside in turn, column by column."""
+    """COCO's run lengths, as a list or compressed: of pixels outside and inside in turn, column by column."""
+    refusal = InputError(
+        f"{what} has run lengths that don't add up to its {size[1]} x {size[0]} px; export it again"
+    )
     counts: Any = runs.get("counts")
-    if isinstance(counts, str):
-        raise InputError(
-            f"{what} has compressed run lengths, which aren't supported; write it as polygons or as a list "
-            "of counts (pycocotools decodes it)"
-        )
-    whole = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
-    if not whole or runs.get("size") != list(size) or sum(counts) != size[0] * size[1]:
-        raise InputError(
-            f"{what} has run lengths that don't add up to its {size[1]} x {size[0]} px; export it again"
-        )
-    inside = np.arange(len(counts)) % 2 == 1
-    return lambda: np.repeat(inside, counts).reshape(size[::-1]).T
+    if runs.get("size") != list(size):
+        raise refusal
+    if isinstance(counts, list):
+        if not all(type(count) is int and count >= 0 for count in counts) or sum(counts) != size[0] * size[1]:
+            raise refusal
+        packed = run_lengths.frPyObjects({"size": list(size), "counts": counts}, *size)
+    elif isinstance(counts, str) and counts.isascii() and _adds_up(counts.encode(), size):
+        packed = {"size": list(size), "counts": counts.encode()}
+    else:
+        raise refusal
+    return lambda: run_lengths.decode(packed).astype(bool)
+
+
+def _adds_up(counts: bytes, size: Size) -> bool:
+    """Whether compressed run lengths make exactly that many pixels: as few as fit, and too many for one less.
+
+    pycocotools refuses what is too long, but leaves what is too short with memory that nobody wrote to.
+    """
+    pixels = size[0] * size[1]
+    try:
+        run_lengths.decode({"size": [1, pixels], "counts": counts})
+    except ValueError:
+        return False
+    try:
+        run_lengths.decode({"size": [1, pixels - 1], "counts": counts})
+    except ValueError:
+        return True
+    return False
 
 
 def _check_known(only: Collection[str], known: Collection[str], path: Path) -> None:
@@ -309,7 +354,7 @@ def _check_known(only: Collection[str], known: Collection[str], path: Path) -> N
 # COCO
 
 
-def _read_coco(path: Path, only: Collection[str]) -> dict[str, Area | None]:
+def _read_coco(path: Path, only: Collection[str], strict: bool) -> dict[str, Area | None]:
     content = _json(path)
     images: dict[int | str, Mapping[str, Any]] = {}
     names: dict[int | str, str] = {}
@@ -324,6 +369,7 @@ def _read_coco(path: Path, only: Collection[str]) -> dict[str, Area | None]:
     wanted = _categories(content, only, path)
     parts: dict[int | str, list[Part]] = {}
     sizes: dict[int | str, Size] = {}
+    degenerate: list[str] = []
     for annotation in _records(content, "annotations", path):
         if wanted and annotation.get("category_id") not in wanted:
             continue
@@ -332,7 +378,17 @@ def _read_coco(path: Path, only: Collection[str]) -> dict[str, Area | None]:
             raise InputError(f"'{path}' has an annotation of image {key}, which isn't in it; add or drop it")
         where, image = f"'{names[key]}' in '{path}'", images[key]
         sizes[key] = _size(image.get("height"), image.get("width"), where)
-        parts.setdefault(key, []).extend(_coco_parts(annotation, sizes[key], f"an annotation of {where}"))
+        what = f"an annotation of {where}"
+        usable = annotation if strict else _without_degenerate(annotation, names[key], degenerate)
+        if usable is not None:
+            parts.setdefault(key, []).extend(_coco_parts(usable, sizes[key], what))
+    if degenerate:
+        named = list(dict.fromkeys(degenerate))
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        log.warning(
+            "'%s': %d polygons or boxes enclose nothing and are left out, of %s%s",
+            *(path, len(degenerate), ", ".join(named[:NAMED]), more),
+        )
     return {
         name: partial(_painted, sizes[key], parts[key]) if key in parts else None
         for key, name in names.items()
@@ -373,6 +429,28 @@ def _key(record: Mapping[str, Any], name: str, path: Path) -> int | str:
     return key
 
 
+def _without_degenerate(
+    annotation: Mapping[str, Any], name: str, left_out: list[str]
+) -> Mapping[str, Any] | None:
+    """The annotation without polygons of fewer than three corners; None if none is left, or it is a box
+    without an area. Adds its image's name to `left_out` for each.
+    """
+    outline, box = annotation.get("segmentation"), annotation.get("bbox")
+    if isinstance(outline, list) and outline:
+        kept = [points for points in outline if not _is_degenerate(points)]
+        left_out += [name] * (len(outline) - len(kept))
+        return {**annotation, "segmentation": kept} if kept else None
+    if not outline and isinstance(box, list) and len(box) == 4 and 0 in box[2:]:
+        left_out.append(name)
+        return None
+    return annotation
+
+
+def _is_degenerate(points: Any) -> bool:
+    """Whether a polygon is a point, a line or nothing; what is no polygon at all is refused later."""
+    return isinstance(points, list) and len(points) < 6 and len(points) % 2 == 0
+
+
 def _coco_parts(annotation: Mapping[str, Any], size: Size, what: str) -> list[Part]:
     outline, box = annotation.get("segmentation"), annotation.get("bbox")
     if isinstance(outline, dict):
@@ -392,13 +470,6 @@ def _coco_parts(annotation: Mapping[str, Any], size: Size, what: str) -> list[Pa
 # Pascal VOC
 
 
-class _NoDoctype(ET.TreeBuilder):
-    """Entities, with which a small file can fill the memory, are only declared in a DOCTYPE."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("it has a DOCTYPE, which isn't allowed")
-
-
 def _read_voc(base: Path, paths: Sequence[Path], only: Collection[str]) -> dict[str, Area | None]:
     areas: dict[str, Area | None] = {}
     known: set[str] = set()
@@ -407,21 +478,41 @@ def _read_voc(base: Path, paths: Sequence[Path], only: Collection[str]) -> dict[
         objects = [(found.findtext("name", "").strip(), found) for found in root.findall("object")]
         known |= {name for name, _ in objects}
         chosen = [found for name, found in objects if not only or name in only]
-        area = None
-        if chosen:
-            size = _size(root.findtext("size/height"), root.findtext("size/width"), f"the image of '{path}'")
-            area = partial(_painted, size, [_voc_box(found, size, path) for found in chosen])
-        areas[printable(path.relative_to(base).as_posix())] = area
+        areas[printable(path.relative_to(base).as_posix())] = (
+            _voc_area(root, chosen, path) if chosen else None
+        )
     _check_known(only, known, base)
     return areas
 
 
-def _xml(path: Path) -> ET.Element:
+def _voc_area(root: Element, chosen: Sequence[Element], path: Path) -> Area:
+    height, width = root.findtext("size/height"), root.findtext("size/width")
+    if all(side is None or side.strip() == "0" for side in (height, width)):
+        return partial(_voc_area_of_image, chosen, path)
+    size = _size(height, width, f"the image of '{path}'")
+    return partial(_painted, size, [_voc_box(found, size, path) for found in chosen])
+
+
+def _voc_area_of_image(chosen: Sequence[Element], path: Path, size: Size | None) -> np.ndarray:
+    """Boxes of a file that doesn't say how large its image is."""
+    if size is None:
+        raise InputError(
+            f"'{path}' doesn't say the size of its image, and the image has no file of its own that does; "
+            "write its width and height there"
+        )
+    return _painted(size, [_voc_box(found, size, path) for found in chosen], size)
+
+
+def _xml(path: Path) -> Element:
     try:
-        root = ET.fromstring(path.read_bytes(), ET.XMLParser(target=_NoDoctype()))  # noqa: S314
+        root: Element = fromstring(path.read_bytes(), forbid_dtd=True)
     except OSError as error:
         raise InputError(f"can't read annotations '{path}': {error.strerror}; {KINDS}") from None
-    except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: of an unknown encoding
+    except DTDForbidden:  # entities, with which a small file can fill the memory, are declared there
+        raise InputError(
+            f"'{path}' can't be read as XML (it has a DOCTYPE, which isn't allowed); repair or remove it"
+        ) from None
+    except (ParseError, ValueError, LookupError) as error:  # LookupError: of an unknown encoding
         raise InputError(f"'{path}' can't be read as XML ({error}); repair or remove it") from None
     if root.tag != "annotation":
         raise InputError(
@@ -430,7 +521,7 @@ def _xml(path: Path) -> ET.Element:
     return root
 
 
-def _voc_box(found: ET.Element, size: Size, path: Path) -> Part:
+def _voc_box(found: Element, size: Size, path: Path) -> Part:
     left, top, right, bottom = (
         _number(found.findtext(f"bndbox/{side}"), f"{side} of a box in '{path}'")
         for side in ("xmin", "ymin", "xmax", "ymax")

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.registry import Registry, check_options
+from fcdd_audit.core.options import check_options
+from fcdd_audit.core.registry import Registry
 from fcdd_audit.images.cache import CENTRE
-from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.decode import Fit, Origin
 from fcdd_audit.natural.annotations import KINDS, read_annotations
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.chain import PLUS, make_probe, probe_names
@@ -37,11 +38,17 @@ class NaturalArtifact(Protocol):
     @property
     def on_outliers(self) -> bool: ...
 
-    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+    def find(
+        self,
+        names: Sequence[str],
+        shape: tuple[int, int],
+        fit: Fit = "squash",
+        origins: Sequence[Origin | None] | None = None,
+    ) -> Tensor:
         """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
 
-        names: of all images at once. fit: how the images were made square. InputError where that can't be
-        told.
+        names: of all images at once. fit: how the images were made square. origins: of the images' files,
+        None for those that have none. InputError where that can't be told.
         """
         ...
 
@@ -100,7 +107,7 @@ def _covered(coverage: np.ndarray) -> Tensor:
 def fitted(mask: np.ndarray, shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
     """A mask brought to the images' size as they were: bool (H, W) of any size to bool `shape`.
 
-    fit: as in `datasets.cache.decoded`: the whole mask is squashed, or its `centre` cut out. A pixel is
+    fit: as in `images.cache.cached`: the whole mask is squashed, or its `centre` cut out. A pixel is
     artifact if at least half of its area is. Thin artifacts must not vanish: if no pixel of the whole image
     reaches half, those count of which at least half as much is covered as of the best one. (A thin part
     beside a thick one does vanish.) Empty if no part of the mask is in the cut.
@@ -149,7 +156,13 @@ class Region:
     def on_outliers(self) -> bool:
         return False
 
-    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+    def find(
+        self,
+        names: Sequence[str],
+        shape: tuple[int, int],
+        fit: Fit = "squash",
+        origins: Sequence[Origin | None] | None = None,
+    ) -> Tensor:
         """The same mask for every name, bool (N, 1, H, W) of shape (H, W); half-covered pixels count."""
         rows = _shares(self.top, self.height, shape[0])
         columns = _shares(self.left, self.width, shape[1])
@@ -163,7 +176,8 @@ class Masked:
 
     masks: a folder of masks, a folder of XML files, or a JSON file; see `annotations.read_annotations`.
     only: names of the categories that are artifacts, separated by commas; empty: all. outliers: whether the
-    annotations are for outlier exposure too.
+    annotations are for outlier exposure too. strict: refuse COCO's polygons and boxes that enclose nothing
+    instead of leaving them out.
     """
 
     by_name: ClassVar[bool] = True
@@ -171,6 +185,7 @@ class Masked:
     masks: str = ""
     only: str = ""
     outliers: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if not self.masks.strip():
@@ -180,20 +195,26 @@ class Masked:
     def on_outliers(self) -> bool:
         return self.outliers
 
-    def find(self, names: Sequence[str], shape: tuple[int, int], fit: Fit = "squash") -> Tensor:
+    def find(
+        self,
+        names: Sequence[str],
+        shape: tuple[int, int],
+        fit: Fit = "squash",
+        origins: Sequence[Origin | None] | None = None,
+    ) -> Tensor:
         """Where each image's artifact is, bool (N, 1, H, W) of shape (H, W); all False where it has none.
 
-        names: of all images that the annotations are for, at once, so that none is given another's mask.
-        fit: how the images were made square. Warns of annotations that fit no image. InputError for
-        annotations that can't be used.
+        names: of all images that the annotations are for, at once, so that none is given another's mask. fit:
+        how the images were made square. origins: as in `Annotations.masks`. Warns of annotations that fit no
+        image. InputError for annotations that can't be used.
         """
         chosen = [name.strip() for name in self.only.split(",") if name.strip()]
         found = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
-        annotations = read_annotations(self.masks, chosen)
+        annotations = read_annotations(self.masks, chosen, self.strict)
         marked = {path for path, area in annotations.areas.items() if area is not None}
         if unused := len(marked.difference(annotations.match(names))):
             log.warning("%d of %d annotations in '%s' fit no image", unused, len(marked), self.masks)
-        for target, mask in zip(found, annotations.masks(names), strict=True):
+        for target, mask in zip(found, annotations.masks(names, origins), strict=True):
             if mask is not None:
                 target[0] = fitted(mask, shape, fit)
         return found

@@ -40,7 +40,10 @@ def locate(artifact: NaturalArtifact, data: AuditData) -> dict[str, Tensor]:
             f"two images of '{data.name}' are called '{twice[0]}', so that their annotations can't be told "
             "apart; use image files in folders (--dataset folder)"
         )
-    found = artifact.find(names, data.shape[1:], data.fit).split([len(part) for part in looked_at.values()])
+    origins = [origin for part in looked_at.values() for origin in part.origins or (None,) * len(part)]
+    found = artifact.find(names, data.shape[1:], data.fit, origins).split(
+        [len(part) for part in looked_at.values()]
+    )
     masks = {
         name: torch.zeros((len(part), 1, *data.shape[1:]), dtype=torch.bool) for name, part in parts.items()
     }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.registry import check_options
+from fcdd_audit.core.options import check_options
 from fcdd_audit.probes.base import PROBES, Probe
 
 PLUS = "+"  # joins the names of a chain: watermark+jpeg

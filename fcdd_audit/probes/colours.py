@@ -6,9 +6,8 @@ import torch
 from PIL import ImageColor
 from torch import Tensor
 
+from fcdd_audit.core.colours import LUMA
 from fcdd_audit.core.errors import InputError
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow turns colour into grey
 
 
 def parse_colour(probe: str, option: str, text: str) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from skimage.segmentation import find_boundaries
 from skimage.transform import resize
 from torch import Tensor
 
+from fcdd_audit.core.colours import OUTLINE
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets.photos import photo
@@ -21,7 +22,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")  # one after the other
 TILE, GAP, LABEL = 160, 12, 22  # px
 COLUMNS = 3
-PAPER, INK, OUTLINE = "gainsboro", "black", (255, 64, 160)
+PAPER, INK = "gainsboro", "black"
 
 
 def write_sheet(path: Path) -> None:

@@ -8,16 +8,19 @@ import numpy as np
 from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import VARIANTS, RunFolder
-from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import among_placebos
-from fcdd_audit.report.strips import heat_uri, photo_uri
+from fcdd_audit.report.strips import picture_rows
 
 
 def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What finished.html.j2 shows besides config.json and findings.json."""
     arrays = run.read_arrays(config["questions"][0]["examples"])
-    thresholds = config["config"]["thresholds"]
-    strips, scales = _strips(arrays, config["config"]["quantile"])
+    thresholds = config["config"]["design"]["thresholds"]
+    maps = _maps(arrays)
+    reference = {name: np.stack(list(shown.values())) for name, shown in maps.items()}
+    strips, scales = picture_rows(
+        arrays, VARIANTS, maps, reference, config["config"]["explanation"]["quantile"]
+    )
     return {
         "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
         "strips": strips,
@@ -66,31 +69,11 @@ def _median(values: list[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-def _strips(
-    arrays: dict[str, np.ndarray], quantile: float
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of pictures, and each explainer with the range of heat that all its maps share."""
-    masks = arrays["mask"][:, 0]
-    names = [name.removeprefix("heat.") for name in arrays if name.startswith("heat.")]
-    rows: list[dict[str, Any]] = [
-        {
-            "name": str(arrays["name"][row]),
-            "side": str(arrays["side"][row]),
-            "area": float(mask.mean()),
-            "clean": photo_uri(arrays["clean"][row]),
-            "marked": photo_uri(arrays["marked"][row], mask),
-            "placebo": photo_uri(arrays["placebo"][row], mask),
-            "maps": {},
-        }
-        for row, mask in enumerate(masks)
-    ]
-    scales = []
-    for name in names:
-        heat = arrays[f"heat.{name}"].astype(np.float32) * arrays[f"scale.{name}"]
-        scales.append({"name": name, **shown_limits(heat, quantile)})
-        for variant, maps in zip(VARIANTS, heat, strict=True):
-            shown = normalise(maps, quantile, heat)
-            for row, one, shade, mask in zip(rows, maps, shown, masks, strict=True):
-                inside = share_inside(one, mask)
-                row["maps"].setdefault(name, {})[variant] = {"uri": heat_uri(shade, mask), "share": inside}
-    return rows, scales
+def _maps(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Heat by explainer and variant, (N, H, W) float32."""
+    return {
+        name: dict(
+            zip(VARIANTS, arrays[f"heat.{name}"].astype(np.float32) * arrays[f"scale.{name}"], strict=True)
+        )
+        for name in (key.removeprefix("heat.") for key in arrays if key.startswith("heat."))
+    }

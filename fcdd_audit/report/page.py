@@ -53,8 +53,8 @@ def render_report(path: Path) -> Path:
         config=config,
         found=found,
         words=WORDS,
-        thresholds=config["config"]["thresholds"],
-        quantile=config["config"]["quantile"],
+        thresholds=config["config"]["design"]["thresholds"],
+        quantile=config["config"]["explanation"]["quantile"],
         findings_json=script_json(found),
         **context,
     )

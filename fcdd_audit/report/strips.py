@@ -1,17 +1,74 @@
-"""Example images and heatmaps as data URIs."""
+"""Rows of pictures: example images and their heatmaps, as data URIs."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from fcdd_audit.core.colours import OUTLINE
+from fcdd_audit.report.display import normalise, share_inside, shown_limits
+
 TILE, HEAT_TILE = 160, 128  # smallest side of a photo and of a heatmap in the page, in pixels
-OUTLINE = (255, 64, 160)
+
+
+def picture_rows(
+    examples: Mapping[str, np.ndarray],
+    variants: Sequence[str],
+    maps: Mapping[str, Mapping[str, np.ndarray]],
+    reference: Mapping[str, np.ndarray],
+    quantile: float,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A row for each example, and each explainer with the range of heat that its maps share.
+
+    examples: images by variant, uint8 (N, C, H, W), their `mask`, bool (N, 1, H, W), where the artifact has a
+    place, `name` and `side`. variants: those shown; all but `clean` with the mask's outline. maps: by
+    explainer and column, (N, H, W). reference: by explainer, heat of any shape that sets the shared range.
+    """
+    count = len(examples["name"])
+    masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * count
+    tiles = {
+        name: {key: _tiles(heat, masks, quantile, reference[name]) for key, heat in columns.items()}
+        for name, columns in maps.items()
+    }
+    rows = [
+        {
+            "name": str(examples["name"][row]),
+            "side": str(examples["side"][row]),
+            "area": None if mask is None else float(mask.mean()),
+            **{
+                variant: photo_uri(examples[variant][row], None if variant == "clean" else mask)
+                for variant in variants
+            },
+            "maps": {
+                name: {key: shown[row] for key, shown in columns.items()} for name, columns in tiles.items()
+            },
+        }
+        for row, mask in enumerate(masks)
+    ]
+    return rows, [{"name": name, **shown_limits(reference[name], quantile)} for name in maps]
+
+
+def _tiles(
+    heat: np.ndarray, masks: Sequence[np.ndarray | None], quantile: float, reference: np.ndarray
+) -> list[dict[str, Any]]:
+    """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
+    return [
+        {
+            "shared": heat_uri(shared, mask),
+            "own": heat_uri(own, mask),
+            "share": None if mask is None else share_inside(one, mask),
+        }
+        for one, mask, shared, own in zip(
+            heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
+        )
+    ]
 
 
 def photo_uri(image: np.ndarray, mask: np.ndarray | None = None) -> str:

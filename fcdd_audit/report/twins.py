@@ -10,10 +10,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import MEAN, RunFolder
-from fcdd_audit.report.display import normalise, share_inside, shown_limits
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
 from fcdd_audit.report.glossary import Glossary, glossary
-from fcdd_audit.report.strips import heat_uri, photo_uri
+from fcdd_audit.report.strips import picture_rows
 
 # Of each family of measures, the splits that are shown of every cell.
 BY_SEED = {"detection": ("clean", "conflict"), "decision": ("clean", "marked"), "scores": ("conflict",)}
@@ -37,13 +36,13 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     """What report.html.j2 shows besides config.json and findings.json."""
     results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
-    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explainers"])))
+    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
     natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
     names = glossary(config["measures"], found["findings"], results)
     columns = _columns(names, results)
     return {
         "origin": found["origin"],
-        "doses": _doses(found["findings"], config["config"]["thresholds"], names),
+        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"], names),
         "glossary": names,
         "headline": config["headline"],
         "sets": _sets(natural),
@@ -63,10 +62,10 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     }
 
 
-def _error_rates(config: dict[str, Any]) -> dict[str, Any] | None:
-    """With their figure; None for a run of before they were noted."""
-    noted: dict[str, Any] | None = config.get("error_rates")
-    if noted is None or not noted["rates"]:
+def _error_rates(config: dict[str, Any]) -> dict[str, Any]:
+    """With their figure, where there are any."""
+    noted: dict[str, Any] = config["error_rates"]
+    if not noted["rates"]:
         return noted
     return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
 
@@ -151,11 +150,13 @@ def _section(
     if not question["planted"]:
         return Section(finding, [], [], None, None)
     twins = ("planted", "control")
-    maps = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
-    examples = run.read_arrays(question["examples"])
+    by_twin = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
+    maps = {name: {twin: by_twin[twin][name] for twin in twins} for name in by_twin["planted"]}
     levels = [run.read_levels(question[twin][0]) for twin in twins]
-    reference = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
-    strips, explainers = _strips(examples, maps, reference, config["config"]["quantile"])
+    reference = {name: np.concatenate([level[name] for level in levels]) for name in maps}
+    examples = run.read_arrays(question["examples"])
+    quantile = config["config"]["explanation"]["quantile"]
+    strips, explainers = picture_rows(examples, ("clean", "marked"), maps, reference, quantile)
     first, drawn = (table[table["question"] == index] for table in (scores, curves))
     return Section(
         finding,
@@ -177,53 +178,3 @@ def _sets(natural: bool) -> str:
         "Conflict: the artifact on the side where training did not have it; aligned: on the side where it "
         "had it."
     )
-
-
-def _strips(
-    examples: dict[str, np.ndarray],
-    maps: dict[str, dict[str, np.ndarray]],
-    reference: dict[str, np.ndarray],
-    quantile: float,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of pictures, and each explainer with the range of heat that its twins' maps share.
-
-    maps: by twin and explainer, (images, H, W), one for each example. reference: by explainer, the heat that
-    sets that range.
-    """
-    # An artifact without a place has no mask.
-    masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * len(examples["name"])
-    tiles: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    explainers = []
-    for name in maps["planted"]:
-        explainers.append({"name": name, **shown_limits(reference[name], quantile)})
-        tiles[name] = {twin: _tiles(maps[twin][name], masks, quantile, reference[name]) for twin in maps}
-    strips = [
-        {
-            "name": str(examples["name"][row]),
-            "side": str(examples["side"][row]),
-            "area": None if mask is None else float(mask.mean()),
-            "clean": photo_uri(examples["clean"][row]),
-            "marked": photo_uri(examples["marked"][row], mask),
-            "maps": {
-                name: {twin: shown[row] for twin, shown in by_twin.items()} for name, by_twin in tiles.items()
-            },
-        }
-        for row, mask in enumerate(masks)
-    ]
-    return strips, explainers
-
-
-def _tiles(
-    heat: np.ndarray, masks: list[np.ndarray | None], quantile: float, reference: np.ndarray
-) -> list[dict[str, Any]]:
-    """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
-    return [
-        {
-            "shared": heat_uri(shared, mask),
-            "own": heat_uri(own, mask),
-            "share": None if mask is None else share_inside(one, mask),
-        }
-        for one, mask, shared, own in zip(
-            heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
-        )
-    ]

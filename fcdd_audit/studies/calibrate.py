@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fcdd_audit.auditing import versions
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.core.versions import versions
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.plan import check_trainable, learned_side
 from fcdd_audit.detectors import DETECTORS
@@ -32,7 +32,6 @@ from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe
-from fcdd_audit.report.figures import rates_figure
 from fcdd_audit.studies.error_rates import SCHEMA
 from fcdd_audit.studies.rates import Outcome, Rate, rates
 from fcdd_audit.studies.truths import NULL_PREVALENCE, Drawing, Trial, all_trials
@@ -40,7 +39,6 @@ from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
 
-PREVALENCE = (0.05, 0.2, 1.0)  # by default
 DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
 FIRST_SEED = 10_000  # far from those of audits
 
@@ -63,24 +61,23 @@ class Calibration:
         for name in ("audits", "nulls"):
             if getattr(self, name) < 2:
                 raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
-        if self.audit.weights is not None:
+        if self.audit.detector.weights is not None:
             raise InputError("a calibration trains its detectors; drop --weights")
-        if self.audit.probe in NATURAL:
+        probe, design = self.audit.artifact.probe, self.audit.design
+        if probe in NATURAL:
             raise InputError(
-                f"'{self.audit.probe}' is found on images and can't be planted, so it can't be calibrated; "
+                f"'{probe}' is found on images and can't be planted, so it can't be calibrated; "
                 "use an artifact that can"
             )
         if not self.decoys or len(set(self.decoys)) < len(self.decoys):
             raise InputError("decoys must be named, each once; name them with --decoy")
-        if self.audit.probe in self.decoys:
-            raise InputError(
-                f"the decoy is '{self.audit.probe}', which is what is probed; name another with --decoy"
-            )
-        if 0 in self.audit.prevalence:
+        if probe in self.decoys:
+            raise InputError(f"the decoy is '{probe}', which is what is probed; name another with --decoy")
+        if 0 in self.audit.artifact.prevalence:
             raise InputError("at prevalence 0 nothing is planted; drop it from --prevalence")
-        if self.audit.seeds < self.audit.thresholds.min_seeds:
+        if design.seeds < design.thresholds.min_seeds:
             raise InputError(
-                f"seeds is {self.audit.seeds}; fewer than {self.audit.thresholds.min_seeds} give no verdict"
+                f"seeds is {design.seeds}; fewer than {design.thresholds.min_seeds} give no verdict"
             )
         for decoy in self.decoys:
             if decoy in NATURAL:
@@ -92,12 +89,12 @@ class Calibration:
     @property
     def folder(self) -> Path:
         """Where its cells and results are."""
-        return self.audit.out / (self.audit.name or f"calibration-{self.audit.run_name}")
+        return self.audit.run.out / (self.audit.run.name or f"calibration-{self.audit.run_name}")
 
     def seeds(self, index: int) -> range:
         """Those of an audit: no pair of twins is used by two audits of a kind."""
-        first = FIRST_SEED + index * self.audit.seeds
-        return range(first, first + self.audit.seeds)
+        first = FIRST_SEED + index * self.audit.design.seeds
+        return range(first, first + self.audit.design.seeds)
 
 
 @dataclass(frozen=True)
@@ -114,8 +111,7 @@ class CalibrationResult:
 
 
 def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult:
-    """Run all audits and write `calibration.folder`: calibration.json, calibration.csv (one row an audit) and
-    calibration.svg.
+    """Run all audits and write `calibration.folder`: calibration.json and calibration.csv (one row an audit).
 
     Goes on where an interrupted calibration was. Progress goes to stderr unless `quiet`. InputError for what
     can't be audited, RunError for what fails on the way.
@@ -130,40 +126,40 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     decoys = {name: make_probe(name, config.options) for name in calibration.decoys}
     setup = replace(setup, explainers=(), plantable={**setup.plantable, **decoys})
     check_trainable(config, setup)
-    planned = [trial for detector in config.detectors for trial in trials(calibration, setup, detector)]
+    planned = [
+        trial for detector in config.detector.detectors for trial in trials(calibration, setup, detector)
+    ]
     with run.opened():
         cells = list(dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted)))
-        finish_cells(cells, setup, run, config.workers, quiet)
+        finish_cells(cells, setup, run, config.run.workers, quiet)
         scores = {cell: run.read_cell(cell_key(cell, setup)).scores for cell in cells}
-        outcomes = [_outcome(trial, setup, scores, config.thresholds) for trial in planned]
-        found_rates = rates(outcomes, config.thresholds)
+        outcomes = [_outcome(trial, setup, scores, config.design.thresholds) for trial in planned]
+        found_rates = rates(outcomes, config.design.thresholds)
         result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
-        found = result.as_json()
         run.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
-        run.write_text("calibration.svg", rates_figure(found["rates"], "rates"))
-        run.write_text("calibration.json", json.dumps(found, indent=1) + "\n")
+        run.write_text("calibration.json", json.dumps(result.as_json(), indent=1) + "\n")
         return result
 
 
 def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]:
     """All audits of a detector, the most telling first. InputError for what can't be learned or planted."""
     config = calibration.audit
-    plant_on = learned_side(detector, config.plant_on)
+    plant_on = learned_side(detector, config.artifact.plant_on)
     side = DIRECTIONS[plant_on].side
     if side not in DETECTORS[detector].learns_from:
         raise InputError(
             f"{detector} never sees {side} images in training, so nothing planted there can be calibrated; "
             "drop --plant-on"
         )
-    for prevalence in (*config.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
+    for prevalence in (*config.artifact.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
         planted_count(len(setup.training[AS_IS].of(side)), prevalence)
     return all_trials(
         Drawing(
             detector=detector,
-            probe=config.probe,
+            probe=config.artifact.probe,
             decoys=calibration.decoys,
             plant_on=plant_on,
-            prevalences=config.prevalence,
+            prevalences=config.artifact.prevalence,
             audits=calibration.audits,
             nulls=calibration.nulls,
             seeds=calibration.seeds,

@@ -227,10 +227,8 @@ def _read(folder: Path, name: str) -> _Run:
 
 def _read_run(run: RunFolder, name: str) -> _Run:
     config, found = run.read_json("config.json"), run.read_json("findings.json")
-    if config["design"] != "twins" or not config.get("explainers"):
-        raise InputError(
-            f"'{run.path}' is of a finished detector or of an older version; compare runs that train twins"
-        )
+    if config["design"] != "twins":
+        raise InputError(f"'{run.path}' is of a finished detector; compare runs that train twins")
     # As text first: prevalences must match those of the findings to the last bit.
     results = pd.read_csv(run.path / "results.csv", dtype=str, keep_default_na=False)
     results = results[results["nominal_class"] != MEAN]
@@ -244,20 +242,24 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         described={
             "id": name,
             "run": found["run"],
-            **{key: settings[key] for key in ("dataset", "probe", "prevalence", "seeds", "detectors")},
+            "dataset": settings["data"]["dataset"],
+            "probe": settings["artifact"]["probe"],
+            "prevalence": settings["artifact"]["prevalence"],
+            "seeds": settings["design"]["seeds"],
+            "detectors": settings["detector"]["detectors"],
             "classes": [data["nominal_class"] for data in config["data"]],
             "images": found["findings"][0]["images"],
-            "network": settings.get("recipe", {}).get("network"),
-            "image_size": settings.get("image_size"),
-            "explained": settings["explained"],
+            "network": settings["detector"]["recipe"]["network"],
+            "image_size": settings["data"]["image_size"],
+            "explained": settings["explanation"]["explained"],
             "device": config["device"]["name"],
         },
         findings=[{key: one[key] for key in FINDING} for one in found["findings"]],
         results=results,
         costs=pd.read_csv(costs).assign(run=name) if costs.is_file() else pd.DataFrame(columns=["run"]),
         explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
-        options={name: settings["options"].get(name, {}) for name in settings["explainers"]},
-        thresholds={name: settings["thresholds"][name] for name in SHARED},
+        options={name: settings["options"].get(name, {}) for name in settings["explanation"]["explainers"]},
+        thresholds={name: settings["design"]["thresholds"][name] for name in SHARED},
         measures=config["measures"],
         headline=config["headline"],
     )
@@ -304,7 +306,7 @@ def _compared(
                 (
                     one["excess_pixel_auroc"]
                     for one in each
-                    if one["explainer"] == name and (one["reference"] or one.get("judged", True))
+                    if one["explainer"] == name and (one["reference"] or one["judged"])
                 ),
                 None,
             )

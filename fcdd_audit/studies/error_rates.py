@@ -74,10 +74,10 @@ def error_rates(
         "differs_in": differs,
         "missing": [
             name
-            for name in config.detectors
+            for name in config.detector.detectors
             if all(rate["detector"] != name for rate in calibration["rates"])
         ],
-        "rates": [rate for rate in calibration["rates"] if rate["detector"] in config.detectors],
+        "rates": [rate for rate in calibration["rates"] if rate["detector"] in config.detector.detectors],
     }
 
 

@@ -1,4 +1,4 @@
-"""Every constant that a verdict depends on."""
+"""The only place with thresholds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Shown in every report.
+    """Every constant that a verdict depends on; shown in every report.
 
     reliance: the score relies on the artifact if its reliance, and the planted twin's own drop, are
         surely above this; it does not if its reliance is surely below.

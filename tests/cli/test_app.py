@@ -11,19 +11,7 @@ from typer.testing import CliRunner
 from fcdd_audit._version import __version__
 from fcdd_audit.cli.app import app
 from fcdd_audit.config.presets import preset_rows
-from fcdd_audit.datasets import DATASETS, SOURCES
-from fcdd_audit.detectors import DETECTORS, NETWORKS
-from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.natural import NATURAL
-from fcdd_audit.probes import PROBES
-
-FAMILIES = {
-    "detectors": DETECTORS,
-    "explainers": EXPLAINERS,
-    "probes": PROBES,
-    "sources": SOURCES,
-    "networks": NETWORKS,
-}
+from fcdd_audit.datasets import DATASETS
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +74,7 @@ def test_the_version_is_printed():
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["calibrate"], ["report"], ["compare"], ["list"]])
 def test_every_command_has_help(command, flag):
     result = invoke(*command, flag)
     assert result.exit_code == 0
@@ -99,16 +87,6 @@ def test_help_tells_the_defaults():
     text = " ".join(invoke("run", "--help").stdout.replace("│", " ").split())
     for default in ("textures", "watermark", "fcdd,hsc,ae", "auto", "reports", "DATASET-PROBE"):
         assert f"[default: {default}]" in text
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_list_prints_each_name_with_its_summary(family):
-    result = invoke("list", family)
-    assert result.exit_code == 0
-    registry = FAMILIES[family]
-    lines = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
-    families = [registry, NATURAL] if family == "probes" else [registry]
-    assert lines == [[name, one.summary(name)] for one in families for name in one]
 
 
 def test_list_also_draws_the_probes(tmp_path):
@@ -142,10 +120,8 @@ def test_list_says_which_data_sets_are_ready(class_folders, tiny):
         assert names == [[name, DATASETS.summary(name)] for name in DATASETS]
         return dict(zip(DATASETS, (line.strip() for line in lines[1::2]), strict=True))
 
-    without = states()
-    assert without["textures"] == "ready"
-    assert without["folder"] == without["cifar10-oe"] == "not ready: give --data-root DIR"
     classes = states("--data-root", class_folders)
+    assert classes["textures"] == "ready"
     assert classes["cifar10-oe"].startswith("not ready: without --oe: CIFAR-100 isn't under ")
     assert classes["mvtec"].startswith("not ready: MVTec AD isn't under ")
     assert states("--data-root", tiny)["folder"] == "ready"
@@ -156,15 +132,6 @@ def test_list_prints_the_presets_as_a_table():
     assert lines[0] == list(preset_rows()[0])
     assert len(lines) == 1 + len(preset_rows())
     assert next(line for line in lines if line[:2] == ["quick", "epochs"])[:3] == ["quick", "epochs", "6"]
-
-
-def test_the_version_does_not_wait_for_torch():
-    code = (
-        "import sys; from fcdd_audit.cli.app import app; "
-        "app(['--version'], standalone_mode=False); print('torch' in sys.modules)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines() == [f"fcdd-audit {__version__}", "False"]
 
 
 # Bad requests
@@ -197,10 +164,10 @@ def test_the_version_does_not_wait_for_torch():
         ),
         (["--probe", "mask", "--set", "mask.masks=missing"], ["'missing'", "mask"]),
         (
-            ["--probe", "mask", "--set", "mask.masks=m", "--control", "inpiant"],
-            ["unknown control 'inpiant'", "did you mean 'inpaint'?"],
+            ["--probe", "mask", "--set", "mask.masks=m", "--removal", "inpiant"],
+            ["unknown removal 'inpiant'", "did you mean 'inpaint'?"],
         ),
-        (["--control", "drop"], ["control 'drop'", "'watermark' is planted", "drop --control"]),
+        (["--removal", "drop"], ["removal 'drop'", "'watermark' is planted", "drop --removal"]),
         (["--plant-on", "eo"], ["unknown side 'eo'", "did you mean 'oe'?"]),
         (["--dataset", "folder"], ["--data-root"]),
         (["--dataset", "folder", "--data-root", "missing"], ["'missing' is no folder"]),
@@ -248,7 +215,7 @@ def test_the_version_does_not_wait_for_torch():
         (["--dataset", "mvtec", "--data-root", "empty"], ["MVTec AD isn't under 'empty'", "CC BY-NC-SA"]),
         (["--confetti-mask", "half"], ["confetti mask is 'half'"]),
         (["--oe-limit", "0"], ["oe limit is 0"]),
-        (["--seeds", "three"], ["seeds"]),
+        (["--seeds", "three"], ["--seeds: seeds is 'three'; a whole number is needed"]),
         (["--epochs", "1.5"], ["epochs"]),
         (["--lr", "-1"], ["lr is -1"]),
         (["--batch-size", "1"], ["batch size is 1"]),
@@ -268,7 +235,8 @@ def test_the_version_does_not_wait_for_torch():
         (["--device", "cpuu"], ["device 'cpuu'"]),
         (["--device", "cuda:99"], ["device 'cuda:99'"]),
         (["--device", "meta"], ["device 'meta'"]),
-        (["--fail-on", "clever"], ["'clever'", "clever-hans"]),
+        (["--fail-on", "clever"], ["--fail-on: unknown gate 'clever'", "relies"]),
+        (["--bit-depth", "0"], ["--bit-depth: bit depth is 0; it must be at least 1"]),
         (["--dataset", "two\nlines"], ["two"]),  # as in a file name, such as a corrupt image's
         (["--detectr", "fcdd"], ["--detectr", "--detector"]),
         (["extra"], ["extra"]),

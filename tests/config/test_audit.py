@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from fcdd_audit.config.audit import AuditConfig
-from fcdd_audit.config.convert import parse_option
-from fcdd_audit.config.layers import make_config, read_config, read_environment
+from fcdd_audit.config.audit import make_config
+from fcdd_audit.config.layers import Layer, read_assignments, read_config, read_environment
+from fcdd_audit.config.parts import PARTS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.explainers import EXPLAINERS
@@ -15,12 +16,13 @@ from fcdd_audit.natural.artifacts import Masked, Region
 from fcdd_audit.probes import Chain
 from fcdd_audit.probes.stamps import Watermark
 from fcdd_audit.probes.tones import Jpeg
+from fcdd_audit.verdict.thresholds import Thresholds
 
 
 def complaint(*layers, **settings):
     """What a bad request is answered with."""
     with pytest.raises(InputError) as error:
-        make_config(*layers, settings)
+        make_config(*layers, **settings)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -29,7 +31,7 @@ def complaint(*layers, **settings):
 
 
 def test_without_settings_the_defaults_hold():
-    assert make_config() == make_config({}, {}) == AuditConfig()
+    assert make_config() == make_config({}, {}) == make_config()
 
 
 def test_later_layers_win_setting_by_setting(tmp_path):
@@ -37,20 +39,25 @@ def test_later_layers_win_setting_by_setting(tmp_path):
     file = read_config(tmp_path / "audit.toml")
     environment = read_environment({"FCDD_AUDIT_EPOCHS": "5", "FCDD_AUDIT_NAME": "environment", "SEEDS": "9"})
     config = make_config(file, environment, {"name": "flag", "epochs": None})
-    assert (config.seeds, config.prevalence) == (4, (0.5,)), "from the file, over the default"
-    assert config.recipe.epochs == 5, "from the environment, over the file"
-    assert config.name == "flag", "from the flag, over the environment"
-    assert config.detectors == AuditConfig().detectors, "the default"
+    assert (config.design.seeds, config.artifact.prevalence) == (4, (0.5,)), "from the file, over the default"
+    assert config.detector.recipe.epochs == 5, "from the environment, over the file"
+    assert config.run.name == "flag", "from the flag, over the environment"
+    assert config.detector.detectors == make_config().detector.detectors, "the default"
 
 
 def test_none_and_only_none_means_not_given():
-    assert make_config({"seeds": 5, "skip_corrupt": True}, {"seeds": None, "skip_corrupt": None}).seeds == 5
-    assert make_config({"skip_corrupt": True}, {"skip_corrupt": False}).skip_corrupt is False
+    assert (
+        make_config({"seeds": 5, "skip_corrupt": True}, {"seeds": None, "skip_corrupt": None}).design.seeds
+        == 5
+    )
+    assert make_config({"skip_corrupt": True}, {"skip_corrupt": False}).data.skip_corrupt is False
 
 
 def test_flags_names_and_fields_names_are_one_setting():
-    assert make_config({"detectors": "fcdd"}, {"detector": "ae"}).detectors == ("ae",)
-    assert make_config({"explainer": "native"}, {"explainers": ["edges"]}).explainers == ("edges",)
+    assert make_config({"detectors": "fcdd"}, {"detector": "ae"}).detector.detectors == ("ae",)
+    assert make_config({"explainer": "native"}, {"explainers": ["edges"]}).explanation.explainers == (
+        "edges",
+    )
 
 
 def test_layers_are_not_modified():
@@ -78,18 +85,18 @@ def test_text_becomes_what_the_setting_needs():
             "lr": "1e-2",
         }
     )
-    assert config.detectors == ("fcdd", "ae")
-    assert config.explainers == ("native",)
-    assert config.prevalence == (0.2, 1.0)
-    assert (config.seeds, config.workers, config.image_size) == (5, 2, 48)
-    assert (config.data_root, config.out) == (Path("some/where"), Path("else/where"))
-    assert config.skip_corrupt is True
-    assert (config.recipe.epochs, config.recipe.lr) == (3, 0.01)
+    assert config.detector.detectors == ("fcdd", "ae")
+    assert config.explanation.explainers == ("native",)
+    assert config.artifact.prevalence == (0.2, 1.0)
+    assert (config.design.seeds, config.run.workers, config.data.image_size) == (5, 2, 48)
+    assert (config.data.data_root, config.run.out) == (Path("some/where"), Path("else/where"))
+    assert config.data.skip_corrupt is True
+    assert (config.detector.recipe.epochs, config.detector.recipe.lr) == (3, 0.01)
 
 
 @pytest.mark.parametrize("value", [0.5, "0.5", ["0.5"], [0.5], (0.5,)])
 def test_a_list_may_be_one_value(value):
-    assert make_config({"prevalence": value}).prevalence == (0.5,)
+    assert make_config({"prevalence": value}).artifact.prevalence == (0.5,)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +104,13 @@ def test_a_list_may_be_one_value(value):
     [("true", True), ("1", True), ("No", False), ("0", False), (True, True), (False, False)],
 )
 def test_yes_and_no_are_understood(text, value):
-    assert make_config({"skip_corrupt": text}).skip_corrupt is value
+    assert make_config({"skip_corrupt": text}).data.skip_corrupt is value
 
 
 def test_a_path_may_start_at_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert make_config({"out": "~/reports"}).out == tmp_path / "reports"
+    assert make_config({"out": "~/reports"}).run.out == tmp_path / "reports"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,7 @@ def test_toml_tables_set_the_recipe_and_options(tmp_path):
         """
     )
     config = make_config(read_config(tmp_path / "audit.toml"))
-    assert config.recipe == replace(AuditConfig().recipe, epochs=7, batch_size=8, lr=0.01)
+    assert config.detector.recipe == replace(make_config().detector.recipe, epochs=7, batch_size=8, lr=0.01)
     assert config.make_artifact() == Watermark(text="(c) me", size=1, margin=0)
     assert config.options["fcdd"] == {"supervision": "image", "sigma": 2.5}
 
@@ -179,20 +186,26 @@ def test_options_of_several_layers_are_merged():
 
 
 @pytest.mark.parametrize(
-    ("assignment", "expected"),
+    ("assignment", "name", "expected"),
     [
-        ("watermark.size=0.5", ("watermark", "size", 0.5)),
-        (" watermark.size = .5", ("watermark", "size", 0.5)),
-        ("ae.dimensions=8", ("ae", "dimensions", 8)),
-        ("watermark.text=(c) me", ("watermark", "text", "(c) me")),
-        ("watermark.text='(c) me'", ("watermark", "text", "(c) me")),
-        ("watermark.text=a=b.c", ("watermark", "text", "a=b.c")),
-        ("watermark.text='2024'", ("watermark", "text", "2024")),
-        ("watermark.text=", ("watermark", "text", "")),
+        ("watermark.size=0.5", "watermark", {"size": 0.5}),
+        (" watermark.size = .5", "watermark", {"size": 0.5}),
+        ("watermark.size=1", "watermark", {"size": 1}),
+        ("watermark.text=(c) me", "watermark", {"text": "(c) me"}),
+        ("watermark.text=2024", "watermark", {"text": "2024"}),
+        ("watermark.text=a=b.c", "watermark", {"text": "a=b.c"}),
+        ("watermark.text='2024'", "watermark", {"text": "'2024'"}),
+        ("mask.outliers=true", "mask", {"outliers": True}),
+        ("mask.outliers=No", "mask", {"outliers": False}),
+        ("jpeg.quality=40", "jpeg", {"quality": 40}),
+        ("ae.dimensions=8", "ae", {"dimensions": 8}),
+        ("fcdd.sigma=12", "fcdd", {"supervision": "image", "sigma": 12}),
     ],
 )
-def test_an_assignment_names_an_option_and_a_value(assignment, expected):
-    assert parse_option(assignment) == expected
+def test_an_assignment_sets_an_option_by_its_declared_type(assignment, name, expected):
+    found = make_config(read_assignments([assignment])).options[name]
+    assert found == expected
+    assert [type(value) for value in found.values()] == [type(value) for value in expected.values()]
 
 
 @pytest.mark.parametrize(
@@ -200,13 +213,13 @@ def test_an_assignment_names_an_option_and_a_value(assignment, expected):
 )
 def test_other_assignments_are_told_the_form(assignment):
     with pytest.raises(InputError) as error:
-        parse_option(assignment)
+        read_assignments([assignment])
     assert str(error.value) == f"--set '{assignment}' must read NAME.OPTION=VALUE, as in watermark.size=0.5"
 
 
-def test_text_made_of_digits_is_text_where_text_is_needed():
-    name, option, value = parse_option("watermark.text=2024")
-    assert make_config({"options": {name: {option: value}}}).make_artifact() == Watermark(text="2024")
+def test_text_in_a_file_may_be_a_number():
+    assert make_config({"options": {"watermark": {"text": 2024}}}).make_artifact() == Watermark(text="2024")
+    assert make_config({"name": 2024}).run.name == "2024"
 
 
 def test_several_probes_have_their_options_by_name():
@@ -221,12 +234,13 @@ REGION = {"probe": "region", "options": {"region": {"width": 0.25, "height": 0.5
 
 
 def test_an_artifact_may_be_found_on_the_images():
-    config = make_config(REGION, {"control": "inpaint", "dataset": "folder"})
+    config = make_config(REGION, {"removal": "inpaint", "dataset": "folder"})
     assert config.make_artifact() == Region(width=0.25, height=0.5)
-    assert (config.run_name, config.control) == ("folder-region", "inpaint")
-    assert make_config().control == "auto"
-    name, option, value = parse_option("mask.masks=2024")
-    config = make_config({"probe": "mask", "options": {name: {option: value, "only": "date"}}})
+    assert (config.run_name, config.artifact.removal) == ("folder-region", "inpaint")
+    assert make_config().artifact.removal == "auto"
+    config = make_config(
+        {"probe": "mask"}, read_assignments(["mask.masks=2024"]), options={"mask": {"only": "date"}}
+    )
     assert config.make_artifact() == Masked(masks="2024", only="date"), "text, and nothing is read yet"
 
 
@@ -262,19 +276,22 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"detector": "fcdd,fccd"}, "unknown detector 'fccd'; did you mean 'fcdd'?"),
         ({"explainer": "gradcam"}, "unknown explainer 'gradcam'; did you mean 'grad-cam'?"),
         ({"probe": "Watermark"}, "unknown probe 'Watermark'; did you mean 'watermark'?"),
-        ({"plant_on": "nominl"}, "unknown side 'nominl' for --plant-on; did you mean 'nominal'?"),
+        ({"plant_on": "nominl"}, "unknown side 'nominl'; did you mean 'nominal'?"),
         ({"seed": 3}, "unknown setting 'seed'; did you mean 'seeds'?"),
         ({"epoch": 3}, "unknown setting 'epoch'; did you mean 'epochs'?"),
         ({"detecter": "fcdd"}, "unknown setting 'detecter'; did you mean 'detector"),
         ({"recipe": {"learning": 1, "lr_": 1}}, "unknown recipe setting 'learning'"),
         ({"recipe": {"epoch": 1}}, "unknown recipe setting 'epoch'; did you mean 'epochs'?"),
         ({"probe": "watermark+jpg"}, "unknown probe 'jpg'; did you mean 'jpeg'?"),
-        ({"options": {"jpg": {}}}, "unknown detector, probe or explainer 'jpg'; did you mean 'jpeg'?"),
+        (
+            {"options": {"jpg": {"quality": 1}}},
+            "unknown detector, probe or explainer 'jpg'; did you mean 'jpeg'?",
+        ),
         ({"preset": "papre"}, "unknown preset 'papre'; did you mean 'paper'? (known: paper, quick)"),
         ({"network": "cnn23"}, "unknown network 'cnn23'; did you mean 'cnn32'?"),
         ({"normalise": "nominl"}, "unknown normalisation 'nominl'; did you mean 'nominal'?"),
         (
-            {"options": {"watermrk": {}}},
+            {"options": {"watermrk": {"size": 1}}},
             "probe or explainer 'watermrk'; did you mean 'watermark'?",
         ),
         ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
@@ -290,11 +307,11 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"detector": ""}, "no detector given; name at least one with --detector"),
-        ({"explainer": []}, "no explainer given; name at least one with --explainer"),
-        ({"detector": "ae,ae"}, "a detector is named twice: ae, ae"),
-        ({"explainer": "edges,edges"}, "explainer is named twice: edges, edges"),
-        ({"prevalence": ""}, "no prevalence given"),
+        ({"detector": ""}, "detector is ''; at least one is needed"),
+        ({"explainer": []}, "explainer is []; at least one is needed"),
+        ({"detector": "ae,ae"}, "detector is 'ae,ae'; none may be named twice"),
+        ({"explainer": "edges,edges"}, "explainer is 'edges,edges'; none may be named twice"),
+        ({"prevalence": ""}, "prevalence is ''; at least one is needed"),
         (
             {"probe": "watermark+"},
             "probe 'watermark+' has an empty name; give one name, or several joined by +",
@@ -305,9 +322,15 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
             {"probe": "date+jpeg", "options": {"jpeg": {"quality": 0}}},
             "jpeg quality is 0; it must be in [1, 100]",
         ),
-        ({"probe": "jpeg", "options": {"jpeg": {"quality": 2.5}}}, "jpeg quality is 2.5; a int is needed"),
-        ({"probe": "bars", "options": {"bars": {"count": True}}}, "bars count is True; a int is needed"),
-        ({"probe": "tint", "options": {"tint": {"colour": 7}}}, "tint colour is 7; a str is needed"),
+        (
+            {"probe": "jpeg", "options": {"jpeg": {"quality": 2.5}}},
+            "jpeg quality is 2.5; a whole number is needed",
+        ),
+        ({"probe": "bars", "options": {"bars": {"count": True}}}, "bars count is True; a number is needed"),
+        (
+            {"probe": "tint", "options": {"tint": {"colour": 7}}},
+            "tint colour is '7'; it must be an opaque colour",
+        ),
         (
             {"probe": "region+jpeg"},
             "'region' is found on images, not planted, so it can't be used in 'region+jpeg'; name it alone",
@@ -324,25 +347,25 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({**REGION, "prevalence": "0.5"}, "'region' is found on images, not planted: it takes"),
         ({**REGION, "prevalence": "0.5,1"}, "'region' is found on images, not planted"),
         (
-            {**REGION, "control": "dorp"},
-            "unknown control 'dorp'; did you mean 'drop'? (known: auto, drop, inp",
+            {**REGION, "removal": "dorp"},
+            "unknown removal 'dorp'; did you mean 'drop'? (known: auto, drop, inp",
         ),
         (
-            {"control": "drop"},
-            "control 'drop' is for artifacts that are found on images, and 'watermark' is planted; drop --co",
+            {"removal": "drop"},
+            "removal 'drop' is for artifacts that are found on images, and 'watermark' is planted; drop --re",
         ),
-        ({"control": "inpaint", "probe": "frame+jpeg"}, "and 'frame+jpeg' is planted; drop --control"),
+        ({"removal": "inpaint", "probe": "frame+jpeg"}, "and 'frame+jpeg' is planted; drop --removal"),
         (
             {"plant_on": "all-but-eo"},
-            "'all-but-eo' for --plant-on; did you mean 'all-but-oe'? (known: auto, ",
+            "'all-but-eo'; did you mean 'all-but-oe'? (known: auto, ",
         ),
-        ({"prevalence": "1,1.0"}, "a prevalence is given twice"),
-        ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it is a share and must be in [0, 1]"),
-        ({"prevalence": -0.1}, "prevalence is -0.1; it is a share and must be in [0, 1]"),
-        ({"prevalence": "nan"}, "prevalence is nan"),
-        ({"seeds": 0}, "seeds is 0; at least 1 is needed"),
+        ({"prevalence": "1,1.0"}, "prevalence is '1,1.0'; none may be named twice"),
+        ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it must be at most 1"),
+        ({"prevalence": -0.1}, "prevalence is -0.1; it must be at least 0"),
+        ({"prevalence": "nan"}, "prevalence is 'nan'"),
+        ({"seeds": 0}, "seeds is 0; it must be at least 1"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
-        ({"image_size": 0}, "image size is 0; it must be at least 1 px"),
+        ({"image_size": 0}, "image size is 0; it must be at least 1"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"batch_size": 1}, "batch size is 1; it must be at least 2"),
         ({"lr": 0}, "lr is 0.0; it must be over 0"),
@@ -351,9 +374,9 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"recipe": {"shift": 0.5}}, "shift is 0.5; it must be in [0, 0.5)"),
         ({"recipe": {"noise": -1}}, "noise is -1.0; it must be at least 0"),
         ({"confetti_mask": "half"}, "confetti mask is 'half'; it must be full or blob"),
-        ({"quantile": 0}, "quantile is 0.0; it must be in (0, 1]"),
-        ({"quantile": "nan"}, "quantile is nan; it must be in (0, 1]"),
-        ({"oe_limit": 0}, "oe limit is 0; it must be at least 1 image"),
+        ({"quantile": 0}, "quantile is 0; it must be over 0"),
+        ({"quantile": "nan"}, "quantile is 'nan'; a finite number is needed"),
+        ({"oe_limit": 0}, "oe limit is 0; it must be at least 1"),
         ({"masks_per_defect": -1}, "masks per defect is -1; it must be at least 0"),
         ({"milestones": "0.9,0.1"}, "milestones is (0.9, 0.1); it must be a tuple of rising shares"),
         ({"optimizer": "adamw"}, "optimizer is 'adamw'; it must be adam or sgd"),
@@ -364,8 +387,8 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"recipe": 5}, "setting 'recipe' must be a table"),
         ({"options": "watermark"}, "setting 'options' must be a table"),
         ({"options": {"watermark": 5}}, "setting 'options.watermark' must be a table"),
-        ({"options": {"watermark": {"size": "big"}}}, "watermark size is 'big'; a float is needed"),
-        ({"options": {"watermark": {"size": True}}}, "watermark size is True; a float is needed"),
+        ({"options": {"watermark": {"size": "big"}}}, "watermark size is 'big'; a number is needed"),
+        ({"options": {"watermark": {"size": True}}}, "watermark size is True; a number is needed"),
         ({"options": {"watermark": {"size": 0}}}, "watermark size is 0; it must be in (0, 1]"),
         ({"options": {"ae": {"dimensions": 2.5}}}, "ae dimensions is 2.5; a"),
         ({"options": {"fcdd": {"sigma": "wide"}}}, "sigma is 'wide'"),
@@ -378,7 +401,7 @@ def test_a_value_that_cannot_be_used_is_told_why(settings, expected):
 
 @pytest.mark.parametrize("seeds_and_more", [{"detector": "dsvdd", "seeds": 1, "prevalence": 0, "workers": 1}])
 def test_the_ends_of_the_domains_work(seeds_and_more):
-    assert make_config(seeds_and_more).prevalence == (0.0,)
+    assert make_config(seeds_and_more).artifact.prevalence == (0.0,)
 
 
 def test_the_run_is_named_after_data_set_and_probe_unless_told():
@@ -393,14 +416,14 @@ def test_a_run_name_must_be_a_plain_folder_name(name):
 
 
 def test_a_device_is_resolved():
-    assert AuditConfig(device="cpu").resolve_device() == torch.device("cpu")
-    assert AuditConfig().resolve_device().type in ("cpu", "cuda", "mps")
+    assert make_config(device="cpu").resolve_device() == torch.device("cpu")
+    assert make_config().resolve_device().type in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize("device", ["cpuu", "", "cuda:99", "cuda:x", "meta", "privateuseone"])
 def test_a_device_that_is_not_there_is_refused_in_one_line(device):
     with pytest.raises(InputError, match=f"device '{device}' can't be used here") as error:
-        AuditConfig(device=device).resolve_device()
+        make_config(device=device).resolve_device()
     assert "\n" not in str(error.value)
 
 
@@ -415,18 +438,104 @@ def test_the_data_set_is_asked_for_what_was_asked():
     )
 
 
-def test_a_config_becomes_plain_json():
+def test_a_config_becomes_plain_json_by_part():
     config = make_config(
         {"out": "a/b", "prevalence": "0.2,1", "options": {"watermark": {"size": 0.5}}, "epochs": 2}
     )
     plain = json.loads(json.dumps(config.as_json()))
-    assert plain["out"] == "a/b"
-    assert plain["data_root"] is None
-    assert plain["prevalence"] == [0.2, 1.0]
+    assert plain["run"]["out"] == "a/b"
+    assert plain["data"]["data_root"] is None
+    assert plain["artifact"]["prevalence"] == [0.2, 1.0]
     assert plain["options"]["watermark"] == {"size": 0.5}
-    assert plain["nominal_class"] == []
-    assert plain["recipe"]["epochs"] == 2
-    assert set(plain) == set(AuditConfig.__dataclass_fields__)
+    assert plain["data"]["nominal_class"] == []
+    assert plain["detector"]["recipe"]["epochs"] == 2
+    assert plain["design"]["thresholds"]["reliance"] == 0.05
+    assert list(plain) == [*PARTS, "options"]
+
+
+# Changes
+
+
+def test_a_config_is_never_changed_but_copied():
+    config = make_config(dataset="mvtec", seeds=3)
+    with pytest.raises(ValidationError):
+        config.design.seeds = 4
+    other = config.having(seeds=4, epochs=2, options={"watermark": {"size": 0.5}})
+    assert (config.design.seeds, other.design.seeds) == (3, 4)
+    assert other.detector.recipe == replace(config.detector.recipe, epochs=2), "the preset's stays"
+    assert other.options == {**config.options, "watermark": {"size": 0.5}}
+    assert (other.data, other.artifact) == (config.data, config.artifact)
+    assert config.having() == config
+
+
+def test_none_is_what_it_would_be_without():
+    config = make_config(dataset="mvtec", oe="photos", oe_limit=3, name="mine")
+    again = config.having(oe=None, oe_limit=None, name=None)
+    assert (again.data.oe, again.data.oe_limit, again.run.name) == (None, 1000, None)
+
+
+def test_a_change_is_checked():
+    with pytest.raises(InputError, match="seeds is 0"):
+        make_config().having(seeds=0)
+    with pytest.raises(InputError, match="unknown setting 'seed'; did you mean 'seeds'"):
+        make_config().having(seed=1)
+
+
+def test_thresholds_are_for_python_only():
+    assert make_config(thresholds=Thresholds(draws=9)).having(seeds=1).design.thresholds.draws == 9
+    assert "unknown setting 'thresholds'" in complaint(thresholds={"draws": 9})
+
+
+# Where a value is from
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Layer({"seeds": "0"}, lambda key: f"--{key}"), "--seeds: seeds is 0; it must be at least 1"),
+        (read_environment({"FCDD_AUDIT_SEEDS": "few"}), "variable FCDD_AUDIT_SEEDS: seeds is 'few'"),
+        (read_environment({"FCDD_AUDIT_SEDS": "5"}), "variable FCDD_AUDIT_SEDS: unknown setting 'seds'"),
+        (read_environment({"FCDD_AUDIT_FLIP": "2"}), "variable FCDD_AUDIT_FLIP: flip is 2.0; it must be in"),
+        (read_environment({"FCDD_AUDIT_DETECTOR": "fccd"}), "variable FCDD_AUDIT_DETECTOR: unknown detector"),
+        (read_environment({"FCDD_AUDIT_NETWORK": "cnn3"}), "variable FCDD_AUDIT_NETWORK: unknown network"),
+        (read_environment({"FCDD_AUDIT_PLANT_ON": "eo"}), "variable FCDD_AUDIT_PLANT_ON: unknown side"),
+        (read_environment({"FCDD_AUDIT_PLACEBOS": "9"}), "variable FCDD_AUDIT_PLACEBOS: --placebos 9 is for"),
+        (
+            read_environment({"FCDD_AUDIT_OPTIONS": "x"}),
+            "variable FCDD_AUDIT_OPTIONS: setting 'options' must",
+        ),
+        (read_assignments(["watermark.size=big"]), "--set watermark.size: watermark size is 'big'; a number"),
+        (read_assignments(["watermark.size=2"]), "--set watermark.size: watermark size is 2; it must be in"),
+        (read_assignments(["watermark.sise=2"]), "--set watermark.sise: watermark has no option 'sise'"),
+        (read_assignments(["recipe.flp=2"]), "--set recipe.flp: unknown recipe setting 'flp'"),
+        (read_assignments(["recipe.flip=2"]), "--set recipe.flip: flip is 2.0; it must be in [0, 1]"),
+        (read_assignments(["occlusion.windw=2"]), "--set occlusion.windw: occlusion has no option 'windw'"),
+    ],
+)
+def test_an_error_says_where_the_value_is_from(layer, expected):
+    assert complaint(layer).startswith(expected)
+
+
+def test_a_file_is_named_and_the_last_of_several_layers(tmp_path):
+    path = tmp_path / "audit.toml"
+    path.write_text("seeds = 0\n[recipe]\nepochs = 0\n[options.watermark]\nsize = 'big'\n")
+    file = read_config(path)
+    assert complaint(file, epochs=3) == f"{path}: seeds is 0; it must be at least 1"
+    assert complaint(file, seeds=3).startswith(f"{path}: epochs is 0; it must be at least 1")
+    assert complaint(file, seeds=3, epochs=3) == f"{path}: watermark size is 'big'; a number is needed"
+    path.write_text("seds = 1\n")
+    assert complaint(read_config(path)) == f"{path}: unknown setting 'seds'; did you mean 'seeds'?"
+
+
+def test_variables_are_checked_once_with_all_others(tmp_path):
+    environment = read_environment(
+        {"FCDD_AUDIT_PROBE": "region", "FCDD_AUDIT_REMOVAL": "drop", "FCDD_AUDIT_DATASET": "folder"}
+    )
+    config = make_config(environment, REGION)
+    assert config.artifact.removal == "drop"
+    assert complaint(environment, probe="watermark").startswith(
+        "variable FCDD_AUDIT_REMOVAL: removal 'drop' is"
+    )
 
 
 # Presets
@@ -434,10 +543,17 @@ def test_a_config_becomes_plain_json():
 
 def test_python_and_the_command_line_get_the_same_from_a_preset():
     for settings in ({"dataset": "cifar10-oe"}, {"dataset": "mvtec", "preset": "paper"}):
-        assert AuditConfig(**settings) == make_config(settings)
-    config = AuditConfig(dataset="mvtec", preset="paper")
-    assert (config.recipe.network, config.recipe.repeats, config.image_size) == ("vgg11-imagenet", 10, 224)
-    assert (config.options["fcdd"], config.quantile) == ({"sigma": 12, "supervision": "pixel"}, 0.99)
+        assert make_config(**settings) == make_config(settings)
+    config = make_config(dataset="mvtec", preset="paper")
+    assert (config.detector.recipe.network, config.detector.recipe.repeats, config.data.image_size) == (
+        "vgg11-imagenet",
+        10,
+        224,
+    )
+    assert (config.options["fcdd"], config.explanation.quantile) == (
+        {"sigma": 12, "supervision": "pixel"},
+        0.99,
+    )
 
 
 def test_what_a_preset_says_gives_way_to_file_environment_and_flags(tmp_path):
@@ -455,38 +571,35 @@ def test_what_a_preset_says_gives_way_to_file_environment_and_flags(tmp_path):
         """
     )
     environment = {"FCDD_AUDIT_LR": "0.2", "FCDD_AUDIT_FLIP": "0.25", "FCDD_AUDIT_MILESTONES": "0.5, 0.75"}
-    name, option, value = parse_option("recipe.flip=0")
     config = make_config(
         read_config(tmp_path / "audit.toml"),
         read_environment(environment),
         {"epochs": "3"},
-        {"recipe": {option: value}, "options": {"fcdd": {"supervision": "pixel"}}},
+        read_assignments(["recipe.flip=0"]),
+        options={"fcdd": {"supervision": "pixel"}},
     )
-    assert name == "recipe"
-    preset = AuditConfig(dataset="fmnist-oe", preset="paper")
-    assert config.recipe == replace(
-        preset.recipe, epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
+    preset = make_config(dataset="fmnist-oe", preset="paper")
+    assert config.detector.recipe == replace(
+        preset.detector.recipe, epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
     )
     assert config.options["fcdd"] == {"sigma": 2, "supervision": "pixel"}
-    assert (config.quantile, config.image_size) == (0.5, 28)
+    assert (config.explanation.quantile, config.data.image_size) == (0.5, 28)
 
 
 def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
-    config = AuditConfig(dataset="mvtec", recipe=Recipe(epochs=2), options={"fcdd": {"sigma": 3.0}})
-    assert config.recipe == Recipe(epochs=2)
+    config = make_config(dataset="mvtec", recipe=Recipe(epochs=2), options={"fcdd": {"sigma": 3.0}})
+    assert config.detector.recipe == Recipe(epochs=2)
     assert config.options["fcdd"] == {"supervision": "pixel", "sigma": 3.0}
-    assert config.confetti_mask == "blob"
+    assert config.data.confetti_mask == "blob"
 
 
 def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere():
     environment = {"FCDD_AUDIT_PRESET": "paper", "FCDD_AUDIT_NOMINAL_CLASS": "cat, 0"}
     config = make_config(read_environment(environment), {"dataset": "cifar10-oe"})
-    assert config.recipe.epochs == 600
+    assert config.detector.recipe.epochs == 600
     assert config.nominal_classes() == ("cat", "airplane")
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PRESET: unknown preset 'papre'"):
-        read_environment({"FCDD_AUDIT_PRESET": "papre"})
-    with pytest.raises(InputError, match="variable FCDD_AUDIT_FLIP: flip is 2"):
-        read_environment({"FCDD_AUDIT_FLIP": "2"})
+        make_config(read_environment({"FCDD_AUDIT_PRESET": "papre"}))
 
 
 @pytest.mark.parametrize(
@@ -501,12 +614,12 @@ def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere(
     ],
 )
 def test_milestones_are_shares_or_none(text, value):
-    assert make_config({"milestones": text}).recipe.milestones == value
+    assert make_config({"milestones": text}).detector.recipe.milestones == value
 
 
 def test_a_recipe_may_have_yes_and_no():
-    assert make_config({"compile": "yes"}).recipe.compile is True
-    assert make_config({"recipe": {"compile": 0}}).recipe.compile is False
+    assert make_config({"compile": "yes"}).detector.recipe.compile is True
+    assert make_config({"recipe": {"compile": 0}}).detector.recipe.compile is False
 
 
 # Nominal classes
@@ -539,13 +652,13 @@ def test_all_is_every_class_in_order():
 
 def test_spaces_hyphens_and_underscores_are_one_in_a_class():
     for given in ("metal nut", "Metal-Nut", "metal_nut"):
-        assert AuditConfig(dataset="mvtec", nominal_class=given).nominal_classes() == ("metal_nut",)
+        assert make_config(dataset="mvtec", nominal_class=given).nominal_classes() == ("metal_nut",)
 
 
 def test_a_class_written_as_it_is_comes_before_one_written_alike(tmp_path):
     for name in ("Wood", "wood", "1"):
         (tmp_path / name / "train" / "good").mkdir(parents=True)
-    config = AuditConfig(dataset="mvtec", data_root=tmp_path, nominal_class="Wood,wood,1")
+    config = make_config(dataset="mvtec", data_root=tmp_path, nominal_class="Wood,wood,1")
     assert config.nominal_classes() == ("Wood", "wood", "1")
 
 
@@ -576,14 +689,14 @@ def test_a_class_that_is_not_there_is_told(settings, expected):
 
 
 def test_without_classes_there_is_one_audit():
-    assert AuditConfig().nominal_classes() == (None,)
-    assert AuditConfig(nominal_class="all").nominal_classes() == (None,)
+    assert make_config().nominal_classes() == (None,)
+    assert make_config(nominal_class="all").nominal_classes() == (None,)
 
 
 def test_a_class_must_not_be_called_as_the_means_are(tmp_path):
     (tmp_path / "mean" / "train" / "good").mkdir(parents=True)
     with pytest.raises(InputError, match="a class can't be called 'mean'"):
-        AuditConfig(dataset="mvtec", data_root=tmp_path).nominal_classes()
+        make_config(dataset="mvtec", data_root=tmp_path).nominal_classes()
 
 
 def test_the_data_set_is_asked_for_one_class_and_all_that_belongs_to_it():
@@ -609,18 +722,18 @@ def test_pictures_get_the_channels_that_the_network_needs(network, channels):
 
 
 def test_all_explainers_are_asked_for_by_one_word_and_then_checked_on_a_few_images():
-    config = AuditConfig(explainers=("all",))
-    assert config.explainers == tuple(EXPLAINERS)
-    assert (config.explained, config.sanity) == (32, 4)
-    assert (AuditConfig().explained, AuditConfig().sanity) == (0, 0)
+    config = make_config(explainers=("all",))
+    assert config.explanation.explainers == tuple(EXPLAINERS)
+    assert (config.explanation.explained, config.explanation.sanity) == (32, 4)
+    assert (make_config().explanation.explained, make_config().explanation.sanity) == (0, 0)
     given = make_config({"explainer": "all", "explained": "7", "sanity": 0})
-    assert (given.explained, given.sanity) == (7, 0)
+    assert (given.explanation.explained, given.explanation.sanity) == (7, 0)
 
 
 @pytest.mark.parametrize("name", ["explained", "sanity"])
 def test_a_negative_number_of_explained_images_is_refused(name):
     with pytest.raises(InputError, match=f"{name} is -1"):
-        AuditConfig(**{name: -1})
+        make_config(**{name: -1})
 
 
 @pytest.mark.parametrize(
@@ -633,6 +746,5 @@ def test_a_negative_number_of_explained_images_is_refused(name):
     ],
 )
 def test_options_of_explainers_are_checked_before_anything_is_loaded(assignment, reason):
-    name, option, value = parse_option(assignment)
     with pytest.raises(InputError, match=reason):
-        AuditConfig(options={name: {option: value}})
+        make_config(read_assignments([assignment]))

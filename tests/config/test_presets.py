@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from fcdd_audit import DATASETS, DETECTORS, AuditConfig, InputError, Recipe
+from fcdd_audit import DATASETS, DETECTORS, InputError, Recipe, make_config
 from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
+from fcdd_audit.config.settings import settings
 from fcdd_audit.core.recipe import milestone_epochs
 from fcdd_audit.detectors import NETWORKS
 from fcdd_audit.explainers import EXPLAINERS
@@ -52,14 +53,15 @@ def test_every_row_is_known_and_stands_once():
 
 @pytest.mark.parametrize(("preset", "dataset"), COVERED)
 def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
-    config = AuditConfig(dataset=dataset, preset=preset)
-    assert config.recipe.network in NETWORKS
+    config = make_config(dataset=dataset, preset=preset)
+    assert config.detector.recipe.network in NETWORKS
     for setting, text in preset_settings(preset, dataset).items():
         target, dot, option = setting.partition(".")
         if dot:
             value = config.options[target][option]
         else:
-            value = getattr(config.recipe if setting in RECIPE else config, setting)
+            part = settings()[setting].part
+            value = getattr(config.detector.recipe if part == "recipe" else getattr(config, part), setting)
         if isinstance(value, tuple):
             shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
             assert shares == value
@@ -75,8 +77,8 @@ def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():
 
 @pytest.mark.parametrize("dataset", PAPER)
 def test_the_papers_values(dataset):
-    config = AuditConfig(dataset=dataset, preset="paper")
-    recipe = config.recipe
+    config = make_config(dataset=dataset, preset="paper")
+    recipe = config.detector.recipe
     assert (
         recipe.optimizer,
         recipe.lr,
@@ -87,13 +89,13 @@ def test_the_papers_values(dataset):
         recipe.repeats,
         recipe.weight_decay,
         config.options["fcdd"]["sigma"],
-        config.quantile,
+        config.explanation.quantile,
         recipe.flip,
         recipe.jitter,
         recipe.noise,
     ) == PAPER[dataset]
     assert recipe.oe_probability == 0.5
-    assert config.confetti_mask == "full"
+    assert config.data.confetti_mask == "full"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +109,14 @@ def test_the_papers_values(dataset):
     ],
 )
 def test_the_papers_sizes_crops_and_networks(dataset, size, crop_shift, network):
-    config = AuditConfig(dataset=dataset, preset="paper")
-    assert config.image_size == size
-    assert int(config.recipe.shift * size) == crop_shift
-    assert config.recipe.network == network
+    config = make_config(dataset=dataset, preset="paper")
+    assert config.data.image_size == size
+    assert int(config.detector.recipe.shift * size) == crop_shift
+    assert config.detector.recipe.network == network
 
 
 def test_mvtecs_noise_is_relative_and_on_half_of_the_images():
-    recipe = AuditConfig(dataset="mvtec", preset="paper").recipe
+    recipe = make_config(dataset="mvtec", preset="paper").detector.recipe
     assert (recipe.relative_noise, recipe.noise_share, recipe.jitter_share) == (0.1, 0.5, 0.5)
     assert recipe.normalise == "contrast"
 
@@ -134,12 +136,12 @@ def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
 
 @pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])
 def test_the_papers_rate_falls_after_400_and_500_of_600_epochs(dataset):
-    assert milestone_epochs(AuditConfig(dataset=dataset, preset="paper").recipe) == [400, 500]
+    assert milestone_epochs(make_config(dataset=dataset, preset="paper").detector.recipe) == [400, 500]
 
 
 def test_the_papers_borders_and_supervision():
-    paper = {name: AuditConfig(dataset=name, preset="paper") for name in PAPER}
-    borders = {name: config.recipe.border for name, config in paper.items()}
+    paper = {name: make_config(dataset=name, preset="paper") for name in PAPER}
+    borders = {name: config.detector.recipe.border for name, config in paper.items()}
     assert {name for name, border in borders.items() if border == "black"} == {"cifar10-oe", "fmnist-oe"}
     by_pixel = {name for name, config in paper.items() if config.options["fcdd"]["supervision"] == "pixel"}
     assert by_pixel == {"mvtec"}

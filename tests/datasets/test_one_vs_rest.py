@@ -180,7 +180,11 @@ def test_corrupt_pictures_are_skipped_on_request(tmp_path, paint, refused):
                 paint(tmp_path / part / name / f"{i:02d}.png")
     (tmp_path / "test/dog/01.png").write_bytes(b"x")
     request = {"nominal_class": "cat", "oe": "none"}
-    with refused("1 of 3 CIFAR-10 test images", "test/dog/01.png: no picture", "--skip-corrupt"):
+    with refused(
+        "1 of 18 images can't be decoded (1 of 6 CIFAR-10 test)",
+        "test/dog/01.png: no picture",
+        "--skip-corrupt",
+    ):
         load("cifar10-oe", tmp_path, **request)
     data = load("cifar10-oe", tmp_path, skip_corrupt=True, **request)
     assert len(data.test_anomalous) == 2

@@ -121,6 +121,7 @@ def test_a_limit_draws_the_same_ones_each_time(tmp_path, paint):
     [
         ("cifar-100", "did you mean 'cifar100'?"),
         ("imagnet", "did you mean 'imagenet'?"),
+        ("imagenet22k", "did you mean 'imagenet'?"),
         ("Confeti", "did you mean 'confetti'?"),
         ("", ""),
         (" ", ""),

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from fcdd_audit import (
     DATASETS,
-    AuditConfig,
     DataRequest,
     InputError,
     PlaceboResult,
@@ -52,7 +51,7 @@ def weights(textures, tmp_path_factory):
     nominal = textures.train_nominal.images
     marked, _ = mark_all(textures.train_anomalous.images, WATERMARK, torch_generator(0, "planting"))
     detector = build("fcdd", nominal, 0)
-    fit(detector, nominal, marked, Recipe(epochs=3, precision="float32"), 0, torch.device("cpu"))
+    fit(detector, nominal, marked, Recipe.of(epochs=3, precision="float32"), 0, torch.device("cpu"))
     path = tmp_path_factory.mktemp("weights") / "planted.safetensors"
     save_file({name: value.contiguous() for name, value in detector.state_dict().items()}, path)
     return path
@@ -71,7 +70,7 @@ def images(textures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(weights, images, tmp_path_factory):
-    return AuditConfig(
+    return make_config(
         dataset="folder",
         data_root=images,
         image_size=32,
@@ -108,7 +107,7 @@ def by_hand(config, images, weights):
         WATERMARK,
         39,
         explain={"native": detector.anomaly_map},
-        limits=config.thresholds,
+        limits=config.design.thresholds,
     )
 
 
@@ -277,10 +276,10 @@ def invoke(*arguments):
 
 @pytest.fixture
 def command(config, tmp_path):
-    arguments = ["run", "--dataset", "folder", "--data-root", config.data_root, "--image-size", 32]
+    arguments = ["run", "--dataset", "folder", "--data-root", config.data.data_root, "--image-size", 32]
     arguments += ["--detector", "fcdd", "--explainer", "native", "--placebos", 39]
     arguments += ["--set", f"watermark.size={LARGE['size']}"]
-    return [*arguments, "--weights", config.weights, "--out", tmp_path]
+    return [*arguments, "--weights", config.detector.weights, "--out", tmp_path]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +297,7 @@ def test_the_gate_goes_by_both_sides(command, by_hand, monkeypatch, verdicts, co
         for side, verdict in zip(by_hand.sides, verdicts, strict=True)
     )
     monkeypatch.setattr(finished, "placebo_test", lambda *_, **__: replace(by_hand, sides=sides))
-    result = invoke(*command, "--fail-on", "clever-hans", "--json")
+    result = invoke(*command, "--fail-on", "relies", "--json")
     assert result.exit_code == code
     stored = json.loads(result.stdout)
     assert [finding["verdict"] for finding in stored["findings"]] == list(verdicts)
@@ -332,7 +331,7 @@ def test_a_dry_run_says_how_much_is_to_be_scored_and_writes_nothing(command, tmp
 
 def test_other_data_sets_load_as_usual(config):
     """And a cell's folder is taken for the weights in it."""
-    plan = finished.estimate_finished(replace(config, dataset="textures", data_root=None))
+    plan = finished.estimate_finished(config.having(dataset="textures", data_root=None))
     assert plan.images == {"test_nominal": 279, "test_anomalous": 558}
     assert plan.explained == 279 * 40 * 2
 
@@ -348,7 +347,7 @@ def test_a_cells_folder_stands_for_its_weights(weights, tmp_path):
 def test_weights_and_placebos_may_come_from_the_environment(weights):
     environment = {"FCDD_AUDIT_WEIGHTS": str(weights), "FCDD_AUDIT_PLACEBOS": "199"}
     config = make_config(read_environment(environment), {"detector": "fcdd"})
-    assert (config.weights, config.placebos) == (weights, 199)
+    assert (config.detector.weights, config.design.placebos) == (weights, 199)
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PLACEBOS: placebos is 'many'"):
         read_environment({"FCDD_AUDIT_PLACEBOS": "many"})
 

@@ -537,7 +537,7 @@ def textures():
 
 def trained(textures, nominal, anomalous, epochs, seed=0):
     detector = build("fcdd", textures.train_nominal.images, seed)
-    recipe = Recipe(epochs=epochs, precision="float32")
+    recipe = Recipe.of(epochs=epochs, precision="float32")
     fit(detector, nominal, anomalous, recipe, seed, CPU)
     return detector
 

@@ -3,18 +3,19 @@ import torch
 from torch import nn
 
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import derive_seed
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.detectors import (
     DETECTORS,
     NETWORKS,
-    NORMALISATIONS,
     Detector,
+    Input,
+    Normalisation,
     OwnNetwork,
-    base,
     build,
+    make_options,
     normalisation,
 )
-from fcdd_audit.detectors.base import local_contrast
 from fcdd_audit.explainers import EXPLAINERS
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
@@ -126,7 +127,28 @@ def test_a_detector_without_a_score_or_a_loss_cannot_be_made():
             return x.mean(dim=(1, 2, 3))
 
     with pytest.raises(TypeError, match="loss"):
-        Half((1, 8, 8), torch.zeros(1), torch.ones(1))
+        Half(Input((1, 8, 8), Normalisation("nominal", torch.zeros(1), torch.ones(1))))
+
+
+@each_detector
+def test_a_detector_made_by_hand_is_what_build_makes_of_the_same(name, noise):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(3, f"initial weights of {name}"))
+        made = DETECTORS[name](Input((3, 16, 16), normalisation("nominal", noise)), DETECTORS[name].Options())
+    built = build(name, noise, 3)
+    assert torch.equal(weights(made), weights(built))
+    assert made.options == built.options == make_options(name, {})
+
+
+def test_options_are_checked_before_any_network_is_made():
+    assert make_options("fcdd", {"sigma": 2}) == DETECTORS["fcdd"].Options(sigma=2)
+    assert make_options("fcdd", {"sigma": None}).sigma is None
+    with pytest.raises(InputError, match="fcdd supervision is 'pixels'; did you mean 'pixel'"):
+        make_options("fcdd", {"supervision": "pixels"})
+    with pytest.raises(InputError, match=r"dsvdd nu is 1\.0; it must be in \(0, 1\)"):
+        DETECTORS["dsvdd"].Options(nu=1.0)
+    with pytest.raises(InputError, match="fcdd has no option 'network'"):
+        make_options("fcdd", {"network": "small"})
 
 
 HERE = [network for network in NETWORKS if network != "vgg11-imagenet"]  # its weights are a download
@@ -245,75 +267,3 @@ def test_a_network_for_other_images_is_refused(noise):
         build("fcdd", noise, 0, network=network)
     with pytest.raises(InputError, match="did you mean 'cnn32'"):
         build("fcdd", noise, 0, network="cnn-32")
-
-
-TWO = torch.tensor([[0, 255], [51, 102]], dtype=torch.uint8).reshape(2, 1, 1, 2)  # 0, 1 and .2, .4
-
-
-def test_nominal_normalisation_is_by_mean_and_standard_deviation():
-    found = normalisation("nominal", TWO)
-    assert found.mean.item() == pytest.approx(0.4)
-    assert found.std.item() == pytest.approx(((0.16 + 0.36 + 0.04 + 0) / 4) ** 0.5)
-
-
-def test_local_contrast_is_by_the_mean_absolute_deviation_of_all_channels():
-    x = torch.tensor([[0.0, 1.0], [0.5, 0.9]]).reshape(1, 2, 1, 2)
-    # mean .6; deviations -.6, .4, -.1, .3; mean absolute deviation .35
-    expected = torch.tensor([-0.6, 0.4, -0.1, 0.3]).reshape(1, 2, 1, 2) / 0.35
-    torch.testing.assert_close(local_contrast(x), expected)
-    flat = torch.full((1, 3, 8, 8), 0.3, requires_grad=True)
-    assert local_contrast(flat).abs().max() < 1e-5
-    local_contrast(flat).sum().backward()
-    assert flat.grad.isfinite().all()
-
-
-def test_contrast_normalisation_brings_the_nominal_images_to_the_unit_interval_per_channel(noise):
-    found = normalisation("contrast", noise)
-    changed = local_contrast(noise / 255)
-    torch.testing.assert_close(found.mean, changed.amin(dim=(0, 2, 3)))
-    torch.testing.assert_close(found.std, changed.amax(dim=(0, 2, 3)) - changed.amin(dim=(0, 2, 3)))
-    z = build("fcdd", noise, 0, normalise="contrast").normalise(noise / 255)
-    torch.testing.assert_close(z.amin(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(z.amax(dim=(0, 2, 3)), torch.ones(3))
-
-
-@pytest.mark.parametrize("level", [0, 77, 255])
-def test_flat_images_become_zero_under_contrast_normalisation(level, noise):
-    flat = torch.full((4, 3, 16, 16), level, dtype=torch.uint8)
-    found = normalisation("contrast", flat)
-    assert found.mean.abs().max() < 1e-5
-    torch.testing.assert_close(found.std, torch.full((3,), base.MIN_STD))
-    among_others = build("fcdd", torch.cat([noise, flat]), 0, normalise="contrast").eval()
-    torch.testing.assert_close(
-        among_others.normalise(flat / 255), (-among_others.mean / among_others.std).expand(4, 3, 16, 16)
-    )
-    alone = build("fcdd", flat, 0, normalise="contrast").eval()
-    assert alone.score(torch.cat([noise, flat]) / 255).isfinite().all()
-
-
-def test_imagenet_normalisation_does_not_look_at_the_images(noise):
-    found = normalisation("imagenet", noise)
-    assert found.mean.tolist() == pytest.approx([0.485, 0.456, 0.406])
-    assert found.std.tolist() == pytest.approx([0.229, 0.224, 0.225])
-    grey = normalisation("imagenet", noise[:, :1])
-    assert (grey.mean.item(), grey.std.item()) == pytest.approx((0.449, 0.226))
-    with pytest.raises(InputError, match="1 or 3 channels"):
-        normalisation("imagenet", noise[:, :2])
-
-
-@pytest.mark.parametrize("mode", NORMALISATIONS)
-def test_normalisation_is_differentiable_and_the_same_in_chunks(mode, noise, monkeypatch):
-    whole = normalisation(mode, noise)
-    monkeypatch.setattr(base, "CHUNK", 5 * 3 * 16 * 16)
-    chunked = normalisation(mode, noise)
-    assert torch.equal(whole.mean, chunked.mean)
-    assert torch.equal(whole.std, chunked.std)
-    x = (noise / 255).requires_grad_()
-    build("fcdd", noise, 0, normalise=mode).eval().score(x).sum().backward()
-    assert x.grad.isfinite().all()
-    assert x.grad.abs().sum() > 0
-
-
-def test_an_unknown_normalisation_is_refused_with_a_suggestion(noise):
-    with pytest.raises(InputError, match="did you mean 'contrast'"):
-        build("fcdd", noise, 0, normalise="contrasts")

@@ -3,8 +3,7 @@ import torch
 from torch import nn
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.recipe import Recipe
-from fcdd_audit.detectors import build, fit
+from fcdd_audit.detectors import build
 
 ZEROS = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
 
@@ -87,22 +86,6 @@ def test_distances_from_before_training_dont_count():
     detector.start(ZEROS)
     detector.end_epoch(0)
     assert detector.squared_radius == 0
-
-
-def test_compiled_the_soft_boundary_is_the_same_and_compiled_once(noise, monkeypatch):
-    graphs, compiler = [], torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda loss: compiler(loss, backend=lambda graph, _: graphs.append(1) or graph)
-    )
-    states = []
-    for compiled in (False, True):
-        detector = build("dsvdd", noise, 0, {"objective": "soft-boundary", "warm_up": 1})
-        recipe = Recipe(epochs=3, batch_size=3, precision="float32", compile=compiled)
-        fit(detector, noise, noise[:0], recipe, 0, torch.device("cpu"))
-        assert detector.squared_radius > 0
-        states.append(detector.state_dict())
-    assert 0 < len(graphs) <= 2  # before and after keeping the distances
-    assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
 
 
 def test_the_soft_boundary_loss_is_the_radius_and_the_excess_over_nu():

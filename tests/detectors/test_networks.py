@@ -237,7 +237,7 @@ def test_the_frozen_layers_of_a_trunk_of_your_own_keep_their_statistics(noise):
     frozen = Frozen(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
     trunk = nn.Sequential(frozen, nn.ReLU(), nn.Conv2d(4, 4, 3))
     detector = build("fcdd", noise, 0, network=OwnNetwork((3, 16, 16), trunk))
-    fit(detector, noise, noise, Recipe(epochs=1), 0, torch.device("cpu"))
+    fit(detector, noise, noise, Recipe.of(epochs=1), 0, torch.device("cpu"))
     for name, value in frozen.state_dict().items():
         assert torch.equal(detector.features[0].state_dict()[name], value)
     assert not torch.equal(detector.features[2].weight, trunk[2].weight)

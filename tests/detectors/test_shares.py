@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fcdd_audit.detectors import DETECTORS, Detector, build
+from fcdd_audit.detectors import DETECTORS, Detector, Input, build, normalisation
 
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
 
@@ -79,7 +79,7 @@ def test_outputs_and_layers_leave_the_weights_to_be_saved_as_they_were(name, noi
 def test_a_detector_that_doesnt_say_what_its_outputs_contribute_defines_neither(noise):
     class Silent(Detector):
         def __init__(self):
-            super().__init__((3, 16, 16), torch.zeros(3), torch.ones(3))
+            super().__init__(Input((3, 16, 16), normalisation("imagenet", noise)))
 
         def score(self, x):
             return x.mean(dim=(1, 2, 3))

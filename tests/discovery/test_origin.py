@@ -14,7 +14,6 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fcdd_audit import AuditConfig, Recipe, run_audit
-from fcdd_audit.datasets import DataRequest
 from fcdd_audit.discovery.origin import (
     CATEGORIES,
     GROUPS,
@@ -24,9 +23,11 @@ from fcdd_audit.discovery.origin import (
     features,
     plain,
 )
-from fcdd_audit.images.cache import decoded
-from fcdd_audit.images.decode import Origin, find_images
+from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.files import find_images
 from fcdd_audit.images.gallery import of_files
+from fcdd_audit.images.parts import decoded
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 PHOTO = Origin("JPEG", 32, 32, "RGB", 90)
@@ -137,7 +138,7 @@ def test_jpeg_coding_shows_in_blockiness_until_the_picture_is_resized(tmp_path):
             Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=quality)
         gallery = of_files(find_images(tmp_path / str(quality)), tmp_path, "files")
         for size in (64, 40):
-            images = decoded(gallery, size, DataRequest(cache=tmp_path / "cache"), [])
+            images = decoded(gallery, size, Reading(cache=tmp_path / "cache"), [])
             found[quality, size] = features(images)["blockiness"].median()
     assert found[30, 64] > found[95, 64] + 0.1
     assert abs(found[30, 40] - found[95, 40]) < 0.1
@@ -411,7 +412,7 @@ def test_real_collections(real_images, tmp_path):
     def load(base, wanted=""):
         paths = [path for path in find_images(base) if wanted in path.as_posix()]
         assert paths
-        return decoded(of_files(paths, base, "files"), 64, DataRequest(cache=tmp_path), [], 3)
+        return decoded(of_files(paths, base, "files"), 64, Reading(cache=tmp_path), [], 3)
 
     photos, insects = real_images / "imagenet_1k_one_each", real_images / "hymenoptera"
     if not (photos.is_dir() and insects.is_dir()):

@@ -3,18 +3,17 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 
 import pytest
+from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 
-from fcdd_audit import AuditConfig, Recipe, RunError
+from fcdd_audit import Recipe, RunError, make_config
 from fcdd_audit.core import mapped
 from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.engines import default_workers, run_cells
-from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 from fcdd_audit.experiment.store import RunFolder
 
-LONG = AuditConfig(
+LONG = make_config(
     image_size=32, seeds=2, recipe=Recipe(epochs=400), detectors=("fcdd",), explainers=("native",)
 )
 
@@ -45,7 +44,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_error_and_leaves_no_proces
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_step_and_every_cell_is_counted(tmp_path, workers):
-    config = replace(LONG, recipe=Recipe(epochs=1, batch_size=64), seeds=1)
+    config = LONG.having(recipe=Recipe(epochs=1, batch_size=64), seeds=1)
     setup = prepare(config)
     cells = planned_cells(plan(config, setup))
     steps, finished = [], []
@@ -62,7 +61,7 @@ def test_a_gpu_is_used_from_this_process_alone():
 
 def test_workers_get_images_by_file_and_give_the_same_numbers(classes_config, tmp_path, monkeypatch):
     monkeypatch.setattr(mapped, "BY_FILE", 1)  # every tensor, however small
-    config = replace(classes_config, nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
+    config = classes_config.having(nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
     setup = prepare(config, "cat")
     assert mapped.file_of(setup.data.train_nominal.images) is not None
     assert mapped.file_of(setup.nominal_marked) is None

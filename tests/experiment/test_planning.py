@@ -1,17 +1,16 @@
 """Artifacts that tell sources of images apart: planted on outlier exposure only, or on all else."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.planning import plan, prepare
 from PIL import Image
 
-from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
-from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit import InputError, Recipe, make_config, run_audit
 from fcdd_audit.experiment.cells import cell_key, train_cell
 from fcdd_audit.measures.detection import threshold
 
@@ -32,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def config(folder, tmp_path):
-    return AuditConfig(
+    return make_config(
         dataset="folder",
         data_root=folder,
         image_size=32,
@@ -43,7 +42,7 @@ def config(folder, tmp_path):
         explainers=("native",),
         seeds=1,
         workers=1,
-        recipe=Recipe(epochs=1, batch_size=8),
+        recipe=Recipe.of(epochs=1, batch_size=8),
         out=tmp_path,
     )
 
@@ -76,7 +75,7 @@ def bearing_frame(images, originals):
     [("oe", (0, 5)), ("all-but-oe", (8, 0)), ("anomalous", (0, 5)), ("nominal", (8, 0))],
 )
 def test_half_of_one_side_is_planted_and_nothing_of_the_other(config, plant_on, counts, monkeypatch):
-    given, setup = trained_on(replace(config, plant_on=plant_on, prevalence=(0.5,)), monkeypatch)
+    given, setup = trained_on(config.having(plant_on=plant_on, prevalence=(0.5,)), monkeypatch)
     originals = setup.data.train_nominal.images, setup.data.train_anomalous.images
     assert [len(part) for part in originals] == [16, 10]
     for twin, expected in (("planted", counts), ("control", (0, 0))):
@@ -88,14 +87,14 @@ def test_where_all_training_anomalies_are_outlier_exposure_training_is_that_of_t
     config, one, other, monkeypatch
 ):
     first, second = (
-        trained_on(replace(config, plant_on=plant_on, prevalence=(0.5,)), monkeypatch)[0]["planted"]
+        trained_on(config.having(plant_on=plant_on, prevalence=(0.5,)), monkeypatch)[0]["planted"]
         for plant_on in (one, other)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_validation_images_are_marked_where_images_in_use_are(config):
-    setups = {plant_on: prepare(replace(config, plant_on=plant_on)) for plant_on in ("oe", "all-but-oe")}
+    setups = {plant_on: prepare(config.having(plant_on=plant_on)) for plant_on in ("oe", "all-but-oe")}
     clean, with_it = (setup.data.validation for setup in setups.values())
     assert torch.equal(prepare(config).data.validation.images, clean.images)
     assert bearing_frame(with_it.images, clean.images) == len(clean) == 4
@@ -106,7 +105,7 @@ def test_validation_images_are_marked_where_images_in_use_are(config):
     for name in ("nominal_marked", "anomalous_marked"):
         assert torch.equal(*(getattr(setup, name) for setup in setups.values()))
     controls = {
-        plan(replace(config, plant_on=plant_on), setup)[0].control[0] for plant_on, setup in setups.items()
+        plan(config.having(plant_on=plant_on), setup)[0].control[0] for plant_on, setup in setups.items()
     }
     (control,) = controls
     keys = {cell_key(control, setup) for setup in setups.values()}
@@ -123,20 +122,20 @@ def test_without_outlier_exposure_it_is_refused(config, folder, tmp_path, plant_
             (root / part).parent.mkdir(exist_ok=True)
             (root / part).symlink_to(folder / part)
         (root / "train/anomalous").symlink_to(folder / "test/anomalous")
-        asked = replace(config, data_root=root, oe=None, oe_limit=None)
+        asked = config.having(data_root=root, oe=None, oe_limit=None)
     else:
-        asked = replace(config, oe="none", oe_limit=None, detectors=("ae",))
+        asked = config.having(oe="none", oe_limit=None, detectors=("ae",))
     with pytest.raises(InputError) as error:
-        prepare(replace(asked, plant_on=plant_on))
+        prepare(asked.having(plant_on=plant_on))
     assert str(error.value) == (
         f"--plant-on {plant_on} tells outlier exposure from a data set's own images, and 'folder' is trained "
         "without any here; use --plant-on anomalous or nominal"
     )
-    prepare(replace(asked, plant_on="nominal"))
+    prepare(asked.having(plant_on="nominal"))
 
 
 def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(config):
-    asked = replace(config, detectors=("ae", "fcdd"), plant_on="oe", prevalence=(0.5, 1.0))
+    asked = config.having(detectors=("ae", "fcdd"), plant_on="oe", prevalence=(0.5, 1.0))
     questions = plan(asked, prepare(asked))
     reasons = [question.identical for question in questions]
     because = (
@@ -146,7 +145,7 @@ def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(config):
     assert reasons[:2] == [because, because]
     assert reasons[2:] == [None, None]
     assert [question.plant_on for question in questions] == ["oe"] * 4
-    asked = replace(asked, plant_on="all-but-oe")
+    asked = asked.having(plant_on="all-but-oe")
     assert all(question.identical is None for question in plan(asked, prepare(asked)))
 
 
@@ -165,7 +164,7 @@ WORDS = {
 
 @pytest.mark.parametrize("plant_on", WORDS)
 def test_an_audit_of_one_source_says_what_was_marked(config, plant_on):
-    result = run_audit(replace(config, plant_on=plant_on))
+    result = run_audit(config.having(plant_on=plant_on))
     (finding,) = result.findings
     assert (finding.plant_on, finding.prevalence) == (plant_on, 1.0)
     measures = [effect.measure for effect in finding.effects]

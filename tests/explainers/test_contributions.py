@@ -12,10 +12,13 @@ def plane(x):
     return (x * WEIGHTS).sum(dim=(1, 2, 3))
 
 
-def test_input_times_gradient_sums_channels_before_it_drops_what_lowers_the_score(explain, tiny):
+def test_input_times_gradient_sums_channels_and_keeps_the_sign(explain, tiny):
     heat = explain("input-x-gradient", tiny.Formula(plane), X)
     # 0.5 - 0.4, -0.2 + 0.4, 0, 1.2 + 0.2
     torch.testing.assert_close(heat[0, 0], torch.tensor([[0.1, 0.2], [0.0, 1.4]]))
+    heat = explain("input-x-gradient", tiny.Formula(plane), X.flip(1))
+    # 0.1 - 2, -1.6 + 0.05, 0, 0.6 + 0.4
+    torch.testing.assert_close(heat[0, 0], torch.tensor([[-1.9, -1.55], [0.0, 1.0]]))
 
 
 def test_integrated_gradients_of_a_square_from_black_are_the_squares(explain, tiny):
@@ -34,8 +37,11 @@ def test_more_steps_make_the_integral_more_exact(options, share, explain, tiny):
 
 def test_integrated_gradients_start_from_the_images_own_mean_colour(explain, tiny):
     heat = explain("integrated-gradients", tiny.Formula(plane), X)
-    away = X[0] - X[0].mean(dim=(1, 2), keepdim=True)
-    torch.testing.assert_close(heat[0, 0], (away * WEIGHTS).sum(dim=0).clamp_min(0))
+    # Means 0.3 and 0.35: away from them [0.2, -0.2, -0.1, 0.1] and [-0.25, 0.45, -0.05, -0.15].
+    # 0.2 + 1, 0.4 + 0.225, 0, 0.3 - 0.15
+    torch.testing.assert_close(heat[0, 0], torch.tensor([[1.2, 0.625], [0.0, 0.15]]))
+    dark = explain("integrated-gradients", tiny.Formula(plane), 0.7 - X)
+    torch.testing.assert_close(dark, -heat)
 
 
 def test_integrated_gradients_of_images_add_up_image_by_image(explain, tiny):
@@ -55,10 +61,10 @@ def test_occlusion_is_the_mean_fall_over_the_windows_that_cover_a_pixel(explain,
     torch.testing.assert_close(heat[0, 0], expected.expand(4, 4))
 
 
-def test_occlusion_drops_windows_that_hide_what_lowers_the_score(explain, tiny):
+def test_occlusion_is_negative_where_windows_hide_what_lowers_the_score(explain, tiny):
     detector = tiny.Formula(lambda x: x[..., 0].sum(dim=(1, 2)) - x[..., 1].sum(dim=(1, 2)))
     heat = explain("occlusion", detector, torch.ones(1, 1, 2, 2), window=0.5, baseline="black")
-    assert heat[0, 0].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert heat[0, 0].tolist() == [[1.0, -1.0], [1.0, -1.0]]
 
 
 def test_occlusion_leaves_no_border_uncovered(explain, tiny):

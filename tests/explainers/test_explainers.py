@@ -5,7 +5,7 @@ from torch import nn
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import DETECTORS, build
 from fcdd_audit.detectors.receptive import ReceptiveField, upsample
-from fcdd_audit.explainers import EXPLAINERS, make_explainer
+from fcdd_audit.explainers import EXPLAINERS, make_explainer, raising
 
 each_explainer = pytest.mark.parametrize("explainer", list(EXPLAINERS))
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
@@ -58,13 +58,13 @@ class Peak:
 
 @each_explainer
 @each_detector
-def test_a_heatmap_is_non_negative_finite_and_of_the_images_size(explainer, name, noise):
+def test_a_heatmap_is_finite_of_the_images_size_and_negative_only_where_it_has_a_sign(explainer, name, noise):
     detector, x = built(explainer, name, noise)
     heat = explain(explainer, detector, x)
     assert heat.shape == (5, 1, 16, 16)
     assert heat.dtype == torch.float32
     assert torch.isfinite(heat).all()
-    assert heat.min() >= 0
+    assert EXPLAINERS[explainer].signed or heat.min() >= 0
     assert heat.max() > 0
     assert not heat.requires_grad
 
@@ -131,7 +131,7 @@ def test_the_papers_networks_are_explained(explainer, name, network, channels, s
     heat = explain(explainer, detector, images / 255)
     assert heat.shape == (2, 1, side, side)
     assert torch.isfinite(heat).all()
-    assert heat.min() >= 0
+    assert EXPLAINERS[explainer].signed or heat.min() >= 0
     assert (heat.amax(dim=(1, 2, 3)) > 0).all()
 
 
@@ -159,6 +159,21 @@ def test_the_maps_that_a_detector_has_none_of(explainer, name, noise):
     }
     assert (reason is not None) == (name in without.get(explainer, ()))
     assert reason is None or len(reason.splitlines()) == 1
+
+
+@each_explainer
+def test_a_map_with_a_sign_says_in_its_sign_what_lowers_the_score(explainer):
+    kind = EXPLAINERS[explainer]
+    contributions = ("input-x-gradient", "integrated-gradients", "occlusion", "deep-lift", "lrp")
+    assert kind.signed == (explainer in contributions)
+    assert not (kind.signed and kind.either_way)
+
+
+def test_the_raising_part_of_a_map_is_what_is_positive():
+    signed = torch.tensor([[[[-2.0, 0.0], [0.5, -0.1]]]])
+    assert raising(signed).tolist() == [[[[0.0, 0.0], [0.5, 0.0]]]]
+    assert torch.equal(raising(signed.abs()), signed.abs())
+    assert raising(torch.tensor([torch.nan])).isnan().all(), "isn't hidden"
 
 
 def test_an_unknown_explainer_is_refused_and_the_likely_one_named():

@@ -51,25 +51,25 @@ def test_relevance_is_shared_out_by_what_each_pixel_put_in(tiny):
     detector = Stack(
         nn.Flatten(), tiny.linear([[2.0, -1.0], [1.0, 1.0]]), nn.ReLU(), tiny.linear([[3.0, 2.0]])
     )
-    found = LRPMap().signed(detector, X)
+    found = LRPMap().contributions(detector, X)
     torch.testing.assert_close(found, torch.tensor([[[[3 * 0.5 / 1.5, 3 * 1 / 1.5]]]]))
 
 
-def test_negative_relevance_is_dropped_from_the_map(tiny, explain):
+def test_negative_relevance_stays_negative_in_the_map(tiny, explain):
     detector = Stack(nn.Flatten(), tiny.linear([[4.0, -1.0]]))  # 2 - 1 = 1, of which 2 and -1
-    torch.testing.assert_close(LRPMap().signed(detector, X), torch.tensor([[[[2.0, -1.0]]]]))
-    torch.testing.assert_close(explain("lrp", detector, X), torch.tensor([[[[2.0, 0.0]]]]))
+    torch.testing.assert_close(LRPMap().contributions(detector, X), torch.tensor([[[[2.0, -1.0]]]]))
+    torch.testing.assert_close(explain("lrp", detector, X), torch.tensor([[[[2.0, -1.0]]]]))
 
 
 def test_a_bias_keeps_its_part_of_the_relevance(tiny):
     detector = Stack(nn.Flatten(), tiny.linear([[4.0, 1.0]], [5.0]))  # 2 + 1 + 5
-    torch.testing.assert_close(LRPMap().signed(detector, X), torch.tensor([[[[2.0, 1.0]]]]))
+    torch.testing.assert_close(LRPMap().contributions(detector, X), torch.tensor([[[[2.0, 1.0]]]]))
 
 
 def test_relevance_starts_with_the_outputs_shares_and_not_with_the_outputs(tiny):
     # Outputs 1 and -1.5, shares 1 and 2.25: each goes to its pixel.
     detector = Squares(nn.Flatten(), tiny.linear([[2.0, 0.0], [0.0, -1.5]]))
-    torch.testing.assert_close(LRPMap().signed(detector, X), torch.tensor([[[[1.0, 2.25]]]]))
+    torch.testing.assert_close(LRPMap().contributions(detector, X), torch.tensor([[[[1.0, 2.25]]]]))
 
 
 @pytest.mark.parametrize("name", ["fcdd", "hsc"])
@@ -80,7 +80,7 @@ def test_relevance_of_a_network_without_biases_adds_up_to_the_score(name, noise)
             weight.data.zero_()
     x = noise[:3].float() / 255
     torch.testing.assert_close(
-        LRPMap().signed(detector, x).sum(dim=(1, 2, 3)), detector.score(x), rtol=1e-3, atol=1e-6
+        LRPMap().contributions(detector, x).sum(dim=(1, 2, 3)), detector.score(x), rtol=1e-3, atol=1e-6
     )
 
 
@@ -99,7 +99,7 @@ def test_the_centre_of_deep_svdd_keeps_its_part_like_a_bias(tiny):
     # 2 * 0.5 + 1 - 0.5 = 1.5 from the centre, squared 2.25: each of the pixels put in 1 of the 1.5.
     expected = torch.zeros(1, 1, 8, 8)
     expected[..., 2, 2:4] = 2.25 / 1.5
-    torch.testing.assert_close(LRPMap().signed(detector, x), expected)
+    torch.testing.assert_close(LRPMap().contributions(detector, x), expected)
 
 
 def test_the_centre_of_deep_svdd_counts_as_a_bias(noise):
@@ -123,8 +123,23 @@ def test_captum_leaves_neither_rules_nor_hooks(noise):
 def test_deep_lift_crosses_a_rectifier_by_its_difference_and_not_by_its_slope(tiny, explain):
     # Unit 4 (a - 0.7) goes from 0.2 to 0 as a falls from the mean, 0.75, to 0.5, where its slope is 0.
     detector = Stack(nn.Flatten(), tiny.linear([[4.0, 0.0]], [-2.8]), nn.ReLU(), tiny.linear([[-1.0]]))
-    torch.testing.assert_close(DeepLiftMap().signed(detector, X), torch.tensor([[[[0.2, 0.0]]]]))
+    torch.testing.assert_close(DeepLiftMap().contributions(detector, X), torch.tensor([[[[0.2, 0.0]]]]))
     torch.testing.assert_close(explain("deep-lift", detector, X), torch.tensor([[[[0.2, 0.0]]]]))
+
+
+def test_deep_lift_of_what_lowers_the_score_is_negative(tiny, explain):
+    # 4a - b against black: 2 and -1.
+    detector = Stack(nn.Flatten(), tiny.linear([[4.0, -1.0]]))
+    found = explain("deep-lift", detector, X, baseline="black")
+    torch.testing.assert_close(found, torch.tensor([[[[2.0, -1.0]]]]))
+
+
+def test_maps_by_rules_are_contributions_summed_over_channels(tiny, explain):
+    # Channels a, b of one pixel: 3a - 2b; 1.5 - 2 at (0.5, 1).
+    detector = Stack(nn.Flatten(), tiny.linear([[3.0, -2.0]]))
+    pixel = X.reshape(1, 2, 1, 1)
+    for name, options in (("lrp", {}), ("deep-lift", {"baseline": "black"})):
+        torch.testing.assert_close(explain(name, detector, pixel, **options), torch.tensor([[[[-0.5]]]]))
 
 
 def test_deep_lift_follows_a_rectifier_with_a_pooling_through_both(tiny):
@@ -138,14 +153,14 @@ def test_deep_lift_follows_a_rectifier_with_a_pooling_through_both(tiny):
         nn.LeakyReLU(),
         nn.MaxPool2d((1, 2)),
     )
-    found = DeepLiftMap(baseline="black").signed(detector, X)
+    found = DeepLiftMap(baseline="black").contributions(detector, X)
     torch.testing.assert_close(found, torch.tensor([[[[1.0, 0.0]]]]))
 
 
 def test_deep_lift_goes_through_the_last_norm_by_its_difference_too(tiny):
     # Outputs a and 2b against 0: shares a^2 and 4 b^2.
     detector = Squares(nn.Flatten(), tiny.linear([[1.0, 0.0], [0.0, 2.0]]))
-    found = DeepLiftMap(baseline="black").signed(detector, X)
+    found = DeepLiftMap(baseline="black").contributions(detector, X)
     torch.testing.assert_close(found, torch.tensor([[[[0.25, 4.0]]]]))
 
 
@@ -155,7 +170,7 @@ def test_contributions_add_up_to_the_difference_from_the_empty_image(name, noise
     detector.start(noise)
     x = noise[:4].float() / 255
     difference = detector.score(x) - detector.score(baseline(x, "mean"))
-    found = DeepLiftMap().signed(detector, x).sum(dim=(1, 2, 3))
+    found = DeepLiftMap().contributions(detector, x).sum(dim=(1, 2, 3))
     torch.testing.assert_close(found, difference.detach(), rtol=1e-3, atol=1e-5)
 
 
@@ -186,7 +201,7 @@ def test_what_rules_dont_cover_says_why(noise, tiny):
     for explainer in (LRPMap(), DeepLiftMap()):
         assert "outputs contribute" in explainer.unavailable(tiny.Model(nn.Conv2d(1, 1, 1)))
         with pytest.raises(ValueError, match="outputs contribute"):
-            explainer.signed(tiny.Model(nn.Conv2d(1, 1, 1)), X)
+            explainer.contributions(tiny.Model(nn.Conv2d(1, 1, 1)), X)
 
 
 def test_shares_and_chords_of_outputs_that_nobody_knows_arent_enough():

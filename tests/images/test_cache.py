@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ import torch
 from PIL import Image
 
 from fcdd_audit.core.mapped import file_of
-from fcdd_audit.datasets import DataRequest
-from fcdd_audit.images.cache import LEFT_OVER, NAMED, decoded
+from fcdd_audit.images.cache import LEFT_OVER
 from fcdd_audit.images.decode import Decoded, Origin
+from fcdd_audit.images.depth import Depth, Peak
 from fcdd_audit.images.gallery import Gallery, of_files
+from fcdd_audit.images.parts import NAMED, decoded
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
 
@@ -28,7 +31,8 @@ class Counted:
         names = tuple(f"{i}.png" for i in range(len(pictures)))
         self.gallery = Gallery("counted", names, ("",) * len(names), self.read, self.identities.__getitem__)
 
-    def read(self, index):
+    def read(self, index, depth):
+        self.depth = depth
         self.reads += 1
         time.sleep(self.delays.get(index, 0))
         if isinstance(self.pictures[index], str):
@@ -50,8 +54,8 @@ def files(cache):
 
 
 def load(gallery, cache, size=4, notes=None, request=None, **options):
-    request = DataRequest(cache=cache, **(request or {}))
-    return decoded(gallery, size, request, [] if notes is None else notes, **options)
+    reading = Reading(cache=cache, **(request or {}))
+    return decoded(gallery, size, reading, [] if notes is None else notes, **options)
 
 
 def test_a_picture_is_decoded_once(cache, caplog):
@@ -89,6 +93,17 @@ def test_another_wish_is_another_cache(cache, change):
     load(source.gallery, cache, **change)
     assert source.reads == 4
     load(source.gallery, cache)
+    assert source.reads == 4, "and the first one is still there"
+
+
+def test_another_depth_is_another_cache(cache):
+    source = Counted(flat(3, 1))
+    deep = replace(source.gallery, peak=lambda _: Peak(1000, False))
+    for asked, bits, reads in ((None, 10, 2), (12, 12, 4)):
+        load(deep, cache, request={"bit_depth": asked})
+        assert source.depth == Depth(bits)
+        assert source.reads == reads
+    load(deep, cache)
     assert source.reads == 4, "and the first one is still there"
 
 
@@ -366,4 +381,4 @@ def test_two_processes_may_build_it_at_once(tmp_path, cache, paint):
     for worker in workers:
         worker.join()
     assert len(contents) == 1
-    assert len(files(cache)) == 2
+    assert len(files(cache)) == 3

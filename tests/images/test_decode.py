@@ -1,12 +1,13 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from fcdd_audit.images.decode import Origin, decode, decode_mask, find_images, jpeg_quality
+from fcdd_audit.images.decode import Origin, decode, jpeg_quality
+from fcdd_audit.images.depth import Depth
 
 GREY = np.array([[0, 40, 80], [120, 160, 255]], np.uint8)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
@@ -40,6 +41,28 @@ def tiff(folder, pixels, **options):
 def decoded(path):
     picture = decode(path).picture
     return picture.mode, np.asarray(picture).tolist()
+
+
+def deep_png(pixels, interlaced=0, key=None):
+    """A PNG file of 16 bits a channel; Pillow writes no such colours. pixels: one row of two pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = np.asarray(pixels, ">u2")
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[rows.shape[2]]
+    header = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 16, kind, 0, 0, interlaced)
+    # Interlaced, the first pixel is in the first pass and the second in the sixth.
+    parts = [rows[0, :1], rows[0, 1:]] if interlaced else [rows[0]]
+    data = b"".join(b"\0" + part.tobytes() for part in parts)
+    transparent = chunk(b"tRNS", struct.pack(">HHH", *key)) if key else b""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + transparent
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
 
 
 def oriented(orientation):
@@ -152,18 +175,74 @@ def test_floats_between_0_and_1_are_scaled_to_8_bits(tmp_path, kind):
 
 @pytest.mark.parametrize("bad", [-0.5, 1.5, np.nan, np.inf])
 def test_floats_that_are_no_share_of_white_are_refused(tmp_path, bad):
-    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+    with pytest.raises(ValueError, match=r"negative|finite|1 is white"):
         decode(tiff(tmp_path, np.array([[0, bad, 1]], np.float32)))
 
 
 @pytest.mark.parametrize("pixels", [np.array([[-1, 500]], np.int16), np.array([[70_000, 5]], np.int32)])
 def test_integers_beyond_16_bits_are_refused(tmp_path, pixels):
-    with pytest.raises(ValueError, match="16 bits"):
+    with pytest.raises(ValueError, match=r"negative|16 bits"):
         decode(tiff(tmp_path, pixels))
 
 
-def test_8_bit_values_in_a_wide_type_keep_their_brightness(tmp_path):
-    assert decoded(tiff(tmp_path, np.array([[0, 127, 255]], np.int32))) == ("L", [[0, 127, 255]])
+def test_a_depth_says_what_is_white(tmp_path):
+    deep = np.array([[0, 2048, 4095]], np.uint16)  # 2048 / 4095 * 255 = 127.53
+    for path in (saved(tmp_path, "a.png", deep), tiff(tmp_path, deep)):
+        assert decode(path, Depth(integers=12)).picture.tobytes() == bytes([0, 128, 255])
+    wide = tiff(tmp_path, np.array([[0, 127, 255]], np.int32))
+    assert decode(wide, Depth(integers=8)).picture.tobytes() == bytes([0, 127, 255])
+    floats = tiff(tmp_path, np.array([[0, 0.75, 3]], np.float32))  # 0.75 / 3 * 255 = 63.75
+    assert decode(floats, Depth(floats=2)).picture.tobytes() == bytes([0, 64, 255])
+
+
+def test_values_beyond_white_are_refused_and_not_cut_off(tmp_path):
+    path = saved(tmp_path, "a.png", np.array([[0, 1024]], np.uint16))
+    with pytest.raises(ValueError, match="reach 1024, and 1023 is white"):
+        decode(path, Depth(integers=10))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_deep_colours_and_opacity_of_png_files_keep_their_values(tmp_path, channels, interlaced):
+    # Two pixels, the second half transparent if it can be: 0.5 * 255 of white show through.
+    colour, opacity = [4095, 0, 2048][: channels - (channels != 3)], [] if channels == 3 else [32768]
+    path = tmp_path / "a.png"
+    path.write_bytes(deep_png([[[*colour, 65535][:channels], [*colour, *opacity]]], interlaced))
+    opaque = [255, 0, 128][: len(colour)]
+    clear = [round(v / 2 + 127.5) for v in opaque] if opacity else opaque
+    picture = decode(path, Depth(integers=12)).picture
+    assert picture.mode == ("L" if channels == 2 else "RGB")
+    np.testing.assert_allclose(np.asarray(picture).reshape(2, -1), [opaque, clear], atol=1)
+
+
+def test_a_deep_colour_that_stands_for_transparency_is_laid_on_white(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(deep_png([[[1, 2, 3], [1, 2, 4]]], key=(1, 2, 3)))
+    assert np.asarray(decode(path, Depth(integers=12)).picture).tolist() == [[[255] * 3, [0] * 3]]
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_deep_colours_of_tiff_files_keep_their_values(tmp_path, planar):
+    pixels = np.array([[[0, 1024, 4095], [16, 2048, 8]]], np.uint16)
+    stored = pixels if planar == "contig" else pixels.transpose(2, 0, 1)
+    path = tiff(tmp_path, stored, photometric="rgb", planarconfig=planar)
+    expected = [[[0, 64, 255], [1, 128, 0]]]  # 1024, 16, 2048, 8 times 255 / 4095: 63.8, 1.0, 127.5, 0.5
+    np.testing.assert_allclose(np.asarray(decode(path, Depth(integers=12)).picture), expected, atol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_deep_scans_are_put_upright(tmp_path, channels):
+    pixels = np.arange(6, dtype=np.uint16).reshape(2, 3) * 257
+    stored = pixels if channels == 1 else np.stack([pixels] * 3, axis=2)
+    path = tiff(
+        tmp_path,
+        stored,
+        photometric="minisblack" if channels == 1 else "rgb",
+        extratags=[(274, "H", 1, 6, True)],
+    )
+    found = decode(path)
+    assert found.origin.orientation == 6
+    assert np.asarray(found.picture.convert("L")).tolist() == np.rot90(pixels // 257, -1).tolist()
 
 
 def test_the_first_frame_of_several_counts(tmp_path):
@@ -223,7 +302,7 @@ def test_the_quality_of_a_table_of_another_encoder_is_that_of_the_nearest_one(tm
         ("a.png", Image.fromarray(RGB).quantize(), {}, Origin("PNG", 3, 2, "P")),
         ("a.png", Image.fromarray(RGB).convert("RGBA"), {}, Origin("PNG", 3, 2, "RGBA")),
         ("a.jpg", Image.fromarray(RGB).convert("CMYK"), {"quality": 70}, Origin("JPEG", 3, 2, "CMYK", 70)),
-        ("a.jpg", RGB, {"quality": 70, "exif": oriented(6)}, Origin("JPEG", 2, 3, "RGB", 70)),
+        ("a.jpg", RGB, {"quality": 70, "exif": oriented(6)}, Origin("JPEG", 2, 3, "RGB", 70, 6)),
         ("jpeg.png", RGB, {"format": "JPEG", "quality": 70}, Origin("JPEG", 3, 2, "RGB", 70)),
         ("a.bmp", RGB, {}, Origin("BMP", 3, 2, "RGB")),
         ("a.webp", RGB, {}, Origin("WEBP", 3, 2, "RGB")),
@@ -239,31 +318,7 @@ def test_files_that_only_tifffile_reads_have_an_origin_too(tmp_path):
     assert decode(tiff(tmp_path, deep, photometric="rgb")).origin == Origin("TIFF", 3, 2, "RGB")
 
 
-# Finding, and what can't be decoded
-
-
-def test_images_are_found_below_the_folder_by_suffix_in_path_order(tmp_path):
-    for name in ("b/2.PNG", "b/1.jpeg", "a/x.tif", "z.webp", "notes.txt", "a/x.gif", "c.png/inside.bmp"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
-    assert found == ["a/x.tif", "b/1.jpeg", "b/2.PNG", "c.png/inside.bmp", "z.webp"]
-
-
-def test_linked_folders_and_files_count_once(tmp_path):
-    saved(tmp_path, "elsewhere.png", GREY)
-    (tmp_path / "far").mkdir()
-    saved(tmp_path / "far", "1.png", GREY)
-    here = tmp_path / "here"
-    here.mkdir()
-    (here / "folder").symlink_to(tmp_path / "far", target_is_directory=True)
-    (here / "loop").symlink_to(here, target_is_directory=True)
-    (here / "file.png").symlink_to(tmp_path / "elsewhere.png")
-    (here / "broken.png").symlink_to(tmp_path / "gone.png")
-    assert find_images(here) == [here / "file.png", here / "folder/1.png"]
-    (tmp_path / "linked").symlink_to(here, target_is_directory=True)
-    assert find_images(tmp_path / "linked")[0] == tmp_path / "linked/file.png"
-    assert find_images(tmp_path / "gone") == find_images(tmp_path / "elsewhere.png") == []
+# What can't be decoded
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif", "webp"])
@@ -295,59 +350,3 @@ def test_a_tiff_with_a_wrong_byte_in_its_header_is_refused(tmp_path, tag, byte, 
     path.write_bytes(data)
     with pytest.raises(Exception):  # noqa: B017, PT011
         decode(path)
-
-
-# Masks
-
-
-def marked(folder, shape, where, size, **options):
-    pixels = np.zeros(shape, np.uint8)
-    pixels[where] = 255
-    mask = decode_mask(saved(folder, "mask.png", pixels, **options), size)
-    assert mask.dtype == torch.bool
-    assert mask.shape == (1, size, size)
-    return mask[0]
-
-
-def test_a_mask_marks_what_is_not_black(tmp_path):
-    pixels = np.array([[0, 1], [128, 255]], np.uint8)
-    expected = [[[False, True], [True, True]]]
-    assert decode_mask(saved(tmp_path, "a.png", pixels), 2).tolist() == expected
-    assert decode_mask(saved(tmp_path, "b.png", pixels > 0), 2).tolist() == expected
-    assert decode_mask(saved(tmp_path, "c.png", np.stack([pixels] * 3, axis=2)), 2).tolist() == expected
-
-
-def test_a_mask_of_16_bit_labels_marks_the_label_1(tmp_path):
-    labels = np.array([[0, 1], [2, 65535]], np.uint16)
-    assert decode_mask(saved(tmp_path, "a.png", labels), 2).tolist() == [[[False, True], [True, True]]]
-
-
-def test_the_transparent_part_of_a_mask_is_not_marked(tmp_path):
-    pixels = np.zeros((4, 4, 4), np.uint8)
-    pixels[1, 2] = 255, 0, 0, 255
-    assert decode_mask(saved(tmp_path, "a.png", pixels), 4)[0].nonzero().tolist() == [[1, 2]]
-
-
-@settings(max_examples=30, deadline=None)
-@given(side=st.integers(64, 700), size=st.integers(16, 64), data=st.data())
-def test_a_line_of_one_pixel_survives_shrinking(tmp_path_factory, side, size, data):
-    position = data.draw(st.integers(0, side - 1))
-    mask = marked(
-        tmp_path_factory.getbasetemp(), (side, side), (slice(None), position), size, compress_level=1
-    )
-    assert mask.any(dim=1).all(), "the line is whole"
-    columns = mask.any(dim=0).nonzero().flatten().tolist()
-    exact = position * size / side
-    assert min(columns) >= int(exact) - 1
-    assert max(columns) <= exact + 1 + size / side
-
-
-@pytest.mark.parametrize(("side", "size"), [(64, 64), (512, 64), (1024, 64), (2048, 64), (1200, 32)])
-def test_a_single_marked_pixel_survives_shrinking(tmp_path, side, size):
-    mask = marked(tmp_path, (side, side), (side // 2, side // 4), size)
-    assert mask.nonzero().tolist() == [[size // 2, size // 4]]
-
-
-def test_a_shrunk_mask_marks_every_cell_it_touches(tmp_path):
-    mask = marked(tmp_path, (40, 80), (slice(9, 21), slice(0, 11)), 8)  # cells of 5 x 10 pixels
-    assert mask.nonzero().tolist() == [[row, column] for row in range(1, 5) for column in range(2)]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.images.decode import Decoded, Origin
+from fcdd_audit.images.depth import Depth, Peak
 from fcdd_audit.images.gallery import Gallery, of_arrays, of_files, of_folder, printable
 
 
@@ -14,18 +17,22 @@ def numbered(count, classes=("",)):
         "numbers",
         tuple(map(str, range(count))),
         tuple(classes[i % len(classes)] for i in range(count)),
-        lambda i: Decoded(Image.new("L", (1, 1), i), None),
+        lambda i, _: Decoded(Image.new("L", (1, 1), i), None),
         lambda i: f"identity {i}",
+        lambda i: Peak(i, False),
+        frozenset({Path(".hidden.png")}),
     )
 
 
 def values(gallery):
-    return [gallery.read(i).picture.getpixel((0, 0)) for i in range(len(gallery))]
+    return [gallery.read(i, Depth()).picture.getpixel((0, 0)) for i in range(len(gallery))]
 
 
 def consistent(gallery):
-    """Names, pixels and identities still belong together."""
+    """Names, pixels, identities and peaks still belong together."""
     shown = values(gallery)
+    assert [gallery.peak(i).value for i in range(len(gallery))] == shown
+    assert gallery.hidden == {Path(".hidden.png")}
     return [int(name) for name in gallery.names] == shown and [
         gallery.identity(i) for i in range(len(gallery))
     ] == [f"identity {value}" for value in shown]
@@ -97,7 +104,7 @@ def test_a_files_identity_changes_with_its_content_but_not_by_reading(tmp_path, 
     path = paint(tmp_path / "a.png", 5)
     gallery = of_files([path], tmp_path, "here")
     before = gallery.identity(0)
-    assert gallery.read(0).picture.getpixel((0, 0)) == (5, 5, 5)
+    assert gallery.read(0, Depth()).picture.getpixel((0, 0)) == (5, 5, 5)
     assert gallery.identity(0) == before
     paint(path, 9, size=(40, 40))
     assert gallery.identity(0) != before
@@ -116,14 +123,32 @@ def test_arrays_become_pictures_numbered_by_class(shape):
     gallery = of_arrays(pixels, ["cat", "dog", "cat"], "arrays", "digest")
     assert gallery.names == ("cat/00000", "dog/00000", "cat/00001")
     for i in range(3):
-        assert np.array_equal(np.asarray(gallery.read(i).picture), pixels[i])
-        assert gallery.read(i).origin is None
+        assert np.array_equal(np.asarray(gallery.read(i, Depth()).picture), pixels[i])
+        assert gallery.read(i, Depth()).origin is None
     assert len({gallery.identity(i) for i in range(3)}) == 3
+
+
+def test_files_know_their_peak_and_arrays_have_none(tmp_path, paint):
+    Image.fromarray(np.array([[7, 900]], np.uint16)).save(tmp_path / "deep.png")
+    paths = [tmp_path / "deep.png", paint(tmp_path / "a.png")]
+    gallery = of_files(paths, tmp_path, "here")
+    assert [gallery.peak(i) for i in (0, 1)] == [Peak(900, False), None]
+    assert gallery.read(0, Depth(integers=10)).picture.getpixel((1, 0)) == 224  # 900 / 1023 * 255
+    arrays = of_arrays(np.zeros((1, 2, 2), np.uint8), ["cat"], "arrays", "digest")
+    assert arrays.peak is arrays.take([0]).peak is None
+
+
+def test_what_is_hidden_in_a_folder_is_known(tmp_path, paint):
+    paint(tmp_path / "cats/a.png")
+    hidden = paint(tmp_path / "cats/.ipynb_checkpoints/a-checkpoint.png")
+    gallery = of_folder(tmp_path, "here")
+    assert gallery.names == ("cats/a.png",)
+    assert gallery.hidden == {hidden}
 
 
 def test_files_say_where_they_come_from(tmp_path, paint):
     gallery = of_files([paint(tmp_path / "a.png", size=(7, 5))], tmp_path, "here")
-    assert gallery.read(0).origin == Origin("PNG", 7, 5, "RGB")
+    assert gallery.read(0, Depth()).origin == Origin("PNG", 7, 5, "RGB")
 
 
 def test_any_files_name_can_be_written():

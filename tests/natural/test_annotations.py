@@ -1,12 +1,14 @@
 import json
 
 import numpy as np
+import pycocotools.mask
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.images.decode import Origin
 from fcdd_audit.natural import annotations
 from fcdd_audit.natural.annotations import Annotations, read_annotations
 
@@ -181,8 +183,50 @@ def test_the_polygon_of_a_box_is_the_box(tmp_path_factory, ends):
 
 def test_run_lengths_go_down_the_columns(tmp_path):
     runs = {"size": [4, 6], "counts": [1, 3, 5, 1, 14]}
-    mask = read_annotations(coco(tmp_path, {"segmentation": runs})).mask("a.png")
-    assert mask.tolist() == drawn("...... #.#... #..... #.....").tolist()
+    expected = drawn("...... #.#... #..... #.....").tolist()
+    assert read_annotations(coco(tmp_path, {"segmentation": runs})).mask("a.png").tolist() == expected
+    # 1, 3, 5, then the difference to the last but one: 1 - 3, 14 - 5; each plus 48, or in more letters.
+    packed = {"size": [4, 6], "counts": "135N9"}
+    assert read_annotations(coco(tmp_path, {"segmentation": packed})).mask("a.png").tolist() == expected
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_compressed_run_lengths_are_those_of_pycocotools(tmp_path_factory, height, width, data):
+    bits = data.draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
+    mask = np.array(bits).reshape(height, width)
+    packed = pycocotools.mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    runs = {"size": [height, width], "counts": packed["counts"].decode()}
+    images = [{"id": 1, "file_name": "a.png", "width": width, "height": height}]
+    path = coco(tmp_path_factory.mktemp("coco"), {"segmentation": runs}, images=images)
+    found = read_annotations(path).mask("a.png")
+    assert np.array_equal(found if found is not None else np.zeros_like(mask), mask)
+
+
+SQUARE = [1, 1, 3, 1, 3, 3, 1, 3]
+
+
+def test_polygons_and_boxes_that_enclose_nothing_are_left_out_and_said(tmp_path, caplog):
+    path = coco(
+        tmp_path,
+        {"segmentation": [SQUARE, [0, 0, 5, 3], []]},
+        {"segmentation": [[5, 3, 5, 3]], "bbox": [5, 3, 1, 1]},
+        {"bbox": [5, 0, 0, 2]},
+    )
+    assert read_annotations(path).mask("a.png").tolist() == drawn("...... .##... .##... ......").tolist()
+    assert caplog.messages == [f"'{path}': 4 polygons or boxes enclose nothing and are left out, of a.png"]
+    with pytest.raises(InputError, match="of at least three corners is needed"):
+        read_annotations(path, strict=True)
+
+
+def test_a_strict_reader_refuses_a_box_without_an_area(tmp_path):
+    path = coco(tmp_path, {"bbox": [0, 0, 1, 1]}, {"bbox": [1, 1, 0, 2]})
+    with pytest.raises(InputError, match="0 x 2 px; a box must have an area"):
+        read_annotations(path, strict=True)
+
+
+def test_if_all_enclose_nothing_nothing_is_annotated(tmp_path):
+    path = coco(tmp_path, {"segmentation": [[1, 1, 2, 2]]})
+    assert message(path) == f"'{path}' has no box and no polygon in it; annotate at least one image"
 
 
 def test_all_of_an_images_annotations_count(tmp_path):
@@ -337,7 +381,6 @@ def test_an_image_needs_a_size(tmp_path, size, expected):
             {"bbox": [1, 1, 10**400, 1]},
             f"a value of the bbox of {{what}} is 1{'0' * 39}...; a number is needed",
         ),
-        ({"bbox": [1, 1, 0, 2]}, "{what} is 0 x 2 px; a box must have an area"),
         ({"bbox": [1, 1, 2, -1]}, "{what} is 2 x -1 px; a box must have an area"),
         *[
             (
@@ -359,18 +402,12 @@ def test_an_image_needs_a_size(tmp_path, size, expected):
                 f"{{what}} is {said}; a list of x and y of at least three corners is needed",
             )
             for points, said in [
-                ([1, 1, 2, 2], "[1, 1, 2, 2]"),
                 ([1, 1, 2, 1, 2, 2, 3], "[1, 1, 2, 1, 2, 2, 3]"),
                 (7, "7"),
             ]
         ],
         ({"segmentation": [[1, 1, 2, 1, "x", 2]]}, "a corner of {what} is 'x'; a number is needed"),
         ({"segmentation": "abc"}, "{what} has the segmentation 'abc'; a list of polygons is needed"),
-        (
-            {"segmentation": {"size": [4, 6], "counts": "06"}},
-            "{what} has compressed run lengths, which aren't supported; write it as polygons or as a list of "
-            "counts (pycocotools decodes it)",
-        ),
         *[
             (
                 {"segmentation": runs},
@@ -382,6 +419,14 @@ def test_an_image_needs_a_size(tmp_path, size, expected):
                 {"size": [4, 6], "counts": [25, -1]},
                 {"size": [4, 6]},
                 {"counts": [1, 23]},
+                {"size": [4, 6], "counts": [True, 23]},
+                {"size": [4, 6], "counts": "135N8"},  # a pixel too few
+                {"size": [4, 6], "counts": "135N:"},  # a pixel too many
+                {"size": [6, 4], "counts": "135N9"},
+                {"size": [4, 6], "counts": ""},
+                {"size": [4, 6], "counts": "zzzz"},
+                {"size": [4, 6], "counts": "1\u00e9"},
+                {"size": [4, 6], "counts": 7},
             )
         ],
     ],
@@ -437,6 +482,41 @@ def test_a_voc_file_belongs_to_the_image_of_its_own_name(tmp_path):
     assert found.mask("old.jpg") is None, "<filename> isn't looked at"
 
 
+@pytest.mark.parametrize("size", ["", "<size><width>0</width><height> 0 </height></size>"])
+def test_a_voc_file_without_a_size_takes_the_images_own(tmp_path, size):
+    found = read_annotations(voc(tmp_path, voc_object((2, 2, 4, 3)), size=size))
+    mask = found.mask("a.jpg", Origin("JPEG", 6, 4, "RGB"))
+    assert mask.tolist() == drawn("...... .###.. .###.. ......").tolist()
+    with pytest.raises(
+        InputError, match=r"'.*a\.xml' doesn't say the size of its image, and the image has no"
+    ):
+        found.mask("a.jpg")
+    with pytest.raises(InputError, match="lies outside its image"):
+        found.mask("a.jpg", Origin("JPEG", 2, 2, "RGB"))
+
+
+def test_boxes_are_turned_along_with_a_photo_that_lies_on_its_side(tmp_path):
+    found = read_annotations(voc(tmp_path, voc_object((1, 1, 2, 1))))  # of 6 x 4 px
+    turned = found.mask("a.jpg", Origin("JPEG", 4, 6, "RGB", 90, 6))
+    assert turned.tolist() == drawn("...# ...# .... .... .... ....").tolist()
+    upright = found.mask("a.jpg", Origin("JPEG", 6, 4, "RGB", 90, 6))
+    assert upright.tolist() == drawn("##.... ...... ...... ......").tolist()
+
+
+def test_hidden_files_are_left_out_and_said(tmp_path, caplog):
+    for name in (".ipynb_checkpoints/a", "._a"):
+        (tmp_path / f"{name}.xml").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.xml").write_bytes(b"no XML")
+        saved(tmp_path / "masks" / f"{name}.png", PIXELS)
+    saved(tmp_path / "masks/a.png", PIXELS)
+    voc(tmp_path, voc_object((1, 1, 1, 1)))
+    assert list(read_annotations(tmp_path).areas) == ["a.xml"]
+    assert list(read_annotations(tmp_path / "masks").areas) == ["a.png"]
+    assert caplog.messages == [
+        f"'{folder}': 2 hidden files were left out." for folder in (tmp_path, tmp_path / "masks")
+    ]
+
+
 def test_a_folder_with_images_and_xml_is_a_voc_folder(tmp_path):
     saved(tmp_path / "a.jpg", np.full((4, 6), 255, np.uint8))
     voc(tmp_path, voc_object((1, 1, 1, 1)))
@@ -463,11 +543,15 @@ def test_voc_files_without_any_box(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "size", "expected"),
     [
-        ("", None, "the height of the image of '{path}' is missing; a number is needed"),
         (
             "",
-            "<size><width>0</width><height>0</height></size>",
-            "the size of the image of '{path}' is 0 x 0 px; write the image's true size there",
+            "<size><width>6</width></size>",
+            "the height of the image of '{path}' is missing; a number is needed",
+        ),
+        (
+            "",
+            "<size><width>0</width><height>4</height></size>",
+            "the size of the image of '{path}' is 0 x 4 px; write the image's true size there",
         ),
         (
             "<object><name>date</name></object>",
@@ -538,7 +622,7 @@ def test_a_folder_with_nothing_to_read(tmp_path):
 
 
 def match(paths, names):
-    areas = {path: lambda: np.ones((1, 1), bool) for path in paths}
+    areas = {path: lambda _: np.ones((1, 1), bool) for path in paths}
     return Annotations("found.json", areas).match(names)
 
 

@@ -1,4 +1,5 @@
 import csv
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.datasets.base import DataRequest
-from fcdd_audit.images.cache import decoded
+from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.gallery import of_files
+from fcdd_audit.images.parts import decoded
+from fcdd_audit.images.reading import Reading
 from fcdd_audit.natural.artifacts import Masked, Region, fitted
 from fcdd_audit.natural.removal import inpaint
 
@@ -104,7 +106,7 @@ def test_targets_need_not_be_square():
 def images_of(folder, names, cache, size, fit="squash"):
     """The pictures as an audit gets them, uint8 (N, C, size, size)."""
     gallery = of_files([folder / name for name in names], folder, "test")
-    return decoded(gallery, size, DataRequest(cache=cache), [], fit=fit).images
+    return decoded(gallery, size, Reading(cache=cache), [], fit=fit).images
 
 
 @pytest.mark.parametrize("fit", ["squash", "centre"])
@@ -219,12 +221,48 @@ def test_a_mask_is_fitted_as_asked(tmp_path):
 
 def test_annotations_that_fit_no_image_are_warned_of(tmp_path, caplog):
     for name in ("a", "b", "stray"):
-        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / f"{name}.png")
     Masked(str(tmp_path)).find(["a.jpg", "b.jpg"], (4, 4))
     assert caplog.messages == [f"1 of 3 annotations in '{tmp_path}' fit no image"]
     caplog.clear()
     Masked(str(tmp_path)).find(["a.jpg", "b.jpg", "stray.jpg"], (4, 4))
     assert caplog.messages == []
+
+
+def test_masks_that_mark_nothing_or_nearly_everything_are_warned_of(tmp_path, caplog):
+    for name, share in (("a", 0), ("b", 255), ("c", 0)):
+        Image.fromarray(np.full((4, 4), share, np.uint8)).save(tmp_path / f"{name}.png")
+    found = Masked(str(tmp_path)).find(["a.jpg", "b.jpg", "c.jpg"], (4, 4))
+    assert found.flatten(1).any(dim=1).tolist() == [False, True, False]
+    assert caplog.messages == [
+        f"'{tmp_path}': 2 of 3 masks mark nothing and are not used: a.png, c.png.",
+        f"'{tmp_path}': 1 of 3 masks mark more than 95% of their image: b.png.",
+    ]
+
+
+def test_annotations_are_turned_along_with_photos_that_lie_on_their_side(tmp_path):
+    """A box in the upper left corner of a photo, which is stored 4 px wide and 2 high, and seen upright."""
+    box = {"image_id": 1, "bbox": [0, 0, 1, 1]}
+    lying = Origin("JPEG", 2, 4, "RGB", 90, 6)  # turned clockwise: the upper left corner is the upper right
+    for size, row in (((4, 2), [False, True]), ((2, 4), [True, False])):
+        image = {"id": 1, "file_name": "a.jpg", "width": size[0], "height": size[1]}
+        path = tmp_path / "found.json"
+        path.write_text(json.dumps({"images": [image], "annotations": [box]}))
+        (mask,) = Masked(str(path)).find(["a.jpg"], (4, 2), origins=[lying])
+        assert mask[0].tolist() == [row, *[[False, False]] * 3]
+
+
+def test_strict_refuses_what_is_left_out_otherwise(tmp_path, caplog):
+    image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 4}
+    polygons = [[0, 0, 2, 0, 2, 2, 0, 2], [3, 3, 3, 3]]
+    path = tmp_path / "found.json"
+    path.write_text(
+        json.dumps({"images": [image], "annotations": [{"image_id": 1, "segmentation": polygons}]})
+    )
+    assert Masked(str(path)).find(["a.jpg"], (4, 4)).sum() == 4
+    assert "1 polygons or boxes enclose nothing and are left out" in caplog.text
+    with pytest.raises(InputError, match="at least three corners"):
+        Masked(str(path), strict=True).find(["a.jpg"], (4, 4))
 
 
 def test_only_the_named_categories(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fcdd_audit import AuditConfig, InputError, Recipe, render_report, run_audit
+from fcdd_audit import InputError, Recipe, make_config, render_report, run_audit
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.experiment.cells import train_cell
@@ -38,7 +38,7 @@ class Spots:
     on_outliers: ClassVar[bool] = True
     by_name: ClassVar[bool] = True
 
-    def find(self, names, shape, fit="squash"):
+    def find(self, names, shape, fit="squash", origins=None):
         self.asked.append((tuple(names), tuple(shape), fit))
         masks = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
         masks[SPOT] = torch.tensor([name in self.bearing for name in names], dtype=torch.bool)[
@@ -192,7 +192,7 @@ def test_dropping_every_image_of_a_side_is_refused(side):
     with pytest.raises(InputError) as error:
         taken_off(**{part: range(COUNTS[part])})
     assert str(error.value) == (
-        f"every {side} training image bears the artifact, and none would be left; use --control inpaint"
+        f"every {side} training image bears the artifact, and none would be left; use --removal inpaint"
     )
     assert taken_off("inpaint", **{part: range(COUNTS[part])})[3].share[side] == 1
 
@@ -285,8 +285,8 @@ def test_it_is_said_where_there_is_no_room_elsewhere():
     class Corners(Spots):
         """In two opposite corners, so that there is no other place for both."""
 
-        def find(self, names, shape, fit="squash"):
-            masks = super().find(names, shape, fit)
+        def find(self, names, shape, fit="squash", origins=None):
+            masks = super().find(names, shape, fit, origins)
             return masks | masks.flip(2, 3)
 
     bearing = tuple(f"{part}/{index}" for part in ("train_nominal", "test_nominal") for index in (0, 1))
@@ -309,8 +309,8 @@ def test_annotations_cannot_tell_images_of_the_same_name_apart():
 
 def test_an_artifact_all_over_an_image_is_refused_by_the_images_name():
     class Everywhere(Spots):
-        def find(self, names, shape, fit="squash"):
-            masks = super().find(names, shape, fit)
+        def find(self, names, shape, fit="squash", origins=None):
+            masks = super().find(names, shape, fit, origins)
             return masks.flatten(1).any(dim=1)[:, None, None, None].expand_as(masks)
 
     with pytest.raises(InputError, match="covers all of 'test_nominal/1'"):
@@ -351,9 +351,9 @@ def audit_of(root, **changes):
         "explainers": ("native",),
         "seeds": 1,
         "workers": 1,
-        "recipe": Recipe(epochs=1, batch_size=8),
+        "recipe": Recipe.of(epochs=1, batch_size=8),
     }
-    return AuditConfig(**{**settings, **changes})
+    return make_config(**{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -385,7 +385,7 @@ def test_the_planted_twin_is_trained_on_what_was_found_and_its_control_on_cleane
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.fit", spy)
     for removal in ("inpaint", "drop"):
-        config = audit_of(folder, control=removal)
+        config = audit_of(folder, removal=removal)
         setup = prepare(config)
         (question,) = plan(config, setup)
         for cell in (*question.planted, *question.control):
@@ -415,7 +415,7 @@ def test_each_twin_gets_the_masks_of_the_true_anomalies_that_it_is_trained_on(fo
         raise StopIteration
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.fit", spy)
-    config = audit_of(folder, control="drop")
+    config = audit_of(folder, removal="drop")
     setup = prepare(config)
     as_found, cleaned = (torch.full((8, 1, 32, 32), value) for value in (True, False))
     setup = replace(
@@ -443,8 +443,8 @@ def test_a_finding_says_where_the_artifact_was_found_and_what_removing_as_much_e
         "conflict_auroc",
         "drop",
         "drop_elsewhere",
-        "score_shift",
         "flip_rate",
+        "score_shift",
     ]
     assert np.isfinite(fcdd.reliance.value)
     effects = {effect.measure: effect for effect in fcdd.effects}
@@ -549,8 +549,8 @@ def test_finished_cells_are_used_again_and_another_control_makes_others(audited)
     assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
     assert (result.folder / "results.csv").read_bytes() == before
     assert estimate(config).finished == 6
-    assert estimate(replace(config, control="inpaint")).finished == 6, "what auto chose"
-    assert estimate(replace(config, control="drop")).finished == 0
+    assert estimate(config.having(removal="inpaint")).finished == 6, "what auto chose"
+    assert estimate(config.having(removal="drop")).finished == 0
 
 
 def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_words(folder):
@@ -581,7 +581,7 @@ def test_a_mark_that_alone_means_normal_is_relied_on(tmp_path):
         detectors=("hsc",),
         explainers=("grad-cam",),
         seeds=3,
-        recipe=Recipe(epochs=8, batch_size=8),
+        recipe=Recipe.of(epochs=8, batch_size=8),
         out=tmp_path,
     )
     (finding,) = run_audit(config).findings

@@ -123,7 +123,7 @@ def test_the_quantile_of_the_run_is_used(textures_run, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     pages = {}
     for quantile in (0.97, 0.5):
-        config["config"]["quantile"] = quantile
+        config["config"]["explanation"]["quantile"] = quantile
         (copy / "config.json").write_text(json.dumps(config))
         pages[quantile] = render_report(copy).read_text(encoding="utf-8")
     assert "50 % quantile" in pages[0.5]
@@ -228,24 +228,6 @@ def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
     for text in ("fcdd on grass", "one at a time", "Means over", "Only the first", "nominal grass"):
         assert text not in words
     assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
-
-
-def test_a_run_of_before_some_keys_were_added_is_rendered(textures_run, tmp_path):
-    folder = tmp_path / "older"
-    shutil.copytree(textures_run.folder, folder)
-    found, config = (json.loads((folder / name).read_text()) for name in ("findings.json", "config.json"))
-    for finding in found["findings"]:
-        del finding["null"], finding["placebo"]
-        for explainer in finding["explainers"]:
-            del explainer["images"]
-    del config["null"], config["weights"], config["error_rates"]
-    for question in config["questions"]:
-        del question["bearing"]
-    (folder / "findings.json").write_text(json.dumps(found))
-    (folder / "config.json").write_text(json.dumps(config))
-    page = render_report(folder).read_text(encoding="utf-8")
-    assert "fcdd</b>" in page
-    assert "error-rates" not in page
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

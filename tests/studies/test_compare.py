@@ -98,15 +98,16 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
             ("ig", {"unavailable": "because <b>so</b>", "field": None, "stride": None}),
         )
     ]
-    about = {"dataset": "made-up", "probe": "bars", "prevalence": list(twins), "seeds": 3}
     config = {
         "schema": 3,
         "null": null,
         "config": {
-            **about,
-            "detectors": ["fcdd"],
-            "explained": 4,
-            "thresholds": {**THRESHOLDS, "reliance": limit, **settings},
+            "data": {"dataset": "made-up", "image_size": None},
+            "artifact": {"probe": "bars", "prevalence": list(twins)},
+            "detector": {"detectors": ["fcdd"], "recipe": {"network": "small"}},
+            "design": {"seeds": 3, "thresholds": {**THRESHOLDS, "reliance": limit, **settings}},
+            "explanation": {"explained": 4},
+            "options": {},
         },
         "data": [{"nominal_class": "grass"}],
         "measures": described_measures(),
@@ -581,7 +582,7 @@ def rewritten(run, name, change):
     [
         ("findings.json", lambda found: found["findings"].clear()),
         ("findings.json", lambda found: found["findings"][0].pop("control_auroc")),
-        ("config.json", lambda config: config["config"]["thresholds"].pop("reveal")),
+        ("config.json", lambda config: config["config"]["design"]["thresholds"].pop("reveal")),
         ("config.json", lambda config: config["explainers"][0].pop("stride")),
     ],
 )

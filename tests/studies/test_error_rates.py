@@ -1,15 +1,14 @@
 """What a report says of the error rates of its verdicts."""
 
 import json
-from dataclasses import replace
 
 import pytest
-
-from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
 from fcdd_audit.experiment.planning import prepare
+
+from fcdd_audit import InputError, Recipe, make_config, run_audit
 from fcdd_audit.studies.error_rates import LABELS, conditions, error_rates, read_calibration
 
-CONFIG = AuditConfig(
+CONFIG = make_config(
     image_size=32, seeds=3, recipe=Recipe(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
 RATE = {
@@ -41,7 +40,7 @@ def calibration(made_for, **changes):
 
 
 def test_the_shipped_calibration_is_of_the_default_settings():
-    shipped, default = read_calibration(None), AuditConfig()
+    shipped, default = read_calibration(None), make_config()
     found = error_rates(shipped, default, [json.loads(json.dumps(conditions(default, prepare(default))))])
     assert found["differs_in"] == []
     assert {rate["detector"] for rate in found["rates"]} >= {"fcdd", "hsc"}
@@ -69,7 +68,7 @@ def test_every_condition_that_differs_is_named(made_for, name):
 
 
 def test_a_detector_without_rates_is_named(made_for):
-    config = replace(CONFIG, detectors=("fcdd", "ae"))
+    config = CONFIG.having(detectors=("fcdd", "ae"))
     assert error_rates(calibration(made_for), config, [made_for])["missing"] == ["ae"]
 
 
@@ -92,7 +91,7 @@ def test_what_is_no_calibration_is_refused(tmp_path, content, reason):
 
 
 def test_a_bad_calibration_ends_an_audit_before_it_begins(tmp_path):
-    config = replace(CONFIG, out=tmp_path / "out", calibration=tmp_path / "missing.json")
+    config = CONFIG.having(out=tmp_path / "out", calibration=tmp_path / "missing.json")
     with pytest.raises(InputError, match="is no calibration"):
         run_audit(config)
     assert not (tmp_path / "out").exists()
@@ -101,7 +100,7 @@ def test_a_bad_calibration_ends_an_audit_before_it_begins(tmp_path):
 def test_a_report_shows_the_rates_and_in_what_the_audit_differs(made_for, tmp_path):
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(calibration(made_for, dataset="tiles")))
-    result = run_audit(replace(CONFIG, out=tmp_path, calibration=path, workers=1))
+    result = run_audit(CONFIG.having(out=tmp_path, calibration=path, workers=1))
     page = result.report.read_text()
     assert "This audit has another data set" in page
     assert "<td>artifact planted on 100 %</td><td>20</td><td>0.95 (0.75 to 1.00)</td>" in page

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
-from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.designs.twins.plan import plan
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.engines import default_workers
 from fcdd_audit.experiment.estimate import seconds_a_step, seconds_to_explain
@@ -43,7 +43,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
 
     Images that have to be decoded first are, and stay in the cache; a bar on stderr unless `quiet`.
     """
-    run = RunStore(config.out / config.run_name)
+    run = RunStore(config.run.out / config.run_name)
     check_writable(run.path)
     parts: list[Estimate] = []
     per_step: dict[str, float] = {}
@@ -52,11 +52,11 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         setup = prepare(config, nominal_class, progress=not quiet)
         cells = planned_cells(plan(config, setup))
         waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-        workers = min(config.workers or default_workers(setup.device), max(len(waiting), 1))
+        workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
         for name in {cell.detector for cell in waiting} - per_step.keys():
             per_step[name] = seconds_a_step(name, setup)
             measuring[name] = seconds_to_explain(name, setup)
-        steps = setup.recipe.epochs * training_steps(len(setup.data.train_nominal), setup.recipe)[0]
+        steps = length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
         # A fifth more than training for scoring, 2 s for writing.
         seconds = sum(
             per_step[cell.detector] * steps * 1.2 + measuring[cell.detector] + 2 for cell in waiting

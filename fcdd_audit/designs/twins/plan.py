@@ -5,6 +5,7 @@ from __future__ import annotations
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.base import Edit
@@ -18,7 +19,9 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     """What is asked, detector by detector; InputError if a cell couldn't run."""
     check_trainable(config, setup)
     asking = _planted if setup.share is None else _found
-    return [question for detector in config.detectors for question in asking(detector, config, setup)]
+    return [
+        question for detector in config.detector.detectors for question in asking(detector, config, setup)
+    ]
 
 
 def learned_side(detector: str, plant_on: str) -> str:
@@ -31,23 +34,25 @@ def learned_side(detector: str, plant_on: str) -> str:
 def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     """A question for each prevalence."""
     learns_from = DETECTORS[detector].learns_from
-    plant_on = learned_side(detector, config.plant_on)
+    plant_on = learned_side(detector, config.artifact.plant_on)
     side = DIRECTIONS[plant_on].side
-    about = (config.dataset, setup.data.nominal_class, detector, config.probe, plant_on)
+    about = (config.data.dataset, setup.data.nominal_class, detector, config.artifact.probe, plant_on)
     if side not in learns_from:
         reason = (
             f"identical by construction: {detector} never sees {side} images in training, so the "
             f"twins can't differ; plant on the {learns_from[0]} side"
         )
-        return [Question(*about, prevalence, identical=reason) for prevalence in config.prevalence]
+        return [Question(*about, prevalence, identical=reason) for prevalence in config.artifact.prevalence]
     train_images = len(setup.training[AS_IS].of(side))
     questions = []
-    for prevalence in config.prevalence:
+    for prevalence in config.artifact.prevalence:
         if planted_count(train_images, prevalence) == 0:
             reason = "identical by construction: at prevalence 0 nothing is planted"
             questions.append(Question(*about, prevalence, identical=reason))
             continue
-        planted, control = twins(detector, Plant(config.probe, (side,), prevalence), AS_IS, config.seeds)
+        planted, control = twins(
+            detector, Plant(config.artifact.probe, (side,), prevalence), AS_IS, config.design.seeds
+        )
         questions.append(Question(*about, prevalence, planted, control))
     return questions
 
@@ -56,14 +61,14 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     """On the side, of those that the detector learns from, where the artifact is found most."""
     share, removal = setup.share, setup.removal
     if share is None or removal is None:
-        raise ValueError(f"{config.probe} isn't found but planted")
+        raise ValueError(f"{config.artifact.probe} isn't found but planted")
     learns_from = DETECTORS[detector].learns_from
     side = max(learns_from, key=lambda one: share[one])
     about = (
-        config.dataset,
+        config.data.dataset,
         setup.data.nominal_class,
         detector,
-        config.probe,
+        config.artifact.probe,
         f"found-on-{side}",
         share[side],
     )
@@ -81,7 +86,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
         )
     if reason is not None:
         return [Question(*about, identical=reason)]
-    planted, control = twins(detector, AS_IS, removal, config.seeds)
+    planted, control = twins(detector, AS_IS, removal, config.design.seeds)
     return [Question(*about, planted, control, bearing=bearing)]
 
 
@@ -98,7 +103,7 @@ def twins(
 def check_trainable(config: AuditConfig, setup: Setup) -> None:
     """Say now what would stop a cell later."""
     data = setup.data
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         learns = DETECTORS[detector].learns_from
         if "anomalous" in learns and len(data.train_anomalous) == 0:
             raise InputError(
@@ -109,8 +114,8 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
         reasons = {name: one.unavailable(model) for name, one in setup.make_explainers().items()}
         if reasons and None not in reasons.values():
             raise InputError(
-                f"none of the explainers {', '.join(config.explainers)} works on {detector}: "
-                f"{reasons[config.explainers[0]]}; add another with --explainer"
+                f"none of the explainers {', '.join(config.explanation.explainers)} works on {detector}: "
+                f"{reasons[config.explanation.explainers[0]]}; add another with --explainer"
             )
 
 
@@ -119,7 +124,7 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
     if setup.data.train_anomalous.masks is None:
         return []
     notes = []
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         model = setup.untrained(detector, 0)
         if model.uses_masks:
             notes.append(
@@ -127,6 +132,6 @@ def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
                 "an artifact planted there too, is nominal. So it is no cue for it, unlike for detectors "
                 "without masks."
             )
-        elif config.masks_per_defect and hasattr(model, "supervision"):
+        elif config.data.masks_per_defect and "supervision" in options_of(DETECTORS[detector]):
             notes.append(f"{detector} doesn't use the masks; --set {detector}.supervision=pixel makes it.")
     return notes

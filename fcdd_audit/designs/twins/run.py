@@ -12,7 +12,7 @@ import torch
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.designs.audited import Audited
+from fcdd_audit.designs.audited import Audited, describe_data
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, scores_table
 from fcdd_audit.designs.twins.plan import plan, training_notes
@@ -64,7 +64,7 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
             questions = plan(config, setup)
         done.append(_run_class(config, store, setup, questions, f"examples-{index}.npz", asked, quiet))
         asked += len(questions)
-    findings = judge([one for part in done for one in part.evidence], config.thresholds)
+    findings = judge([one for part in done for one in part.evidence], config.design.thresholds)
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
     }
@@ -82,7 +82,7 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
             "questions": [question for part in done for question in part.questions],
         },
         device=done[0].device,
-        precision=precision_of(config.recipe, done[0].device),
+        precision=precision_of(config.detector.recipe, done[0].device),
         origin=[part.origin for part in done],
         conditions=[part.conditions for part in done],
     )
@@ -100,11 +100,11 @@ def _run_class(
     """Run the cells of one nominal class, or use them again. asked: questions of the classes before it."""
     origin = _check_origin(setup, config)
     cells = planned_cells(questions)
-    trained = finish_cells(cells, setup, store, config.workers, quiet)
+    trained = finish_cells(cells, setup, store, config.run.workers, quiet)
     keys = {cell: cell_key(cell, setup) for cell in cells}
     records = {cell: store.read_cell(key) for cell, key in keys.items()}
     maps = (lambda cell: store.read_heatmaps(keys[cell])) if setup.sanity else None
-    quantile = config.thresholds.score_quantile
+    quantile = config.design.thresholds.score_quantile
     return _Class(
         evidence=[evidence(question, records, setup.data) for question in questions],
         tables={
@@ -114,7 +114,7 @@ def _run_class(
             "curves.csv": curves_table(questions, records, asked),
         },
         explainers=_explained(config, setup),
-        data=_describe_data(setup, training_notes(config, setup)),
+        data=describe_data(setup.data, setup.fingerprint, training_notes(config, setup)),
         origin=origin,
         questions=[
             {
@@ -148,7 +148,7 @@ def _bearing(question: Question, setup: Setup) -> list[str] | None:
 def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
     """Of each detector and explainer: why it can't work, or how fine its map is."""
     rows = []
-    for detector in config.detectors:
+    for detector in config.detector.detectors:
         model = setup.untrained(detector, 0)
         for name, explainer in setup.make_explainers().items():
             reason = explainer.unavailable(model)
@@ -171,7 +171,7 @@ def _check_origin(setup: Setup, config: AuditConfig) -> dict[str, Any]:
     """Whether the training images of the two sides differ in how they were made; warns if that can be
     learned."""
     found = check_origin(setup.data.train_nominal, setup.data.train_anomalous)
-    learners = [name for name in config.detectors if "anomalous" in DETECTORS[name].learns_from]
+    learners = [name for name in config.detector.detectors if "anomalous" in DETECTORS[name].learns_from]
     summary = found.summary(learners)
     if found.status == "warning" and learners:
         log.warning("%s: %s", setup.data.nominal_class, summary)
@@ -195,15 +195,3 @@ def _examples(setup: Setup) -> dict[str, np.ndarray]:
         arrays["mask"] = torch.cat(masks).numpy()
     names = [name for pairs in first for name in pairs.names]
     return {**arrays, "name": np.array(names), "side": np.repeat([p.side for p in first], [*map(len, first)])}
-
-
-def _describe_data(setup: Setup, notes: list[str]) -> dict[str, Any]:
-    data = setup.data
-    return {
-        "name": data.name,
-        "nominal_class": data.nominal_class,
-        "fingerprint": setup.fingerprint,
-        "shape": list(data.shape),
-        "images": {part: len(images) for part, images in data.parts().items()},
-        "notes": [*data.notes, *notes],
-    }

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fcdd_audit.core.recipe import Border, Recipe
+from fcdd_audit.core.recipe import Augmentation, Border
 from fcdd_audit.core.seeding import torch_generator
 
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
@@ -115,42 +115,44 @@ def deviation(x: Tensor) -> Tensor:
     return centred.square_().mean(dim=(1, 2, 3), keepdim=True).sqrt_()
 
 
-class Augmentation:
-    """The recipe's random changes of images (C, H, W); the seed decides them."""
+class Augmenter:
+    """Makes the random changes that are `given` of images (C, H, W); the seed decides them."""
 
-    def __init__(self, recipe: Recipe, shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
-        self.recipe, self.channels, self.device = recipe, shape[0], device
-        self.reach = int(recipe.shift * min(shape[1:]))
-        columns = origins(self.reach, shape[2], recipe.border)
-        self.rows = origins(self.reach, shape[1], recipe.border).to(device)
+    def __init__(
+        self, given: Augmentation, shape: tuple[int, int, int], seed: int, device: torch.device
+    ) -> None:
+        self.given, self.channels, self.device = given, shape[0], device
+        self.reach = int(given.shift * min(shape[1:]))
+        columns = origins(self.reach, shape[2], given.border)
+        self.rows = origins(self.reach, shape[1], given.border).to(device)
         self.columns = torch.cat([columns, columns.flip(1)]).to(device)
         self._flips = torch_generator(seed, "flips")
         self._colours = torch_generator(seed, "colours")
         self._noisy = torch_generator(seed, "noisy images")
         self._noise = torch_generator(seed, "noise", device)
         self._scratch = torch.empty(0, device=device)  # kept: fresh memory costs more than the work in it
-        self._adds_noise = recipe.noise > 0 or recipe.relative_noise > 0
+        self._adds_noise = given.noise > 0 or given.relative_noise > 0
 
     def draw(self, steps: int, size: int, moves: torch.Generator) -> Choices:
         """An epoch's choices, on the device; the displacements from the generator `moves`."""
-        recipe, count = self.recipe, (steps, size)
+        given, count = self.given, (steps, size)
         down, across = torch.randint(0, 2 * self.reach + 1, (*count, 2), generator=moves).unbind(dim=-1)
         colours = offsets = noisy = None
-        if recipe.flip > 0:
-            flips = torch.rand(count, generator=self._flips) < recipe.flip
+        if given.flip > 0:
+            flips = torch.rand(count, generator=self._flips) < given.flip
             across = across + (2 * self.reach + 1) * flips
-        if recipe.jitter > 0:
+        if given.jitter > 0:
             colours, offsets = self._draw_colours(count)
-        if self._adds_noise and recipe.noise_share < 1:
-            noisy = (torch.rand(count, generator=self._noisy) < recipe.noise_share).float()
+        if self._adds_noise and given.noise_share < 1:
+            noisy = (torch.rand(count, generator=self._noisy) < given.noise_share).float()
         return Choices(down.contiguous(), across.contiguous(), colours, offsets, noisy).to(self.device)
 
     def _draw_colours(self, count: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        recipe = self.recipe
+        given = self.given
         colour = self.channels == 3
-        change = (2 * torch.rand(4 if colour else 2, *count, generator=self._colours) - 1) * recipe.jitter
-        if recipe.jitter_share < 1:
-            change *= torch.rand(count, generator=self._colours) < recipe.jitter_share
+        change = (2 * torch.rand(4 if colour else 2, *count, generator=self._colours) - 1) * given.jitter
+        if given.jitter_share < 1:
+            change *= torch.rand(count, generator=self._colours) < given.jitter_share
         if colour:
             return colour_maps(1 + change[0], 1 + change[1], 1 + change[2], change[3])
         return grey_maps(1 + change[0], 1 + change[1], self.channels)
@@ -163,7 +165,7 @@ class Augmentation:
         images: uint8 (N, C, H, W). choices: a step's. mask: bool (N, 1, H, W), displaced and flipped like
         the images; what comes in is False, or mirrored.
         """
-        if self.reach > 0 or self.recipe.flip > 0:
+        if self.reach > 0 or self.given.flip > 0:
             rows = self.rows.index_select(0, choices.down)
             columns = self.columns.index_select(0, choices.across)
             images = displaced(images, rows, columns)
@@ -177,14 +179,14 @@ class Augmentation:
         return (self._with_noise(x, choices.noisy) if self._adds_noise else x), mask
 
     def _with_noise(self, x: Tensor, noisy: Tensor | None) -> Tensor:
-        recipe = self.recipe
+        given = self.given
         noise = self._scratch
-        if recipe.relative_noise > 0:
-            own = recipe.relative_noise * deviation(x)
-            noise.normal_(generator=self._noise).mul_((own.square() + recipe.noise**2).sqrt())
+        if given.relative_noise > 0:
+            own = given.relative_noise * deviation(x)
+            noise.normal_(generator=self._noise).mul_((own.square() + given.noise**2).sqrt())
         else:
-            noise.normal_(0, recipe.noise, generator=self._noise)
+            noise.normal_(0, given.noise, generator=self._noise)
         if noisy is not None:
             noise *= noisy[:, None, None, None]
         x.add_(noise)
-        return x.clamp_(0, 1) if recipe.relative_noise > 0 else x
+        return x.clamp_(0, 1) if given.relative_noise > 0 else x

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, MultiStepLR
 
 from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import InputError, RunError
-from fcdd_audit.core.recipe import Precision, Recipe, milestone_epochs, training_steps
+from fcdd_audit.core.recipe import Optimisation, Precision, Recipe
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.detectors.training.augment import Augmentation
+from fcdd_audit.detectors.training.augment import Augmenter
 from fcdd_audit.detectors.training.feed import Feeding, open_feed
+from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
 
 
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
@@ -32,30 +32,24 @@ def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     return False
 
 
-def _optimizer(detector: Detector, recipe: Recipe) -> Optimizer:
+def _optimizer(detector: Detector, given: Optimisation) -> Optimizer:
     learnt = [weight for weight in detector.parameters() if weight.requires_grad]
-    if recipe.optimizer == "sgd":
-        return SGD(learnt, lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
-    return Adam(learnt, lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-
-def _schedule(optimizer: Optimizer, recipe: Recipe) -> LRScheduler:
-    if recipe.milestones:
-        return MultiStepLR(optimizer, milestone_epochs(recipe), gamma=recipe.decay)
-    return ExponentialLR(optimizer, gamma=recipe.decay)
+    if given.optimizer == "sgd":
+        return SGD(learnt, lr=given.lr, momentum=0.9, nesterov=True, weight_decay=given.weight_decay)
+    return Adam(learnt, lr=given.lr, weight_decay=given.weight_decay)
 
 
 def _draw_images(
-    nominal: int, anomalous: int, recipe: Recipe, generator: torch.Generator
+    nominal: int, anomalous: int, given: Optimisation, length: Length, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """An epoch's images, from `nominal` on the anomalous ones, and labels: (steps, N) each, on the CPU.
 
     The numbers drawn are the same without anomalous images, so that all detectors see the same order.
     """
-    steps, size = training_steps(nominal, recipe)
-    order = torch.cat([torch.randperm(nominal, generator=generator) for _ in range(recipe.repeats)])
+    steps, size = length.per_epoch, length.batch
+    order = torch.cat([torch.randperm(nominal, generator=generator) for _ in range(given.repeats)])
     order = torch.cat([order, order])[: steps * size].reshape(steps, size)
-    swap = torch.rand(steps, size, generator=generator) < recipe.oe_probability
+    swap = torch.rand(steps, size, generator=generator) < given.oe_probability
     other = torch.rand(steps, size, generator=generator)
     if anomalous == 0:
         return order, torch.zeros(steps, size)
@@ -74,7 +68,8 @@ def fit(
     on_step: Callable[[], object] = lambda: None,
     feeding: Feeding | None = None,
 ) -> list[float]:
-    """Train `detector` in place on `device`; returns the mean loss of each epoch.
+    """Train `detector` in place on `device`; returns the mean loss of each epoch, the last one's over the
+    steps that were made of it.
 
     nominal, anomalous: uint8 (N, C, H, W) on the CPU; they may be memory-mapped and larger than memory.
     masks: bool (M, 1, H, W), where the anomalous images are anomalous; an empty one stands for all of it.
@@ -121,41 +116,46 @@ def fit(
     detector.to(device).to(memory_format=torch.channels_last)
     draws = torch_generator(seed, "batches")
     channels, height, width = nominal.shape[1:]
-    augment = Augmentation(recipe, (channels, height, width), seed, device)
-    optimizer = _optimizer(detector, recipe)
-    schedule = _schedule(optimizer, recipe)
-    low = uses_bfloat16(recipe.precision, device)
-    loss_of = torch.compile(detector.loss) if recipe.compile else detector.loss
+    augment = Augmenter(recipe.augmentation, (channels, height, width), seed, device)
+    optimizer = _optimizer(detector, recipe.optimisation)
+    length = length_of(recipe.optimisation, len(nominal))
+    falls = rate_falls(recipe.optimisation, length)
+    low = uses_bfloat16(recipe.compute.precision, device)
     losses: list[float] = []
+    done = 0
 
     with deterministic():
         feed = open_feed(nominal, anomalous, masks, device, feeding)
         detector.train()
         first = torch.randperm(len(nominal), generator=draws)[:512]
         detector.start(nominal.index_select(0, first).to(device))
-        for epoch in range(recipe.epochs):
+        for epoch in range(length.epochs):
             # All of an epoch's choices go to the device at once: no transfer of them within a step.
-            chosen, labels = _draw_images(len(nominal), len(anomalous), recipe, draws)
+            chosen, labels = _draw_images(len(nominal), len(anomalous), recipe.optimisation, length, draws)
             choices = augment.draw(len(chosen), chosen.shape[1], draws)
+            chosen = chosen[: length.steps - done]
             labels = labels.to(device)
             total = torch.zeros((), device=device)
             for step, (images, mask) in enumerate(feed.epoch(chosen)):
                 x, mask = augment(images, choices.step(step), mask)
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
-                    loss = loss_of(x, labels[step]) if mask is None else loss_of(x, labels[step], mask)
+                    loss = detector.loss(x, labels[step], *(() if mask is None else (mask,)))
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()
+                done += 1
+                if done in falls:
+                    for group in optimizer.param_groups:
+                        group["lr"] *= recipe.optimisation.decay
                 on_step()
             losses.append(float(total) / len(chosen))
             weights = torch.stack([weight.detach().abs().sum() for weight in detector.parameters()])
             if not (torch.isfinite(total) and torch.isfinite(weights).all()):
                 raise RunError(
                     f"the loss or the weights of {type(detector).__name__} are not finite in epoch "
-                    f"{epoch + 1} of {recipe.epochs} (seed {seed}); lower the learning rate (--lr)"
+                    f"{epoch + 1} of {length.epochs} (seed {seed}); lower the learning rate (--lr)"
                 )
             detector.end_epoch(epoch)
-            schedule.step()
     detector.eval()
     return losses

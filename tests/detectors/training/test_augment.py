@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.recipe import Augmentation
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors.training.augment import (
     GREY,
     IN_PHASE,
     QUADRATURE,
-    Augmentation,
+    Augmenter,
     colour_maps,
     deviation,
     displaced,
@@ -32,9 +32,9 @@ def pictures(count=6, channels=3, height=5, width=7, seed=0):
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def augmented(recipe, images, mask=None, seed=0):
+def augmented(changes, images, mask=None, seed=0):
     """The images after one step of one epoch, their masks and what was drawn."""
-    augment = Augmentation(recipe, tuple(images.shape[1:]), seed, CPU)
+    augment = Augmenter(changes, tuple(images.shape[1:]), seed, CPU)
     choices = augment.draw(1, len(images), torch_generator(seed, "batches")).step(0)
     x, mask = augment(images, choices, mask)
     return x, mask, choices
@@ -91,21 +91,21 @@ def test_a_displacement_worked_out_by_hand():
 )
 def test_masks_follow_their_images(height, width, shift, flip, border, seed):
     images = 255 * (pictures(4, 1, height, width, seed) > 127).to(torch.uint8)
-    recipe = Recipe(shift=shift, flip=flip, border=border, noise=0.0)
-    x, mask, _ = augmented(recipe, images, images > 0, seed)
+    changes = Augmentation(shift=shift, flip=flip, border=border, noise=0.0)
+    x, mask, _ = augmented(changes, images, images > 0, seed)
     assert mask.dtype == torch.bool
     assert torch.equal(mask, x > 0)
 
 
 def test_without_masks_none_come_back():
-    assert augmented(Recipe(flip=0.5), pictures())[1] is None
+    assert augmented(Augmentation(flip=0.5), pictures())[1] is None
 
 
 def test_images_and_masks_are_left_as_they_were():
     images, mask = pictures(), pictures(channels=1) > 127
     copies = images.clone(), mask.clone()
-    for recipe in (Recipe(shift=0.3, flip=0.5, jitter=0.1), Recipe(**OFF)):
-        augmented(recipe, images, mask)
+    for changes in (Augmentation(shift=0.3, flip=0.5, jitter=0.1), Augmentation(**OFF)):
+        augmented(changes, images, mask)
         assert torch.equal(images, copies[0])
         assert torch.equal(mask, copies[1])
 
@@ -113,7 +113,7 @@ def test_images_and_masks_are_left_as_they_were():
 @pytest.mark.parametrize("flip", [0.0, 0.3, 1.0])
 def test_as_many_images_are_flipped_as_asked_for(flip):
     images = pictures(1).expand(2000, -1, -1, -1)
-    x, _, _ = augmented(Recipe(**OFF, flip=flip), images)
+    x, _, _ = augmented(Augmentation(**OFF, flip=flip), images)
     flipped = (x == images.flip(-1) / 255).flatten(1).all(dim=1)
     assert ((x == images / 255).flatten(1).all(dim=1) ^ flipped).all()
     assert flipped.float().mean().item() == pytest.approx(flip, abs=0.04)
@@ -181,7 +181,7 @@ def test_what_leaves_the_range_is_cut_off():
 @pytest.mark.parametrize("channels", [1, 2])
 def test_grey_images_change_in_brightness_and_contrast_only(channels):
     images = pictures(500, channels) // 4 + 96
-    x, _, choices = augmented(Recipe(**OFF, jitter=0.2), images)
+    x, _, choices = augmented(Augmentation(**OFF, jitter=0.2), images)
     assert choices.colours.shape == (500, channels, channels)
     before, after = images.double().flatten(1) / 255, x.double().flatten(1)
     contrast = after.std(dim=1) / before.std(dim=1)
@@ -194,14 +194,14 @@ def test_grey_images_change_in_brightness_and_contrast_only(channels):
 
 def test_only_the_share_asked_for_is_jittered():
     images = pictures(1).expand(2000, -1, -1, -1) // 2 + 64
-    x, _, _ = augmented(Recipe(**OFF, jitter=0.1, jitter_share=0.3), images)
+    x, _, _ = augmented(Augmentation(**OFF, jitter=0.1, jitter_share=0.3), images)
     same = torch.isclose(x, images / 255, rtol=0, atol=1e-6).flatten(1).all(dim=1)
     assert same.float().mean().item() == pytest.approx(0.7, abs=0.04)
 
 
 def test_jitter_is_as_large_as_asked_for():
     flat = torch.full((5000, 3, 2, 2), 128, dtype=torch.uint8)  # a grey: only the brightness shows
-    x, _, _ = augmented(Recipe(**OFF, jitter=0.1), flat)
+    x, _, _ = augmented(Augmentation(**OFF, jitter=0.1), flat)
     gain = x[:, 0, 0, 0] / (128 / 255)
     assert 0.9 <= gain.min() + 1e-5 < 0.901
     assert 1.099 < gain.max() - 1e-5 <= 1.1
@@ -221,7 +221,7 @@ def factors_of(choices):
 
 
 def test_brightness_contrast_saturation_and_hue_are_drawn_apart_each_as_far_as_asked_for():
-    _, _, choices = augmented(Recipe(**OFF, jitter=0.1), pictures(5000, height=2, width=2))
+    _, _, choices = augmented(Augmentation(**OFF, jitter=0.1), pictures(5000, height=2, width=2))
     factors = factors_of(choices)
     for found, middle in zip(factors, (1, 1, 1, 0), strict=True):
         assert middle - 0.1 - 1e-4 <= found.min() < middle - 0.099
@@ -234,13 +234,13 @@ def test_brightness_contrast_saturation_and_hue_are_drawn_apart_each_as_far_as_a
 # Noise
 
 
-def noise_of(recipe, images):
-    x, _, _ = augmented(recipe, images)
+def noise_of(changes, images):
+    x, _, _ = augmented(changes, images)
     return x.double() - images.double() / 255
 
 
 def test_noise_has_its_standard_deviation_and_isnt_cut_off():
-    noise = noise_of(Recipe(shift=0.0, noise=0.05), torch.zeros(50, 3, 20, 20, dtype=torch.uint8))
+    noise = noise_of(Augmentation(shift=0.0, noise=0.05), torch.zeros(50, 3, 20, 20, dtype=torch.uint8))
     assert noise.std().item() == pytest.approx(0.05, rel=0.02)
     assert noise.mean().item() == pytest.approx(0, abs=0.001)
     assert noise.min() < -0.1
@@ -249,8 +249,8 @@ def test_noise_has_its_standard_deviation_and_isnt_cut_off():
 def test_relative_noise_is_cut_off_with_its_image():
     images = pictures(4, 3, 64, 64)
     for noise in (0.0, 0.05):
-        recipe = Recipe(shift=0.0, noise=noise, relative_noise=0.5)
-        x, _, _ = augmented(recipe, images)
+        changes = Augmentation(shift=0.0, noise=noise, relative_noise=0.5)
+        x, _, _ = augmented(changes, images)
         assert (x.min(), x.max()) == (0, 1)
         assert not torch.equal(x, images / 255)
 
@@ -261,14 +261,14 @@ def test_relative_noise_is_a_share_of_each_images_own_deviation():
     images[2] = 128
     own = (images.double() / 255).flatten(1).std(dim=1, correction=0)
     torch.testing.assert_close(deviation(images.double() / 255).flatten(), own)
-    got = noise_of(Recipe(shift=0.0, noise=0.0, relative_noise=0.1), images).flatten(1).std(dim=1)
+    got = noise_of(Augmentation(shift=0.0, noise=0.0, relative_noise=0.1), images).flatten(1).std(dim=1)
     assert got.tolist() == pytest.approx((0.1 * own).tolist(), rel=0.05, abs=1e-6)
-    both = noise_of(Recipe(shift=0.0, noise=0.03, relative_noise=0.1), images).flatten(1).std(dim=1)
+    both = noise_of(Augmentation(shift=0.0, noise=0.03, relative_noise=0.1), images).flatten(1).std(dim=1)
     assert both.tolist() == pytest.approx((0.01 * own.square() + 0.0009).sqrt().tolist(), rel=0.05)
 
 
 def test_only_the_share_asked_for_is_noisy():
-    noise = noise_of(Recipe(shift=0.0, noise=0.1, noise_share=0.5), pictures(2000, 1))
+    noise = noise_of(Augmentation(shift=0.0, noise=0.1, noise_share=0.5), pictures(2000, 1))
     noisy = (noise.abs() > 1e-6).flatten(1).any(dim=1)
     assert noisy.float().mean().item() == pytest.approx(0.5, abs=0.04)
     assert noise[noisy].std().item() == pytest.approx(0.1, rel=0.05)
@@ -279,7 +279,7 @@ def test_only_the_share_asked_for_is_noisy():
 
 def test_nothing_is_drawn_for_what_is_off_and_images_are_only_scaled():
     images = pictures()
-    x, _, choices = augmented(Recipe(**OFF), images)
+    x, _, choices = augmented(Augmentation(**OFF), images)
     assert torch.equal(x, images.float() / 255)
     assert (choices.colours, choices.offsets, choices.noisy) == (None,) * 3
     assert not choices.across.any()
@@ -287,7 +287,7 @@ def test_nothing_is_drawn_for_what_is_off_and_images_are_only_scaled():
 
 def test_switching_one_thing_on_leaves_the_others_draws_alone():
     draws = [
-        Augmentation(Recipe(shift=0.3, **options), (3, 8, 8), 3, CPU).draw(
+        Augmenter(Augmentation(shift=0.3, **options), (3, 8, 8), 3, CPU).draw(
             2, 5, torch_generator(3, "batches")
         )
         for options in ({"flip": 0.5, "jitter": 0.1}, {"flip": 0.5}, {"jitter": 0.1, "noise_share": 0.5})
@@ -299,12 +299,12 @@ def test_switching_one_thing_on_leaves_the_others_draws_alone():
 
 
 def test_the_seed_and_the_step_decide_what_is_drawn():
-    recipe = Recipe(shift=0.3, flip=0.5, jitter=0.1, noise_share=0.5)
+    changes = Augmentation(shift=0.3, flip=0.5, jitter=0.1, noise_share=0.5)
     images = pictures(16)
-    first, again, other = (augmented(recipe, images, seed=seed)[0] for seed in (1, 1, 2))
+    first, again, other = (augmented(changes, images, seed=seed)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    augment = Augmentation(recipe, (3, 5, 7), 1, CPU)
+    augment = Augmenter(changes, (3, 5, 7), 1, CPU)
     generator = torch_generator(1, "batches")
     epochs = [augment.draw(2, 16, generator) for _ in range(2)]
     for name in ("down", "across", "colours", "offsets", "noisy"):
@@ -313,8 +313,8 @@ def test_the_seed_and_the_step_decide_what_is_drawn():
 
 
 def test_a_batch_isnt_changed_by_the_next_one():
-    images, recipe = pictures(), Recipe(jitter=0.1)
-    augment = Augmentation(recipe, (3, 5, 7), 0, CPU)
+    images, changes = pictures(), Augmentation(jitter=0.1)
+    augment = Augmenter(changes, (3, 5, 7), 0, CPU)
     choices = augment.draw(1, len(images), torch_generator(0, "batches")).step(0)
     x, _ = augment(images, choices)
     kept = x.clone()

@@ -1,5 +1,4 @@
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +9,13 @@ from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.detectors import DETECTORS, Detector, build, fit
+from fcdd_audit.detectors import DETECTORS, Detector, Input, Normalisation, build, fit
 from fcdd_audit.detectors.training import loop as training
 from fcdd_audit.detectors.training.loop import uses_bfloat16
 from fcdd_audit.probes import PROBES, plant
 
 CPU = torch.device("cpu")
-SHORT = Recipe(epochs=2, batch_size=5)
+SHORT = Recipe.of(epochs=2, batch_size=5)
 each_detector = pytest.mark.parametrize("name", list(DETECTORS))
 
 
@@ -30,7 +29,7 @@ class Spy(Detector):
     """Keeps what it is trained on. The loss is its one weight, so that an Adam step moves it by the rate."""
 
     def __init__(self, loss=lambda weight: weight.sum()):
-        super().__init__((1, 8, 8), torch.zeros(1), torch.ones(1))
+        super().__init__(Input((1, 8, 8), Normalisation("nominal", torch.zeros(1), torch.ones(1))))
         self.weight = nn.Parameter(torch.ones(1))
         self.of_weight, self.batches, self.path, self.started = loss, [], [], None
 
@@ -77,7 +76,7 @@ STILL = {"shift": 0.0, "noise": 0.0}
 def spied(kind=Spy, nominal=12, anomalous=9, seed=0, **recipe):
     spy = kind()
     options = {"epochs": 3, "batch_size": 5, **STILL, **recipe}
-    fit(spy, numbered(0, nominal), numbered(100, anomalous), Recipe(**options), seed, CPU)
+    fit(spy, numbered(0, nominal), numbered(100, anomalous), Recipe.of(**options), seed, CPU)
     levels = torch.stack([x.flatten(1)[:, 0] for x, _ in spy.batches])
     return spy, levels, torch.stack([label for _, label in spy.batches])
 
@@ -101,7 +100,7 @@ def test_without_anomalies_an_epoch_draws_every_image_and_tops_up_the_last_batch
 def test_a_start_is_made_with_512_images_at_most():
     images = torch.zeros(600, 1, 8, 8, dtype=torch.uint8)
     spy = NominalSpy()
-    fit(spy, images, images, Recipe(1, 64), 0, CPU)
+    fit(spy, images, images, Recipe.of(epochs=1, batch_size=64), 0, CPU)
     assert spy.started.shape == (512, 1, 8, 8)
 
 
@@ -127,7 +126,15 @@ def test_masks_are_those_of_the_anomalous_images_and_empty_for_nominal_ones():
     spy = MaskSpy()
     masks = torch.zeros(9, 1, 8, 8, dtype=torch.bool)
     masks[torch.arange(9), 0, 0, torch.arange(9) % 8] = True
-    fit(spy, numbered(0, 12), numbered(100, 9), Recipe(3, 5, **STILL), 0, CPU, masks=masks)
+    fit(
+        spy,
+        numbered(0, 12),
+        numbered(100, 9),
+        Recipe.of(epochs=3, batch_size=5, **STILL),
+        0,
+        CPU,
+        masks=masks,
+    )
     for (x, _), (_, label, mask) in zip(spy.batches, spy.seen, strict=True):
         for level, anomalous, where in zip(x[:, 0, 0, 0].tolist(), label, mask, strict=True):
             expected = masks[level - 100] if anomalous else torch.zeros(1, 8, 8, dtype=torch.bool)
@@ -166,7 +173,7 @@ def test_an_anomalous_image_with_an_empty_mask_is_wholly_anomalous_and_one_out_o
     masks = torch.zeros(5, 1, 8, 8, dtype=torch.bool)
     masks[1:, :, 0, 0] = True
     given, spy = masks.clone(), MaskSpy()
-    recipe = Recipe(20, 5, shift=0.26, border="black", noise=0.0)
+    recipe = Recipe.of(epochs=20, batch_size=5, shift=0.26, border="black", noise=0.0)
     images = torch.arange(1, 6, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8) * 50
     fit(spy, numbered(0, 1).expand(12, 1, 8, 8), images, recipe, 0, CPU, masks=masks)
     assert torch.equal(masks, given)
@@ -235,7 +242,7 @@ def test_a_batch_is_never_larger_than_the_nominal_images():
 
 
 def test_twins_see_the_same_images_except_for_what_was_planted():
-    recipe = Recipe(epochs=2, batch_size=5, shift=0.3, noise=0.01)
+    recipe = Recipe.of(epochs=2, batch_size=5, shift=0.3, noise=0.01)
     images, outliers = numbered(0, 12), numbered(100, 9)
     marked = outliers + 100
     control, planted = Spy(), Spy()
@@ -250,9 +257,9 @@ def test_noise_and_shift_are_as_large_as_asked_for():
     images = torch.zeros(12, 1, 8, 8, dtype=torch.uint8)
     images[:, :, 4, 4] = 255
     still, moved, noisy = NominalSpy(), NominalSpy(), NominalSpy()
-    fit(still, images, images, Recipe(epochs=20, batch_size=6, **STILL), 0, CPU)
-    fit(moved, images, images, Recipe(epochs=20, batch_size=6, shift=0.26, noise=0.0), 0, CPU)
-    fit(noisy, images, images, Recipe(epochs=20, batch_size=6, shift=0.0, noise=0.1), 0, CPU)
+    fit(still, images, images, Recipe.of(epochs=20, batch_size=6, **STILL), 0, CPU)
+    fit(moved, images, images, Recipe.of(epochs=20, batch_size=6, shift=0.26, noise=0.0), 0, CPU)
+    fit(noisy, images, images, Recipe.of(epochs=20, batch_size=6, shift=0.0, noise=0.1), 0, CPU)
 
     def places(spy):
         return {tuple(place.tolist()) for x, _ in spy.batches for place in (x[:, 0] == 255).nonzero()[:, 1:]}
@@ -276,7 +283,9 @@ def test_training_lowers_the_loss_and_ends_ready_for_use(name):
     wild = torch.randint(0, 256, (24, 1, 16, 16), dtype=torch.uint8, generator=generator)
     detector = build(name, bright, 0)
     steps = []
-    losses = fit(detector, bright, wild, Recipe(8, 8), 0, CPU, on_step=lambda: steps.append(1))
+    losses = fit(
+        detector, bright, wild, Recipe.of(epochs=8, batch_size=8), 0, CPU, on_step=lambda: steps.append(1)
+    )
     assert len(losses) == 8
     assert len(steps) == 8 * 3
     assert np.mean(losses[-2:]) < 0.8 * losses[0]
@@ -327,7 +336,7 @@ def test_training_anomalies_are_asked_for_where_they_are_needed(name, noise):
 
 @each_detector
 def test_bfloat16_keeps_the_weights_in_full_precision(name, noise):
-    full, mixed, default = (replace(SHORT, precision=kind) for kind in ("float32", "bfloat16", "auto"))
+    full, mixed, default = (SHORT.changed(precision=kind) for kind in ("float32", "bfloat16", "auto"))
     exact = train(build(name, noise, 0), noise, noise.flip(0), full)
     detector = build(name, noise, 0)
     rough = train(detector, noise, noise.flip(0), mixed)
@@ -362,19 +371,20 @@ def test_bfloat16_is_chosen_on_gpus_from_ampere_on(capability, expected, monkeyp
 
 def plainly_trained(detector, nominal, anomalous, recipe, seed):
     """The loop spelt out: one image at a time, with numpy's padding and a division by 255."""
+    given, augmentation = recipe.optimisation, recipe.augmentation
     draws, noise = torch_generator(seed, "batches"), torch_generator(seed, "noise")
-    optimizer = torch.optim.Adam(detector.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    reach = int(recipe.shift * min(nominal.shape[-2:]))
-    size = recipe.batch_size
+    optimizer = torch.optim.Adam(detector.parameters(), lr=given.lr, weight_decay=given.weight_decay)
+    reach = int(augmentation.shift * min(nominal.shape[-2:]))
+    size = given.batch_size
     steps = -(-len(nominal) // size)
     detector.to(memory_format=torch.channels_last).train()
     detector.start(nominal[torch.randperm(len(nominal), generator=draws)[:512]])
-    for epoch in range(recipe.epochs):
+    for epoch in range(given.epochs):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * 0.1 ** sum(epoch >= recipe.epochs * share // 6 for share in (4, 5))
+            group["lr"] = given.lr * 0.1 ** sum(epoch >= given.epochs * share // 6 for share in (4, 5))
         order = torch.randperm(len(nominal), generator=draws)
         order = torch.cat([order, order])[: steps * size].reshape(steps, size)
-        swap = torch.rand(steps, size, generator=draws) < recipe.oe_probability
+        swap = torch.rand(steps, size, generator=draws) < given.oe_probability
         other = (torch.rand(steps, size, generator=draws) * len(anomalous)).long()
         moves = torch.randint(0, 2 * reach + 1, (steps, size, 2), generator=draws)
         swap &= "anomalous" in detector.learns_from
@@ -388,7 +398,7 @@ def plainly_trained(detector, nominal, anomalous, recipe, seed):
                 height, width = image.shape[1:]
                 batch.append(torch.from_numpy(frame[:, down : down + height, right : right + width]))
             x = torch.stack(batch).float() / 255
-            x = x + recipe.noise * torch.randn(x.shape, generator=noise)
+            x = x + augmentation.noise * torch.randn(x.shape, generator=noise)
             optimizer.zero_grad()
             detector.loss(x, swap[step].float()).backward()
             optimizer.step()
@@ -403,13 +413,13 @@ def test_the_defaults_train_bit_for_bit_like_the_loop_spelt_out(name, channels):
     nominal, anomalous = torch.randint(
         0, 256, (2, 19, channels, 32, 32), dtype=torch.uint8, generator=generator
     )
-    recipe = Recipe(batch_size=8, precision="float32")
+    recipe = Recipe.of(batch_size=8, precision="float32")
     with deterministic():
         expected = plainly_trained(build(name, nominal, 1), nominal, anomalous, recipe, 4)
     assert torch.equal(train(build(name, nominal, 1), nominal, anomalous, recipe, seed=4), expected)
 
 
-FULL = Recipe(
+FULL = Recipe.of(
     epochs=2,
     batch_size=5,
     repeats=2,
@@ -440,7 +450,7 @@ def test_twins_draw_the_same_with_everything_switched_on(noise):
     marked, masks = noise.clone(), torch.zeros(12, 1, 16, 16, dtype=torch.bool)
     masks[:, :, 3:6, 4:9] = True
     marked[masks.expand_as(marked)] = 255
-    recipe = replace(FULL, jitter=0.0, relative_noise=0.0, noise=0.01)
+    recipe = FULL.changed(jitter=0.0, relative_noise=0.0, noise=0.01)
     fit(control, noise, noise, recipe, 3, CPU, masks=masks)
     fit(planted, noise, marked, recipe, 3, CPU, masks=masks)
     for (x, label, mask), (other, same_label, same_mask) in zip(control.seen, planted.seen, strict=True):
@@ -448,15 +458,6 @@ def test_twins_draw_the_same_with_everything_switched_on(noise):
         assert torch.equal(mask, same_mask)
         assert ((x == other) | mask).all()
         assert torch.equal(mask.flatten(1).any(dim=1), label.bool())
-
-
-@pytest.mark.parametrize("wanted", [False, True])
-def test_the_loss_is_compiled_where_asked_for(wanted, monkeypatch, noise):
-    compiled = []
-    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or function)
-    detector = build("fcdd", noise, 0)
-    train(detector, noise, noise, replace(SHORT, compile=wanted))
-    assert compiled == [detector.loss] * wanted
 
 
 def test_the_callers_random_numbers_are_left_alone(noise):
@@ -502,8 +503,39 @@ def test_milestones_and_decay_are_those_asked_for():
     assert rates_of(spy, 3) == pytest.approx([1e-2, 5e-3, 5e-3, 2.5e-3], rel=1e-2)
 
 
+def test_a_training_in_steps_makes_the_first_steps_of_a_longer_one():
+    """An epoch has 3 steps; the rate is the same throughout."""
+    _, whole, labels = spied(epochs=3, decay=1.0)
+    for steps in (1, 2, 3, 5, 9):
+        spy, levels, marks = spied(epochs=1, steps=steps, decay=1.0)
+        assert torch.equal(levels, whole[:steps])
+        assert torch.equal(marks, labels[:steps])
+        assert [epoch for epoch, _ in spy.path] == list(range(-(-steps // 3)))
+
+
+def test_the_rate_of_a_training_in_steps_falls_within_an_epoch():
+    made, weights = [], []
+    spy = NominalSpy()
+    recipe = Recipe.of(steps=5, batch_size=5, lr=1e-2, weight_decay=0, milestones=(0.4, 0.8), decay=0.5)
+    nominal, anomalous = numbered(0, 12), numbered(0, 1)
+    losses = fit(
+        spy,
+        nominal,
+        anomalous,
+        recipe,
+        0,
+        CPU,
+        on_step=lambda: (made.append(1), weights.append(spy.weight.item())),
+    )
+    assert len(made) == 5
+    rates = [1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3]
+    assert -np.diff([1.0, *weights]) == pytest.approx(rates, rel=1e-2)
+    # The last epoch's mean is over its two steps.
+    assert losses == pytest.approx([(1 + 0.99 + 0.98) / 3, (0.975 + 0.97) / 2], rel=1e-4)
+
+
 def test_sgd_has_nesterov_momentum_and_weight_decay():
-    recipe = Recipe(1, 6, optimizer="sgd", lr=0.1, weight_decay=0.5)
+    recipe = Recipe.of(epochs=1, batch_size=6, optimizer="sgd", lr=0.1, weight_decay=0.5)
     spy = NominalSpy()
     fit(spy, numbered(0, 12), numbered(0, 1), recipe, 0, CPU)
     weight, speed = 1.0, 0.0
@@ -517,14 +549,14 @@ def test_sgd_has_nesterov_momentum_and_weight_decay():
 def test_frozen_weights_stay_as_they_are_and_out_of_the_optimizer():
     spy = NominalSpy()
     spy.frozen = nn.Parameter(torch.full((3,), 2.0), requires_grad=False)
-    fit(spy, numbered(0, 12), numbered(0, 1), Recipe(2, 5, weight_decay=0.5), 0, CPU)
+    fit(spy, numbered(0, 12), numbered(0, 1), Recipe.of(epochs=2, batch_size=5, weight_decay=0.5), 0, CPU)
     assert spy.frozen.tolist() == [2.0] * 3
     assert spy.weight.item() != 1
 
 
 def test_the_losses_are_the_means_of_the_epochs():
     spy = NominalSpy()
-    recipe = Recipe(epochs=6, batch_size=6, lr=1e-2, weight_decay=0)
+    recipe = Recipe.of(epochs=6, batch_size=6, lr=1e-2, weight_decay=0)
     losses = fit(spy, numbered(0, 12), numbered(0, 1), recipe, 0, CPU)
     assert losses[:2] == pytest.approx([(1 + 0.99) / 2, (0.98 + 0.97) / 2], rel=1e-5)
 
@@ -541,14 +573,21 @@ def test_a_loss_that_is_no_number_ends_the_training_in_that_epoch(value):
         return weight.sum() * (value if len(calls) > 4 else 1)
 
     with pytest.raises(RunError, match=r"not finite in epoch 2 of 3 \(seed 7\).*--lr"):
-        fit(NominalSpy(turns_bad), numbered(0, 12), numbered(0, 1), Recipe(3, 5, **STILL), 7, CPU)
+        fit(
+            NominalSpy(turns_bad),
+            numbered(0, 12),
+            numbered(0, 1),
+            Recipe.of(epochs=3, batch_size=5, **STILL),
+            7,
+            CPU,
+        )
     assert len(calls) == 6
 
 
 def test_a_last_step_that_destroys_the_weights_is_no_success():
     root = NominalSpy(lambda weight: (weight - weight).sqrt().sum())  # 0, but of infinite slope
     try:
-        fit(root, numbered(0, 5), numbered(0, 1), Recipe(1, 5, **STILL), 0, CPU)
+        fit(root, numbered(0, 5), numbered(0, 1), Recipe.of(epochs=1, batch_size=5, **STILL), 0, CPU)
     except RunError:
         return
     assert torch.isfinite(root.weight).all()

@@ -1,0 +1,168 @@
+"""What the commands do: read what was asked, call, print."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fcdd_audit.cli.errors import ErrorsAsLines
+from fcdd_audit.cli.gate import GATES, check_gate, gate_code
+from fcdd_audit.cli.options import (
+    Assignments,
+    ConfigFile,
+    Debug,
+    OpenReport,
+    Quiet,
+    read_layers,
+    takes_settings,
+)
+from fcdd_audit.cli.tables import (
+    print_comparison,
+    print_findings,
+    print_rates,
+)
+from fcdd_audit.config.calibrated import UNUSED, merge_calibrated
+
+
+@takes_settings()
+def run(
+    assignments: Assignments = None,
+    config: ConfigFile = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERDICT",
+            help=f"{', '.join(GATES)}: exit 1 if that is a verdict, 3 if one is inconclusive.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
+    quiet: Quiet = False,
+    open_report: OpenReport = False,
+    debug: Debug = False,
+    **flags: Any,
+) -> None:
+    """Train twins with and without the artifact, measure, judge, and write a report.
+
+    With --weights a finished detector is tested instead: other marks of the same kind take the twins' place.
+
+    Settings: defaults < --preset < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted
+    goes on where it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is
+    inconclusive, 4 failed.
+    """
+    with ErrorsAsLines(debug):
+        check_gate(fail_on)
+        layers = read_layers(flags, config, assignments)
+
+        from fcdd_audit.auditing import run_audit
+        from fcdd_audit.config.audit import make_config
+        from fcdd_audit.designs import DESIGNS
+
+        audit = make_config(*layers)
+        design = DESIGNS[audit.design_name]
+        if dry_run:
+            planned = design.estimate(audit, quiet=quiet or as_json)
+            print(json.dumps(asdict(planned), indent=1) if as_json else "\n".join(planned.lines()))
+            return
+        result = run_audit(audit, quiet=quiet or as_json)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            print_findings(result, design)
+        if open_report:
+            typer.launch(result.report.resolve().as_uri())
+        raise typer.Exit(gate_code(fail_on, result.findings))
+
+
+@takes_settings(hidden=UNUSED)
+def calibrate(
+    audits: Annotated[
+        int,
+        typer.Option(metavar="N", help="Audits with the artifact planted, for each detector and prevalence."),
+    ] = 20,
+    nulls: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Audits of each kind of null with something planted, for each detector."
+        ),
+    ] = 14,
+    decoy: Annotated[
+        str, typer.Option(help="What is planted where the probe isn't: other artifacts, comma-separated.")
+    ] = "bars,patch",
+    assignments: Assignments = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    **flags: Any,
+) -> None:
+    """Measure how often verdicts are right: run audits whose truth is known.
+
+    Sensitivity: the artifact is planted, at rising prevalence (0.05, 0.2 and 1 by default). False alarms: the
+    twins differ, but not by a cue. Writes calibration.json, .csv and .svg to OUT/calibration-DATASET-PROBE. A
+    calibration that was interrupted goes on where it was.
+    """
+    with ErrorsAsLines(debug):
+        given = merge_calibrated(*read_layers(flags, config, assignments))
+
+        from fcdd_audit.config.audit import resolve
+        from fcdd_audit.report.calibration import draw_rates
+        from fcdd_audit.studies.calibrate import Calibration
+        from fcdd_audit.studies.calibrate import calibrate as run_calibration
+
+        decoys = tuple(name.strip() for name in decoy.split(",") if name.strip())
+        asked = Calibration(resolve(given), audits, nulls, decoys)
+        result = run_calibration(asked, quiet=quiet or as_json)
+        draw_rates(result.folder)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            print_rates(result)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'run' wrote.")],
+    open_report: OpenReport = False,
+    debug: Debug = False,
+) -> None:
+    """Write a run's report.html again, from its numbers."""
+    with ErrorsAsLines(debug):
+        from fcdd_audit.report import render_report
+
+        page = render_report(folder)
+        print(page)
+        if open_report:
+            typer.launch(page.resolve().as_uri())
+
+
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that 'run' wrote, of twins.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parent of the comparison's folder.")] = Path("reports"),
+    name: Annotated[str, typer.Option(help="Name of the comparison's folder.")] = "comparison",
+    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
+    quiet: Quiet = False,
+    open_report: OpenReport = False,
+    debug: Debug = False,
+) -> None:
+    """Compare explanations over runs: which expose a Clever Hans, and which raise false alarms.
+
+    Writes comparison.html, .csv and .json. Runs with '--explainer all' also have sanity checks and costs.
+    """
+    with ErrorsAsLines(debug):
+        from fcdd_audit.report.comparison import write_comparison
+        from fcdd_audit.studies.compare import compare as compare_runs
+
+        found = compare_runs(folders)
+        page = write_comparison(found, out / name)
+        if as_json:
+            print(json.dumps(found.as_json(), indent=1))
+        elif not quiet:
+            print_comparison(found, page)
+        if open_report:
+            typer.launch(page.resolve().as_uri())

@@ -1,0 +1,129 @@
+"""What can be asked for together, and which names are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fcdd_audit.config.layers import Given
+from fcdd_audit.config.parts import ALL
+from fcdd_audit.config.settings import settings
+from fcdd_audit.core.directions import AUTO, plantable
+from fcdd_audit.core.registry import suggest
+from fcdd_audit.designs.placebos import placebos_needed
+from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
+from fcdd_audit.edits.base import removals
+from fcdd_audit.explainers import EXPLAINERS, make_explainer
+from fcdd_audit.natural import NATURAL, check_artifact
+from fcdd_audit.probes.chain import PLUS
+
+if TYPE_CHECKING:
+    from fcdd_audit.config.audit import AuditConfig
+
+# Are for twins; a finished detector has none.
+OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "calibration")
+
+
+def check_config(config: AuditConfig, given: Given) -> None:
+    """InputError for an unknown name or option, or what can't be asked for together; it says where that is
+    from."""
+    _check_names(config, given)
+    _check_artifact(config, given)
+    if config.detector.weights is None:
+        given.check(
+            _is_default(config, "placebos"),
+            f"--placebos {config.design.placebos} is for finished detectors; name the weights of one with "
+            "--weights, or drop it",
+            "placebos",
+        )
+    else:
+        _check_finished(config, given)
+    for explainer in EXPLAINERS:  # those that aren't asked for too: a typo is said
+        with given.blamed(f"{explainer}."):
+            make_explainer(explainer, config.options)
+    for detector in config.detector.detectors:
+        with given.blamed(f"{detector}."):
+            make_options(detector, config.options.get(detector, {}))
+
+
+def _check_names(config: AuditConfig, given: Given) -> None:
+    with given.blamed("detectors"):
+        for name in config.detector.detectors:
+            _ = DETECTORS[name]
+    with given.blamed("explainers"):
+        for name in config.explanation.explainers:
+            _ = EXPLAINERS[name]
+    with given.blamed("network"):
+        _ = NETWORKS[config.detector.recipe.network]
+    _check_known(given, "normalise", "normalisation", config.detector.recipe.normalise, NORMALISATIONS)
+    _check_known(given, "plant_on", "side", config.artifact.plant_on, (AUTO, *plantable()))
+    _check_known(given, "removal", "removal", config.artifact.removal, (AUTO, *removals()))
+
+
+def _check_known(given: Given, setting: str, kind: str, value: str, known: tuple[str, ...]) -> None:
+    given.check(
+        value in known,
+        f"unknown {kind} '{value}'{suggest(value, list(known))} (known: {', '.join(known)})",
+        setting,
+    )
+
+
+def _check_artifact(config: AuditConfig, given: Given) -> None:
+    probe = config.artifact.probe
+    with given.blamed("probe"):
+        check_artifact(probe)
+    if probe in NATURAL:
+        given.check(
+            _is_default(config, "plant_on") and _is_default(config, "prevalence"),
+            f"'{probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
+            "and can't be calibrated",
+            *("plant_on", "prevalence"),
+        )
+    else:
+        given.check(
+            _is_default(config, "removal"),
+            f"removal '{config.artifact.removal}' is for artifacts that are found on images, and '{probe}' "
+            "is planted; drop --removal",
+            "removal",
+        )
+    with given.blamed(*(f"{part}." for part in probe.split(PLUS))):
+        config.make_artifact()
+
+
+def _check_finished(config: AuditConfig, given: Given) -> None:
+    """What a finished detector needs, and what only twins can have."""
+    given.check(
+        len(config.detector.detectors) == 1,
+        f"weights are of one detector, and not of {', '.join(config.detector.detectors)}; name the detector "
+        "with --detector",
+        "weights",
+    )
+    for name in OF_TWINS:
+        given.check(
+            _is_default(config, name),
+            f"{settings()[name].flag} is for twins, and with --weights nothing is trained; drop one of them",
+            name,
+        )
+    given.check(
+        config.artifact.probe not in NATURAL,
+        f"placebos are put on images, and '{config.artifact.probe}' is found on them; use a probe that is "
+        "planted, or train twins without --weights",
+        "probe",
+    )
+    given.check(
+        len(config.data.nominal_class) <= 1 and ALL not in config.data.nominal_class,
+        "a finished detector has learnt one nominal class; name one with --nominal-class",
+        "nominal_class",
+    )
+    level = 1 - config.design.thresholds.confidence
+    needed = placebos_needed(level)
+    given.check(
+        config.design.placebos >= needed,
+        f"placebos is {config.design.placebos}; at least {needed} are needed for a p-value of {level:.2g} on "
+        "two sides",
+        "placebos",
+    )
+
+
+def _is_default(config: AuditConfig, name: str) -> bool:
+    setting = settings()[name]
+    return bool(getattr(getattr(config, setting.part), name) == setting.default)

@@ -1,0 +1,51 @@
+"""Options of detectors, probes, natural artifacts and explainers, read by their declared type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fcdd_audit.config.kinds import Number, read
+from fcdd_audit.config.layers import Given
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.options import options_of
+from fcdd_audit.core.registry import suggest
+from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.natural import NATURAL
+from fcdd_audit.probes import PROBES
+
+
+def option_kinds(entry: Any) -> dict[str, Any]:
+    """The options of a registry's entry and the kinds of their values."""
+    kinds = {
+        name: Number if option.kind is float else option.kind for name, option in options_of(entry).items()
+    }
+    return {name: kind | None if options_of(entry)[name].optional else kind for name, kind in kinds.items()}
+
+
+def read_options(given: Given) -> dict[str, dict[str, Any]]:
+    """All options, by whose they are. InputError for an unknown target, or a value of another type.
+
+    Whether there is such an option, and its value in range, is for the entry itself to say.
+    """
+    entries: dict[str, Any] = {
+        name: entry
+        for registry in (DETECTORS, PROBES, NATURAL, EXPLAINERS)
+        for name, entry in registry.items()
+    }
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in given.plain().items():
+        target, dot, option = key.partition(".")
+        if not dot:
+            continue
+        with given.blamed(key):
+            if target not in entries:
+                raise InputError(
+                    f"options for unknown detector, probe or explainer '{target}'"
+                    f"{suggest(target, list(entries))}"
+                )
+            kinds = option_kinds(entries[target])
+            options.setdefault(target, {})[option] = (
+                read(f"{target} {option}", kinds[option], value) if option in kinds else value
+            )
+    return options

@@ -1,0 +1,159 @@
+"""The parts of what was asked. Every setting is declared here, once: its kind, default, bounds and meaning.
+
+A setting's name is its flag's with underscores. Neither torch nor a registry is needed: whether a name is
+known is checked where the parts are put together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from fcdd_audit.config.kinds import Bits, Count, Names, Place, Positive, Quantile, SomeNames, SomeShares
+from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.verdict.thresholds import Thresholds
+
+ALL = "all"  # nominal classes, one after the other; explainers
+ALL_EXPLAINED, ALL_CHECKED = 32, 4  # test images of each side, where all explainers are asked for
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The default in words, where its value doesn't say it."""
+
+    default: str
+
+
+PRESETS = Shown("the preset's")
+
+
+def _folder_name(name: str) -> str:
+    if (
+        name.strip() in ("", ".", "..")
+        or Path(name).name != name
+        or "\\" in name
+        or not name.isprintable()
+        or len(name) > 200
+    ):
+        raise ValueError("it must be a plain folder name; the parent folder is --out")
+    return name
+
+
+class Part(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class DataSettings(Part):
+    """Where images come from, and how they are read."""
+
+    dataset: str = Field("textures", description="Data set: see 'fcdd-audit list datasets'.")
+    data_root: Place | None = Field(None, description="Where the data is.")
+    nominal_class: Annotated[Names, Shown("the first")] = Field(
+        (), description="Names or indices of classes, to be audited one after the other, or all."
+    )
+    image_size: Annotated[Positive | None, PRESETS] = Field(None, description="Side of the images, in px.")
+    oe: Annotated[str | None, Shown("the data set's")] = Field(
+        None,
+        description="Outlier exposure: a source, a folder of images, photos, confetti or none.",
+    )
+    oe_limit: Annotated[Positive | None, PRESETS] = Field(
+        None, description="At most so many images of outlier exposure."
+    )
+    masks_per_defect: Count = Field(
+        0, description="Train on so many anomalies with masks of each kind of defect."
+    )
+    confetti_mask: Annotated[Literal["full", "blob"], PRESETS] = Field(
+        "full", description="What is anomalous in an image with confetti: full (all of it) or blob."
+    )
+    bit_depth: Annotated[Bits | None, Shown("the file's")] = Field(
+        None, description="Bits that the values of deep images use, such as 12 in files of 16."
+    )
+    skip_corrupt: bool = Field(False, description="Leave out images that can't be decoded.")
+    cache: Annotated[Place | None, Shown("the user's cache")] = Field(
+        None, description="Folder for decoded images."
+    )
+    download: bool = Field(False, description="Download missing data where that is possible.")
+
+
+class ArtifactSettings(Part):
+    """The suspected artifact, and where it is in training."""
+
+    probe: str = Field("watermark", description="Artifact, or several that are applied in order: frame+jpeg.")
+    plant_on: str = Field(
+        "auto", description="The side that bears it: anomalous, nominal, oe, all-but-oe, or auto."
+    )
+    prevalence: SomeShares = Field(
+        (1.0,), description="Shares of that side's training images that bear it, such as 0.2,1."
+    )
+    removal: str = Field("auto", description="How training images lose a found artifact: drop or inpaint.")
+
+
+class DetectorSettings(Part):
+    """What is audited, and how it is trained."""
+
+    detectors: SomeNames = Field(("fcdd", "hsc", "ae"), description="Detectors, comma-separated.")
+    weights: Place | None = Field(
+        None,
+        description="Of a finished detector: a safetensors file or a cell's folder; nothing is trained.",
+    )
+    preset: str = Field("quick", description="quick or paper: recipe, image size and more, by data set.")
+    recipe: Recipe = Field(default_factory=Recipe, description="Training.")
+
+
+class DesignSettings(Part):
+    """What an effect is compared with, and what a verdict depends on."""
+
+    seeds: Positive = Field(5, description="Pairs of twins; at least 3 for a verdict.")
+    placebos: Positive = Field(99, description="Marks that a finished detector is tested with.")
+    thresholds: Thresholds = Field(
+        default_factory=Thresholds, description="Every constant that a verdict depends on."
+    )
+    calibration: Annotated[Place | None, Shown("that of the default settings")] = Field(
+        None, description="The calibration.json whose error rates are reported."
+    )
+
+
+class ExplanationSettings(Part):
+    """What is explained, how, and how it is shown."""
+
+    explainers: SomeNames = Field(
+        ("native", "grad-cam", "gradient", "random", "edges"),
+        description="Explainers, comma-separated, or all.",
+    )
+    explained: Annotated[Count, Shown(f"0, or {ALL_EXPLAINED} with all explainers")] = Field(
+        0, description="At most so many test images of each side are explained; 0: all."
+    )
+    sanity: Annotated[Count, Shown(f"0, or {ALL_CHECKED} with all explainers")] = Field(
+        0, description="So many of each side serve to check the explanations themselves."
+    )
+    quantile: Annotated[Quantile, PRESETS] = Field(
+        0.97, description="Of the heat that is shown brightest in heatmaps (the paper's eta)."
+    )
+
+
+class RunSettings(Part):
+    """Where cells run, and where results go."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    workers: Annotated[Positive | None, Shown("one a core")] = Field(
+        None, description="Processes for cells on the CPU."
+    )
+    out: Place = Field(Path("reports"), description="Parent of the run folder.")
+    name: Annotated[Annotated[str, AfterValidator(_folder_name)] | None, Shown("DATASET-PROBE")] = Field(
+        None, description="Name of the run folder."
+    )
+
+
+PARTS: dict[str, type[Part]] = {
+    "data": DataSettings,
+    "artifact": ArtifactSettings,
+    "detector": DetectorSettings,
+    "design": DesignSettings,
+    "explanation": ExplanationSettings,
+    "run": RunSettings,
+}

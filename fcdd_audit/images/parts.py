@@ -1,0 +1,102 @@
+"""All the parts of a data set, read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.images.cache import Cached, cache_folder, cached, clear
+from fcdd_audit.images.decode import Fit
+from fcdd_audit.images.depth import depth_notes, depth_of
+from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.reading import Reading
+from fcdd_audit.images.scan import find_peaks
+from fcdd_audit.images.sets import ImageSet
+
+NAMED = 5  # corrupt files named in an error
+
+
+def decoded(
+    gallery: Gallery,
+    size: int,
+    reading: Reading,
+    notes: list[str],
+    channels: int | None = None,
+    fit: Fit = "squash",
+    own: bool = True,
+) -> ImageSet:
+    """The pictures of a data set of one part; see `decoded_parts`."""
+    return decoded_parts({"": gallery}, size, reading, notes, channels, fit, own=own)[""]
+
+
+def decoded_parts(
+    parts: Mapping[str, Gallery],
+    size: int,
+    reading: Reading,
+    notes: list[str],
+    channels: int | None = None,
+    fit: Fit = "squash",
+    beside: Sequence[Gallery] = (),
+    own: bool = True,
+) -> dict[str, ImageSet]:
+    """The pictures of each part as uint8 (N, C, size, size), memory-mapped from the cache (see `cached`).
+
+    All parts have the same channels and the same depth. channels: 1, 3, or None: 1 if no picture of the first
+    part has colour. beside: pictures of the same data set that aren't wanted but whose depth counts, too.
+    own: whether it is the audit's own data set, or outlier exposure from elsewhere.
+
+    Adds to `notes` what the depth is, if any file holds more than 8 bits a channel, and which files were
+    skipped. InputError for a cache that can't be written; for a depth that can't be (see `depth_of`); and, of
+    all parts together, for pictures that can't be decoded, unless they are to be skipped.
+    """
+    galleries = [*parts.values(), *beside]
+    identities = [_identities(gallery) for gallery in galleries]
+    folder = cache_folder(reading)
+    found: dict[str, Cached] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear(folder)
+        peaks = find_peaks(galleries, identities, folder, reading.progress)
+        depth = depth_of(peaks, reading.bit_depth)
+        for (part, gallery), own_identities in zip(parts.items(), identities, strict=False):
+            found[part] = cached(gallery, own_identities, size, depth, channels, fit, reading)
+            channels = found[part].channels
+    except OSError as error:
+        raise InputError(
+            f"can't write the image cache '{folder}': {error.strerror}; name another folder with --cache"
+        ) from None
+    notes += depth_notes(peaks, depth, reading.bit_depth, own)
+    corrupt: dict[str, list[str]] = {}
+    for part, cached_part in found.items():
+        corrupt.setdefault(parts[part].what, []).extend(cached_part.corrupt)
+    corrupt = {what: names for what, names in corrupt.items() if names}
+    if corrupt and not reading.skip_corrupt:
+        raise _undecodable(corrupt, list(parts.values()))
+    notes += [
+        f"{len(names)} corrupt {what} images skipped: {', '.join(names)}" for what, names in corrupt.items()
+    ]
+    return {part: cached_part.images for part, cached_part in found.items() if cached_part.images is not None}
+
+
+def _identities(gallery: Gallery) -> list[str]:
+    try:
+        return [gallery.identity(i) for i in range(len(gallery))]
+    except OSError as error:
+        raise InputError(f"{gallery.what}: can't read '{error.filename}': {error.strerror}") from None
+
+
+def _undecodable(corrupt: Mapping[str, Sequence[str]], galleries: Sequence[Gallery]) -> InputError:
+    """corrupt: names and reasons by part, of which several galleries can be."""
+    sizes: dict[str, int] = {}
+    for gallery in galleries:
+        sizes[gallery.what] = sizes.get(gallery.what, 0) + len(gallery)
+    counts = [f"{len(names)} of {sizes[what]} {what}" for what, names in corrupt.items()]
+    names = [name for part in corrupt.values() for name in part]
+    if len(sizes) == 1:
+        whole = f"{counts[0]} images can't be decoded"
+    else:
+        whole = f"{len(names)} of {sum(sizes.values())} images can't be decoded ({', '.join(counts)})"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return InputError(
+        f"{whole}: {'; '.join(names[:NAMED])}{more} - repair or remove them, or pass --skip-corrupt"
+    )
