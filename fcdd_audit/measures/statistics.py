@@ -85,7 +85,7 @@ class Estimate:
     def spread(self) -> Spread:
         """The standard errors that the seeds and the images give to the mean."""
         of_images = sum(float(np.square(part).sum()) / len(part) ** 2 for part in self.influence)
-        return Spread(standard_error(self.per_seed), float(np.sqrt(of_images)), len(self.per_seed))
+        return Spread(float(stats.sem(self.per_seed)), float(np.sqrt(of_images)), len(self.per_seed))
 
 
 def draw(estimates: Sequence[Estimate], draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -94,7 +94,7 @@ def draw(estimates: Sequence[Estimate], draws: int, rng: np.random.Generator) ->
     The estimates are of the same images and of the same, at least 2, seeds. Needs 16 MB or one row of
     weights at a time, whatever the number of draws.
     """
-    errors = np.array([standard_error(one.per_seed) for one in estimates])
+    errors = np.array([stats.sem(one.per_seed) for one in estimates])
     values = np.array([one.value for one in estimates])
     student = student_draws(len(estimates[0].per_seed), draws, rng)
     drawn = values[:, None] + errors[:, None] * student
@@ -105,11 +105,6 @@ def draw(estimates: Sequence[Estimate], draws: int, rng: np.random.Generator) ->
             weights = image_weights(len(influence), min(rows, draws - first), rng)
             drawn[:, first : first + rows] += (weights @ influence).T
     return drawn
-
-
-def standard_error(per_seed: np.ndarray) -> float:
-    """Of the mean of at least 2 values."""
-    return float(stats.sem(per_seed))
 
 
 @dataclass(frozen=True)
@@ -177,7 +172,8 @@ def holm(p_values: list[float]) -> list[float]:
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
     """The mean of at least 2 independent values with Student's t interval."""
-    margin = standard_error(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+    # Not `stats.t.interval`: it has no interval for values that are all the same.
+    margin = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
     mean = float(values.mean())
     return Interval(mean, mean - float(margin), mean + float(margin))
 

@@ -23,12 +23,18 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     """
     check_writable(folder)
     content = found.as_json()
+    alike = {
+        name: measure["label"]
+        for name, measure in content["measures"].items()
+        if measure["family"] == "similarity"
+    }
     page = fill_template(
         "comparison.html.j2",
+        alike=alike,
         title="Explanations compared",
         version=__version__,
         found=content,
-        sections=[_section(detector, rows) for detector, rows in _by_detector(content).items()],
+        sections=[_section(detector, rows, alike) for detector, rows in _by_detector(content).items()],
         comparison_json=script_json(content),
     )
     try:
@@ -47,7 +53,8 @@ def _by_detector(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return grouped
 
 
-def _section(detector: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _section(detector: str, rows: list[dict[str, Any]], alike: dict[str, str]) -> dict[str, Any]:
+    """alike: labels of the measures of similarity, by name; the first is drawn."""
     working = [row for row in rows if row["unavailable"] is None]
     explaining = [row for row in working if not row["reference"]]
     redrawn = [row for row in working if row["randomised"]]
@@ -59,5 +66,7 @@ def _section(detector: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "rows": working,
         "unavailable": [row for row in rows if row["unavailable"] is not None],
         "exposure": Markup(exposure(explaining, f"exposure-{detector}")) if explaining else None,
-        "cascade": Markup(cascade_curves(redrawn, f"cascade-{detector}")) if redrawn else None,
+        "cascade": Markup(cascade_curves(redrawn, *next(iter(alike.items())), f"cascade-{detector}"))
+        if redrawn
+        else None,
     }

@@ -36,8 +36,7 @@ from fcdd_audit.verdict.findings import without_nan
 
 SCHEMA = 1  # of comparison.json
 DRAWS = 2000
-HEADLINE = "pixel_auroc"
-ALIKE = ("rank_correlation", "structural_similarity")
+CHECKS = ("similarity", "faithfulness")  # families of the measures that maps are checked by
 SHARED = ("reliance", "reveal", "confidence", "usable_auroc")  # thresholds that runs must have in common
 CASE = ["run", "nominal_class", "probe", "plant_on", "prevalence"]
 FINDING = (*CASE[1:], "detector", "verdict", "control_auroc", "explainers")
@@ -111,17 +110,24 @@ class Compared:
 class Comparison:
     """runs: what was read: name, dataset, probe, prevalences, seeds, detectors. rows: explainers by detector,
     the best first, then unranked ones, reference maps, and those that can't work. thresholds: as in the
-    runs."""
+    runs. measures: those that maps are checked by and the headline, as in the runs' config.json."""
 
     runs: list[dict[str, Any]]
     thresholds: dict[str, float]
     rows: list[Compared]
+    measures: dict[str, dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
         """The content of comparison.json (docs/files.md)."""
         rows = [asdict(row) for row in self.rows]
         return without_nan(
-            {"schema": SCHEMA, "runs": self.runs, "thresholds": self.thresholds, "explainers": rows}
+            {
+                "schema": SCHEMA,
+                "runs": self.runs,
+                "thresholds": self.thresholds,
+                "measures": self.measures,
+                "explainers": rows,
+            }
         )
 
     def table(self) -> pd.DataFrame:
@@ -152,7 +158,7 @@ def _numbers(row: Compared) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Run:
-    """A finished run. results: without means over classes. explainers: as in config.json."""
+    """A finished run. results: without means over classes. explainers, measures: as in config.json."""
 
     described: dict[str, Any]
     findings: list[dict[str, Any]]
@@ -161,6 +167,8 @@ class _Run:
     explainers: list[dict[str, Any]]
     options: dict[str, Any]
     thresholds: dict[str, float]
+    measures: dict[str, dict[str, Any]]
+    headline: str
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
@@ -172,7 +180,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     if any(run.options != runs[0].options for run in runs):
         raise InputError("the runs have different options of explainers; compare those that share them")
     thresholds = runs[0].thresholds
-    if any(run.thresholds != thresholds for run in runs):
+    if any((run.thresholds, run.headline) != (thresholds, runs[0].headline) for run in runs):
         raise InputError("the runs were judged with different thresholds; compare those that share them")
     findings = pd.DataFrame(
         [
@@ -193,8 +201,18 @@ def compare(folders: Sequence[Path]) -> Comparison:
             key = (row["detector"], row["explainer"])
             if key not in known or known[key]["unavailable"] is not None:  # it works in one of the runs
                 known[key] = row
-    rows = [_compared(about, findings, results, costs, thresholds) for about in known.values()]
-    return Comparison([run.described for run in runs], thresholds, _ranked(rows))
+    headline = runs[0].headline
+    measures = {
+        name: measure
+        for run in runs
+        for name, measure in run.measures.items()
+        if name == headline or measure["family"] in CHECKS
+    }
+    alike = [name for name, measure in measures.items() if measure["family"] == "similarity"]
+    rows = [
+        _compared(about, findings, results, costs, thresholds, headline, alike) for about in known.values()
+    ]
+    return Comparison([run.described for run in runs], thresholds, _ranked(rows), measures)
 
 
 def _read(folder: Path, name: str) -> _Run:
@@ -242,6 +260,8 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
         options={name: settings["options"].get(name, {}) for name in settings["explanation"]["explainers"]},
         thresholds={name: settings["design"]["thresholds"][name] for name in SHARED},
+        measures=config["measures"],
+        headline=config["headline"],
     )
 
 
@@ -274,7 +294,10 @@ def _compared(
     results: pd.DataFrame,
     costs: pd.DataFrame,
     limits: dict[str, float],
+    headline: str,
+    alike: Sequence[str],
 ) -> Compared:
+    """headline: the measure of overlap. alike: those of similarity."""
     detector, name = about["detector"], about["explainer"]
     judged = findings[findings["detector"] == detector]
     shown = judged.assign(
@@ -295,12 +318,12 @@ def _compared(
     confirmed, cleared = (shown[shown["verdict"] == verdict] for verdict in ("relies", "does-not-rely"))
     own = results[results["detector"] == detector]
     mine = own[own["explainer"] == name]
-    planted = _twins(own, mine, shown)
+    planted = _twins(own, mine, shown, headline)
     relying = planted[planted["possible"] & (planted["reliance"] > limits["reliance"])]
-    controls = _overlap_of(mine, "control")
+    controls = _overlap_of(mine, "control", headline)
     spent = costs[(costs["detector"] == detector) & (costs["explainer"] == name)] if len(costs) else costs
-    cascade = _by_depth(mine, "cascade")
-    single = _by_depth(mine, "layer")
+    cascade = _by_depth(mine, "cascade", alike)
+    single = _by_depth(mine, "layer", alike)
     checks = mine.groupby(["split", "metric"])["value"].mean()
 
     def count(hits: Iterable[bool]) -> Count:
@@ -329,12 +352,12 @@ def _compared(
         overlap={
             "planted": float(relying["overlap"].mean()),
             "control": float((relying["overlap"] - relying["excess"]).mean()),
-            "untrained": _untrained(mine, relying),
+            "untrained": _untrained(mine, relying, headline),
         },
         randomised=cascade,
         single=single,
-        twins={metric: check("twins", metric) for metric in ALIKE},
-        noise={metric: check("noise", metric) for metric in ALIKE},
+        twins={metric: check("twins", metric) for metric in alike},
+        noise={metric: check("noise", metric) for metric in alike},
         deletion=check("deletion", "mean_fall"),
         insertion=check("insertion", "mean_rise"),
         seconds=cost_of("seconds"),
@@ -353,7 +376,7 @@ def _high(excess: dict[str, float | None]) -> float:
     return np.inf if excess["high"] is None else excess["high"]
 
 
-def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame, headline: str) -> pd.DataFrame:
     """A row a planted twin of the findings in `shown`: reliance, excess, overlap, and whether it may rely."""
     keys = [*CASE, "seed"]
     paired = own[own["twin"] == "planted-control"]
@@ -361,18 +384,18 @@ def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame) -> pd.Dat
     excess = mine[(mine["twin"] == "planted-control") & (mine["metric"] == "excess_pixel_auroc")]
     found = reliance.rename(columns={"value": "reliance"})
     found = found.merge(excess[[*keys, "value"]].rename(columns={"value": "excess"}), on=keys)
-    found = found.merge(_overlap_of(mine, "planted"), on=keys)
+    found = found.merge(_overlap_of(mine, "planted", headline), on=keys)
     return found.merge(shown[[*CASE, "possible"]], on=CASE)
 
 
-def _overlap_of(mine: pd.DataFrame, twin: str) -> pd.DataFrame:
-    chosen = mine[(mine["twin"] == twin) & (mine["split"] == "marked") & (mine["metric"] == HEADLINE)]
+def _overlap_of(mine: pd.DataFrame, twin: str, headline: str) -> pd.DataFrame:
+    chosen = mine[(mine["twin"] == twin) & (mine["split"] == "marked") & (mine["metric"] == headline)]
     return chosen[[*CASE, "seed", "value"]].rename(columns={"value": "overlap"})
 
 
-def _untrained(mine: pd.DataFrame, relying: pd.DataFrame) -> float:
+def _untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float:
     """Mean overlap of the networks that relying twins were before training; NaN without any."""
-    chosen = mine[(mine["split"] == "untrained") & (mine["metric"] == HEADLINE)]
+    chosen = mine[(mine["split"] == "untrained") & (mine["metric"] == headline)]
     keys = ["run", "nominal_class", "probe", "seed"]
     return float(relying[keys].merge(chosen[[*keys, "value"]], on=keys)["value"].mean())
 
@@ -438,13 +461,13 @@ def _agreement(planted: pd.DataFrame, confidence: float) -> Interval:
     return _bootstrapped(float(stats.spearmanr(*pair).statistic), draws, confidence, (-1, 1))
 
 
-def _by_depth(mine: pd.DataFrame, kind: str) -> dict[str, list[float]]:
+def _by_depth(mine: pd.DataFrame, kind: str, alike: Sequence[str]) -> dict[str, list[float]]:
     """Mean similarity by measure, over the layers in order."""
     rows = mine[mine["split"].str.match(rf"{kind}-\d+$")]
     depth = rows["split"].str.extract(r"(\d+)$", expand=False).astype(int)
     means = rows.assign(depth=depth).groupby(["metric", "depth"])["value"].mean()
     return {
         metric: means[metric].sort_index().tolist()
-        for metric in ALIKE
+        for metric in alike
         if metric in means.index.get_level_values(0)
     }

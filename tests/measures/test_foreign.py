@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -51,8 +50,7 @@ def run(classes_config, tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text(OWN)
     spec = importlib.util.spec_from_file_location("own", tmp_path / "own.py")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    config = replace(
-        classes_config,
+    config = classes_config.having(
         nominal_class="airplane",
         detectors=("fcdd",),
         prevalence=(1.0,),

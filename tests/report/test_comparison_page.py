@@ -8,6 +8,7 @@ import pytest
 
 from fcdd_audit import InputError
 from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies.compare import Compared, Comparison, Count
 
@@ -110,7 +111,7 @@ def made_up(*rows, **about):
         **about,
     }
     thresholds = {"reliance": 0.05, "reveal": 0.0625, "confidence": 0.95, "usable_auroc": 0.6}
-    return Comparison([run], thresholds, list(rows))
+    return Comparison([run], thresholds, list(rows), described_measures())
 
 
 USUAL = (

@@ -6,6 +6,7 @@ import pytest
 
 from fcdd_audit import InputError
 from fcdd_audit.experiment.tables import COLUMNS, COSTS
+from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies import compare as comparison
 from fcdd_audit.studies.compare import compare
@@ -51,7 +52,7 @@ def finding(prevalence, verdict, excess, judged=True, control_auroc=0.9, others=
     }
 
 
-def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL, others=None, **settings):
+def write_run(folder, findings, twins, design="twins", limit=0.05, control=CONTROL, others=None, **settings):
     """twins: by prevalence, reliance and excess of each seed. others: further explainers, by name the overlap
     of controls and the excess of planted twins, each by seed. settings: thresholds that aren't as usual."""
     folder.mkdir(parents=True)
@@ -98,22 +99,24 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
         )
     ]
     config = {
-        "schema": 3,
-        "null": null,
+        "schema": 4,
+        "design": design,
         "config": {
             "data": {"dataset": "made-up", "image_size": None},
             "artifact": {"probe": "bars", "prevalence": list(twins)},
             "detector": {"detectors": ["fcdd"], "recipe": {"network": "small"}},
             "design": {"seeds": 3, "thresholds": {**THRESHOLDS, "reliance": limit, **settings}},
-            "explanation": {"explained": 4},
+            "explanation": {"explained": 4, "explainers": ["lrp", "random", "ig", *(others or {})]},
             "options": {},
         },
         "data": [{"nominal_class": "grass"}],
+        "measures": described_measures(),
+        "headline": "pixel_auroc",
         "device": {"name": "<script>alert(1)</script>"},
         "explainers": explainers,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    found = {"schema": 3, "run": folder.name, "findings": findings}
+    found = {"schema": 4, "run": folder.name, "findings": findings}
     (folder / "findings.json").write_text(json.dumps(found))
     return folder
 
@@ -491,7 +494,7 @@ def test_what_cant_be_compared_is_said_in_one_line(change, run, tmp_path):
         "detour": lambda: ([run, run / ".." / run.name], "given twice"),
         "nothing": lambda: ([tmp_path / "nothing"], "holds no finished audit"),
         "finished": lambda: (
-            [write_run(tmp_path / "finished", FINDINGS, TWINS, null="placebos")],
+            [write_run(tmp_path / "finished", FINDINGS, TWINS, design="placebos")],
             "of a finished detector",
         ),
         "thresholds": lambda: (
