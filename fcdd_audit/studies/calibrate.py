@@ -20,6 +20,7 @@ import pandas as pd
 
 from fcdd_audit.auditing import versions
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.directions import AUTO, DIRECTIONS
@@ -41,7 +42,6 @@ Twin = tuple[Cell, str]  # and its decoy, or ""
 Truth = Literal["planted", "both-sides", "other-artifact", "unrelated-seeds"]
 
 NULL_PREVALENCE = (0.2, 1.0)  # of nulls in which something is planted, in turn
-DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
 ANY_NULL = "any-null"
 FIRST_SEED = 10_000  # far from those of audits
 
@@ -56,8 +56,8 @@ class Calibration:
     """
 
     audit: AuditConfig
-    audits: int = 20
-    nulls: int = 14
+    audits: int = AUDITS
+    nulls: int = NULLS
     decoys: tuple[str, ...] = DECOYS
 
     def __post_init__(self) -> None:
