@@ -25,7 +25,7 @@ from fcdd_audit.cli.tables import (
     print_findings,
     print_rates,
 )
-from fcdd_audit.config.calibrated import UNUSED, merge_calibrated
+from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS, UNUSED, merge_calibrated
 
 
 @takes_settings()
@@ -83,16 +83,16 @@ def calibrate(
     audits: Annotated[
         int,
         typer.Option(metavar="N", help="Audits with the artifact planted, for each detector and prevalence."),
-    ] = 20,
+    ] = AUDITS,
     nulls: Annotated[
         int,
         typer.Option(
             metavar="N", help="Audits of each kind of null with something planted, for each detector."
         ),
-    ] = 14,
+    ] = NULLS,
     decoy: Annotated[
         str, typer.Option(help="What is planted where the probe isn't: other artifacts, comma-separated.")
-    ] = "bars,patch",
+    ] = ",".join(DECOYS),
     assignments: Assignments = None,
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,

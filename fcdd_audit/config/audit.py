@@ -10,8 +10,8 @@ import torch
 from pydantic import ValidationError
 
 from fcdd_audit.config.checks import check_config
-from fcdd_audit.config.kinds import read, refusal
-from fcdd_audit.config.layers import Given, Layer, merge
+from fcdd_audit.config.kinds import Names, read, refusal
+from fcdd_audit.config.layers import PLURAL, Given, Layer, merge
 from fcdd_audit.config.options import read_options
 from fcdd_audit.config.parts import (
     ALL,
@@ -62,13 +62,11 @@ class AuditConfig(Part):
         What isn't changed stays, what a preset filled in too. None: the preset's, else the default.
         InputError as `make_config`.
         """
-        kept = {name: value for name, value in self._flat().items() if changes.get(name, value) is not None}
-        return make_config(kept, changes)
-
-    def _flat(self) -> dict[str, Any]:
-        """All settings, as a layer."""
         parts = {name: value for part in PARTS for name, value in getattr(self, part)}
-        return {**parts, RECIPE: self.detector.recipe, "options": self.options}
+        kept = merge(parts, {"options": self.options}).values
+        reset = [PLURAL.get(name, name) for name, value in changes.items() if value is None]
+        left = {name: value for name, value in kept.items() if name not in reset}
+        return resolve(Given({**left, **merge(changes).values}))
 
     @property
     def run_name(self) -> str:
@@ -160,18 +158,19 @@ def make_config(*layers: Layer | Mapping[str, Any], **changes: Any) -> AuditConf
 def resolve(given: Given) -> AuditConfig:
     """The audit that was asked for: with what the preset fills in, read and checked. InputError as
     `make_config`."""
-    defaults = {name: setting.default for name, setting in settings().items()}
-    asked = {**defaults, **given.plain()}
+    dataset, preset, explainers = (
+        given.plain().get(name, settings()[name].default) for name in ("dataset", "preset", "explainers")
+    )
     with given.blamed("dataset"):
-        _ = DATASETS[str(asked["dataset"])]
+        _ = DATASETS[str(dataset)]
     with given.blamed("preset", "dataset"):
-        preset = preset_settings(str(asked["preset"]), str(asked["dataset"]))
-    filled = merge(preset)
-    if asked["explainers"] in (ALL, [ALL], (ALL,)):
-        everything = {"explainers": tuple(EXPLAINERS), "explained": ALL_EXPLAINED, "sanity": ALL_CHECKED}
-        named = {name: value for name, value in given.values.items() if name != "explainers"}
-        filled, given = merge(preset, everything), Given(named)
-    given = Given({**filled.values, **given.values})
+        below: dict[str, Any] = {**preset_settings(str(preset), str(dataset))}
+    above = dict(given.values)
+    with given.blamed("explainers"):
+        if read("explainer", Names, explainers) == (ALL,):
+            del above["explainers"]
+            below |= {"explainers": tuple(EXPLAINERS), "explained": ALL_EXPLAINED, "sanity": ALL_CHECKED}
+    given = Given({**merge(below).values, **above})
     parts = {name: _part(kind, given) for name, kind in PARTS.items()}
     config = AuditConfig(**parts, options=read_options(given))  # type: ignore[arg-type]
     check_config(config, given)

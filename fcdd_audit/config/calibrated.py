@@ -9,7 +9,10 @@ from fcdd_audit.config.layers import Given, Layer, merge
 from fcdd_audit.config.settings import settings
 from fcdd_audit.core.errors import InputError
 
-PREVALENCE = (0.05, 0.2, 1.0)  # by default
+# By default.
+PREVALENCE = (0.05, 0.2, 1.0)
+AUDITS, NULLS = 20, 14
+DECOYS = ("bars", "patch")  # one unlike a watermark, and one like it
 UNUSED = {  # and why
     "removal": "it plants its artifacts",
     "weights": "it trains its detectors",

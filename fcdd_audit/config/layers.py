@@ -65,9 +65,9 @@ class Given:
             value.where
             for name in names
             for key, value in self.values.items()
-            if key == name or (name.endswith(".") and key.startswith(name))
+            if value.where and (key == name or (name.endswith(".") and key.startswith(name)))
         ]
-        return "".join(f"{one}: " for one in [", ".join(dict.fromkeys(filter(None, given)))] if one)
+        return f"{', '.join(dict.fromkeys(given))}: " if given else ""
 
     @contextmanager
     def blamed(self, *names: str) -> Iterator[None]:

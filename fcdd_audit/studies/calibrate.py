@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
@@ -39,7 +40,6 @@ from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
 
-DECOYS = ("bars", "patch")  # by default: one unlike a watermark, and one like it
 FIRST_SEED = 10_000  # far from those of audits
 
 
@@ -53,8 +53,8 @@ class Calibration:
     """
 
     audit: AuditConfig
-    audits: int = 20
-    nulls: int = 14
+    audits: int = AUDITS
+    nulls: int = NULLS
     decoys: tuple[str, ...] = DECOYS
 
     def __post_init__(self) -> None:

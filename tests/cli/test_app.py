@@ -14,13 +14,6 @@ from fcdd_audit.config.presets import preset_rows
 from fcdd_audit.datasets import DATASETS
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch):
-    for name in list(os.environ):
-        if name.startswith("FCDD_AUDIT_"):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A grey folder data set of 32 px."""

@@ -472,6 +472,8 @@ def test_none_is_what_it_would_be_without():
     config = make_config(dataset="mvtec", oe="photos", oe_limit=3, name="mine")
     again = config.having(oe=None, oe_limit=None, name=None)
     assert (again.data.oe, again.data.oe_limit, again.run.name) == (None, 1000, None)
+    again = config.having(epochs=3, detector="ae").having(epochs=None, detector=None)
+    assert again == config
 
 
 def test_a_change_is_checked():

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fcdd_audit.edits.directions import DIRECTIONS
+from fcdd_audit.experiment.planning import estimate, plan, prepare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit import AuditConfig, InputError, Recipe, render_report, run_audit
 from fcdd_audit.datasets import AuditData
-from fcdd_audit.edits.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import train_cell
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.detection import auroc
