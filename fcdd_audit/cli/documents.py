@@ -47,7 +47,7 @@ FINDINGS_INTRODUCTION = """# findings.json
 
 The verdicts, with intervals.
 Schema {schema}: keys are stable, and new ones may be added.
-The file holds `schema`, `run` (the run's name), `findings` (a list of [Finding](#finding)), `means`, `origin`.
+The file holds `schema`, `run` (the run's name), `findings` (of [Finding](#finding)), `means` and `origin`.
 [files.md](files.md) explains the last two.
 A number that isn't there is null.
 A JSON schema for validators stands in [schemas/findings.json](schemas/findings.json).

@@ -86,7 +86,7 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Whole = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=0), BeforeValidator(_number)]
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_number)]
-Bits = Annotated[int, Field(ge=1, le=32), BeforeValidator(_number)]
+Bits = Annotated[int, Field(ge=8, le=16), BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_share)]
