@@ -41,6 +41,8 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NaturalArtifact, make_artifact
 from fcdd_audit.probes import Probe
 
+ANNOTATED = "mask"  # the artifact that reads annotations
+
 
 class AuditConfig(Part):
     """One audit, as `make_config` resolves it: nothing in it is changed or filled in later.
@@ -115,7 +117,10 @@ class AuditConfig(Part):
 
     def make_artifact(self) -> Probe | NaturalArtifact:
         """The probe, the chain of several, or the natural artifact, with its options."""
-        return make_artifact(self.artifact.probe, self.options)
+        options = self.options
+        if self.data.strict:
+            options = {**options, ANNOTATED: {**options.get(ANNOTATED, {}), "strict": True}}
+        return make_artifact(self.artifact.probe, options)
 
     def resolve_device(self) -> torch.device:
         """The device that `device` names here; auto: CUDA, then MPS, then the CPU."""

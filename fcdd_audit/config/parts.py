@@ -74,6 +74,9 @@ class DataSettings(Part):
         None, description="Bits that the values of deep images use, such as 12 in files of 16."
     )
     skip_corrupt: bool = Field(False, description="Leave out images that can't be decoded.")
+    strict: bool = Field(
+        False, description="Refuse annotations with a broken part, instead of leaving that part out."
+    )
     cache: Annotated[Place | None, Shown("the user's cache")] = Field(
         None, description="Folder for decoded images."
     )
