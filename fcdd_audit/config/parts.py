@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from fcdd_audit.config.kinds import Bits, Count, Names, Place, Positive, Quantile, SomeNames, SomeShares
+from fcdd_audit.config.training import recipe_settings
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.verdict.thresholds import Thresholds
 
@@ -105,7 +106,9 @@ class DetectorSettings(Part):
         description="Of a finished detector: a safetensors file or a cell's folder; nothing is trained.",
     )
     preset: str = Field("quick", description="quick or paper: recipe, image size and more, by data set.")
-    recipe: Recipe = Field(default_factory=Recipe, description="Training.")
+    recipe: Annotated[Recipe, PlainSerializer(recipe_settings)] = Field(
+        default_factory=Recipe, description="Training."
+    )
 
 
 class DesignSettings(Part):
