@@ -33,13 +33,20 @@ OBJECTS = {"type": "array", "items": {"type": "object"}}
 LISTS = {"string": "names", "number": "numbers"}
 INTRODUCTION = """# Settings
 
-What an audit is can be set by flags, by variables (`FCDD_AUDIT_` and the name in capitals), in a TOML file
-(`--config`) and from Python (`make_config(name=value)`), everywhere under the same names. Order: defaults <
-preset < file < variables < flags. As text, lists have commas, and true or false may be yes or no, 1 or 0.
+What an audit is can be set in four places, everywhere under the same names:
 
-Options of detectors, probes and explainers are `--set NAME.OPTION=VALUE`, and in a file the tables
-`[options.NAME]`; a recipe's settings may also stand in the table `[recipe]`. For editors and validators
-there are [JSON schemas](schemas/).
+- flags;
+- variables: `FCDD_AUDIT_` and the name in capitals;
+- a TOML file, named by `--config`;
+- Python: `make_config(name=value)`.
+
+Later ones win: defaults < preset < file < variables < flags.
+As text, lists have commas, and true or false may be yes or no, 1 or 0.
+
+An option of a detector, probe or explainer is set by `--set NAME.OPTION=VALUE`.
+In a file it stands in the table `[options.NAME]`.
+A recipe's settings may also stand in the table `[recipe]`.
+For editors and validators there are [JSON schemas](schemas/).
 
 This page is made from the code: `python -m fcdd_audit.cli.documents docs`."""
 

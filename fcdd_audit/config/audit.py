@@ -28,7 +28,7 @@ from fcdd_audit.config.parts import (
 )
 from fcdd_audit.config.presets import preset_settings
 from fcdd_audit.config.settings import RECIPE, Setting, settings
-from fcdd_audit.config.training import make_recipe, recipe_settings
+from fcdd_audit.config.training import make_recipe
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.registry import suggest
@@ -141,9 +141,7 @@ class AuditConfig(Part):
 
     def as_json(self) -> dict[str, Any]:
         """Plain values by part, for config.json."""
-        plain = self.model_dump(mode="json")
-        plain["detector"]["recipe"] = recipe_settings(self.detector.recipe)
-        return plain
+        return self.model_dump(mode="json")
 
 
 def make_config(*layers: Layer | Mapping[str, Any], **changes: Any) -> AuditConfig:
