@@ -38,8 +38,10 @@ from fcdd_audit.experiment.explaining import (
 )
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.measures.table import family
 
 Twin = Literal["planted", "control"]
+MEASURED = ("overlap", "similarity", "faithfulness")  # families of measures whose numbers a cell holds
 MEASURED_WITH = ("torch", "torchvision", "captum", "numpy", "scikit-image")
 
 
@@ -90,6 +92,7 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "planted": None if planted is None else repr(setup.plantable[planted]),
         "explainers": {name: setup.options.get(name, {}) for name in setup.explainers},
         "explained": [setup.explained, setup.sanity],
+        "measures": [measure.name for name in MEASURED for measure in family(name)],
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],
