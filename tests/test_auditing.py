@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fcdd_audit.experiment.planning import estimate, plan, prepare
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -30,7 +31,6 @@ from fcdd_audit.experiment import engines
 from fcdd_audit.experiment.cells import Cell, cell_key, run_cell, train_cell
 from fcdd_audit.experiment.engines import run_cells
 from fcdd_audit.experiment.explaining import explain_all
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS, with_class_means
 from fcdd_audit.verdict.findings import Evidence

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from fcdd_audit.experiment.planning import estimate, plan, prepare
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
 from fcdd_audit.experiment.cells import cell_key, run_cell
 from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, LOCALIZED
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from fcdd_audit.experiment.store import RunFolder
 from fcdd_audit.experiment.tables import evidence, results_table
 from fcdd_audit.verdict.judge import Thresholds, judge

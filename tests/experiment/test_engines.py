@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 
 import pytest
+from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 
 from fcdd_audit import AuditConfig, Recipe, RunError
 from fcdd_audit.core import mapped
 from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.engines import default_workers, run_cells
-from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 from fcdd_audit.experiment.store import RunFolder
 
 LONG = AuditConfig(

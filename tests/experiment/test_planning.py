@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fcdd_audit.experiment.planning import plan, prepare
 from PIL import Image
 
 from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import cell_key, train_cell
-from fcdd_audit.experiment.planning import plan, prepare
 from fcdd_audit.measures.detection import threshold
 
 

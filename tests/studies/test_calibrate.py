@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from fcdd_audit.experiment.planning import prepare
 from scipy import stats
 
 from fcdd_audit.config.layers import make_config
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.experiment.cells import Cell, cell_key, train_cell
-from fcdd_audit.experiment.planning import prepare
 from fcdd_audit.probes import PROBES
 from fcdd_audit.studies.calibrate import (
     ANY_NULL,
