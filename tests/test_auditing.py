@@ -33,7 +33,6 @@ from fcdd_audit.experiment.cells import cell_key, run_cell
 from fcdd_audit.experiment.engines import run_cells
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import RunStore
-from fcdd_audit.experiment.tables import COLUMNS, with_class_means
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import Thresholds, judge
 
@@ -349,19 +348,6 @@ def test_every_number_of_two_classes_has_one_mean_row(classes_run):
     assert set(by_class) == {"airplane", "cat", "mean"}
     np.testing.assert_allclose(by_class["mean"], by_class[["airplane", "cat"]].mean(axis=1), atol=1e-12)
     assert list(table["nominal_class"].unique()) == ["airplane", "cat", "mean"], "means come last"
-
-
-def test_a_number_that_a_class_does_not_have_has_no_mean():
-    def row(name, split, value):
-        return {**dict.fromkeys(COLUMNS, ""), "nominal_class": name, "split": split, "value": value}
-
-    rows = [row("a", "clean", 1.0), row("a", "defect", 1.0), row("a", "marked", 1.0)]
-    rows += [row("b", "clean", 2.0), row("b", "marked", float("nan"))]
-    table = with_class_means(pd.DataFrame(rows))
-    means = table[table["nominal_class"] == "mean"]
-    assert list(zip(means["split"], means["value"], strict=True)) == [("clean", 1.5)]
-    one = pd.DataFrame(rows[:3])
-    assert with_class_means(one) is one
 
 
 def test_a_run_of_several_classes_describes_each(classes_run):

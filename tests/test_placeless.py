@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, render_report, run_audit
+from fcdd_audit.designs.twins.estimate import estimate
+from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment.cells import cell_key, run_cell
 from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, LOCALIZED
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import evidence, results_table
 from fcdd_audit.verdict.judge import Thresholds, judge
 
@@ -53,7 +55,7 @@ def measured(tmp_path_factory):
     """The two cells of the small audit, read back, with their question and setup."""
     setup = prepare(SMALL)
     (question,) = plan(SMALL, setup)
-    run = RunFolder(tmp_path_factory.mktemp("run"))
+    run = RunStore(tmp_path_factory.mktemp("run"))
     with run.opened():
         for cell in (*question.planted, *question.control):
             run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
@@ -63,8 +65,7 @@ def measured(tmp_path_factory):
 
 def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
     setup, _, records, run = measured
-    assert setup.nominal_mask is None
-    assert setup.anomalous_mask is None
+    assert {pairs.mask for pairs in setup.pairs.values()} == {None}
     for cell, record in records.items():
         assert list(record.localization) == list(LOCALIZED)
         assert record.localization.empty

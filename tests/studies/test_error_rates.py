@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from fcdd_audit.experiment.planning import prepare
 
 from fcdd_audit import AuditConfig, InputError, Recipe, run_audit
 from fcdd_audit.studies.error_rates import LABELS, conditions, error_rates, read_calibration
