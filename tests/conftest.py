@@ -82,6 +82,79 @@ def classes_run(classes_config: AuditConfig) -> AuditResult:
 
 
 @pytest.fixture(scope="session")
+def exposed_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    """Grey noise, anomalous images with a bright square, none of these to train on but outlier exposure."""
+    root, rng = tmp_path_factory.mktemp("exposed"), np.random.default_rng(0)
+    for part, count in (("train/nominal", 20), ("test/nominal", 5), ("test/anomalous", 4)):
+        (root / part).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(90, 130, (32, 32), np.uint8)
+            if part == "test/anomalous":
+                pixels[12:20, 12:20] = 250
+            Image.fromarray(pixels).save(root / part / f"{index}.png")
+    return make_config(
+        dataset="folder",
+        data_root=root,
+        image_size=32,
+        oe="photos",
+        oe_limit=10,
+        probe="frame",
+        detectors=("fcdd",),
+        explainers=("native",),
+        seeds=1,
+        workers=1,
+        recipe=Recipe.of(epochs=1, batch_size=8),
+        out=tmp_path_factory.mktemp("exposed-reports"),
+    )
+
+
+@pytest.fixture(scope="session")
+def with_square():
+    """Writes a picture of noise, with a bright square near the corner and its mask, or with a defect."""
+
+    def make(rng, root, part, name, square=False, defect=False):
+        pixels = rng.normal(110, 15, (32, 32))
+        if defect:
+            pixels[12:22, 12:22] += 70
+        if square:
+            pixels[2:8, 2:8] = 240
+            mask = np.zeros((32, 32), np.uint8)
+            mask[2:8, 2:8] = 255
+            (root / "marks" / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(root / "marks" / part / f"{name}.png")
+        (root / part).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / part / f"{name}.png")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def squares_config(with_square, tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    """A corner square, found on 6 of 8 anomalous training images, and on test images of both sides."""
+    root, rng = tmp_path_factory.mktemp("squares"), np.random.default_rng(0)
+    for index in range(20):
+        with_square(rng, root, "train/nominal", index)
+    for index in range(8):
+        with_square(rng, root, "train/anomalous", index, square=index not in (1, 5), defect=index % 2 == 0)
+    for index in range(6):
+        with_square(rng, root, "test/nominal", index, square=index in (3, 5))
+        with_square(rng, root, "test/anomalous", index, square=index in (1, 2, 4), defect=True)
+    return make_config(
+        dataset="folder",
+        data_root=root,
+        image_size=32,
+        probe="mask",
+        options={"mask": {"masks": str(root / "marks")}},
+        detectors=("fcdd",),
+        explainers=("native",),
+        seeds=1,
+        workers=1,
+        recipe=Recipe.of(epochs=1, batch_size=8),
+        out=tmp_path_factory.mktemp("squares-reports"),
+    )
+
+
+@pytest.fixture(scope="session")
 def real_images() -> Path:
     """Further real images, where they are; tests that need them are skipped elsewhere."""
     beside = Path(__file__).parents[1].parent / "shared" / "data"

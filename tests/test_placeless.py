@@ -2,27 +2,29 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from fcdd_audit.experiment.planning import estimate, plan, prepare
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, make_config, render_report, run_audit
+from fcdd_audit.designs.twins.estimate import estimate
+from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment.cells import cell_key, run_cell
-from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, LOCALIZED
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, localized_columns
+from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import evidence, results_table
-from fcdd_audit.verdict.judge import judge
-from fcdd_audit.verdict.thresholds import Thresholds
+from fcdd_audit.verdict.judge import Thresholds, judge
 
 NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
 SMALL = make_config(
     probe="jpeg",
     image_size=32,
     seeds=1,
-    recipe=Recipe(epochs=1),
+    recipe=Recipe.of(epochs=1),
     detectors=("fcdd",),
     explainers=("native", "edges"),
     workers=1,
@@ -43,8 +45,8 @@ def defects(tmp_path_factory) -> AuditConfig:
             if part in ("test/anomalous", "masks"):
                 pixels[8:16, 16:24] = 255
             Image.fromarray(pixels.astype(np.uint8)).save(root / part / f"{i}.png")
-    return SMALL.having(
-        dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe(epochs=1, batch_size=8)
+    return replace(
+        SMALL, dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe.of(epochs=1, batch_size=8)
     )
 
 
@@ -53,7 +55,7 @@ def measured(tmp_path_factory):
     """The two cells of the small audit, read back, with their question and setup."""
     setup = prepare(SMALL)
     (question,) = plan(SMALL, setup)
-    run = RunFolder(tmp_path_factory.mktemp("run"))
+    run = RunStore(tmp_path_factory.mktemp("run"))
     with run.opened():
         for cell in (*question.planted, *question.control):
             run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
@@ -63,10 +65,9 @@ def measured(tmp_path_factory):
 
 def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
     setup, _, records, run = measured
-    assert setup.nominal_mask is None
-    assert setup.anomalous_mask is None
+    assert {pairs.mask for pairs in setup.pairs.values()} == {None}
     for cell, record in records.items():
-        assert list(record.localization) == list(LOCALIZED)
+        assert list(record.localization) == list(localized_columns())
         assert record.localization.empty
         key = cell_key(cell, setup)
         assert {name: maps.shape for name, maps in run.read_heatmaps(key).items()} == {
@@ -96,7 +97,7 @@ def test_findings_have_no_explainers(measured):
 
 def test_another_quality_is_another_cell():
     setup = prepare(SMALL)
-    other = prepare(SMALL.having(options={"jpeg": {"quality": 80}}))
+    other = prepare(replace(SMALL, options={"jpeg": {"quality": 80}}))
     cell = plan(SMALL, setup)[0].control[0]
     assert setup.fingerprint != other.fingerprint
     assert cell_key(cell, setup) != cell_key(cell, other)
@@ -104,7 +105,7 @@ def test_another_quality_is_another_cell():
 
 def test_the_estimate_counts_no_overlaps(tmp_path):
     small, large = (
-        estimate(SMALL.having(probe=probe, out=tmp_path)).megabytes for probe in ("jpeg", "frame")
+        estimate(replace(SMALL, probe=probe, out=tmp_path)).megabytes for probe in ("jpeg", "frame")
     )
     assert 0 < small < large
     assert not list(tmp_path.iterdir())
@@ -112,7 +113,7 @@ def test_the_estimate_counts_no_overlaps(tmp_path):
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
-    return run_audit(SMALL.having(out=tmp_path_factory.mktemp("reports")))
+    return run_audit(replace(SMALL, out=tmp_path_factory.mktemp("reports")))
 
 
 def test_the_report_says_that_no_explanation_is_judged(audited):
@@ -130,7 +131,7 @@ def test_the_report_says_that_no_explanation_is_judged(audited):
 
 
 def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp_path):
-    result = run_audit(SMALL.having(probe="frame+jpeg", out=tmp_path))
+    result = run_audit(replace(SMALL, probe="frame+jpeg", out=tmp_path))
     (finding,) = result.findings
     assert [explainer.explainer for explainer in finding.explainers] == ["native", "edges"]
     assert result.folder.name == "textures-frame+jpeg"
@@ -140,12 +141,12 @@ def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp
 
 
 def test_true_defects_are_still_localised(defects, tmp_path):
-    result = run_audit(defects.having(out=tmp_path))
+    result = run_audit(replace(defects, out=tmp_path))
     table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
     explained = table[table["explainer"] != ""]
     assert set(explained["split"]) == {"defect"}
     assert set(explained["explainer"]) == {"native", "edges"}
     assert [finding.explainers for finding in result.findings] == [()]
     assert NO_PLACE in result.report.read_text(encoding="utf-8")
-    again = run_audit(defects.having(out=tmp_path))
+    again = run_audit(replace(defects, out=tmp_path))
     assert json.loads((again.folder / "config.json").read_text())["cells_reused"] == 2

@@ -1,19 +1,18 @@
 """The table of recipes: that it is whole, and the paper's values once more by hand."""
 
-import dataclasses
-import inspect
 from fractions import Fraction
 
 import pytest
 
-from fcdd_audit import DATASETS, DETECTORS, InputError, Recipe, make_config
+from fcdd_audit import DATASETS, DETECTORS, InputError, make_config
 from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
-from fcdd_audit.config.settings import settings
-from fcdd_audit.core.recipe import milestone_epochs
+from fcdd_audit.core.options import options_of
+from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.detectors import NETWORKS
+from fcdd_audit.detectors.training.schedule import length_of, rate_falls
 from fcdd_audit.explainers import EXPLAINERS
 
-RECIPE = {field.name for field in dataclasses.fields(Recipe)}
+RECIPE = set(recipe_options())
 SETTINGS = {"image_size", "oe_limit", "confetti_mask", "quantile"}
 COVERED = [
     (preset, dataset)
@@ -46,7 +45,7 @@ def test_every_row_is_known_and_stands_once():
         target, dot, option = setting.partition(".")
         if dot:
             kind = DETECTORS[target] if target in DETECTORS else EXPLAINERS[target]
-            assert option in inspect.signature(kind).parameters
+            assert option in options_of(kind)
         else:
             assert setting in RECIPE | SETTINGS
 
@@ -60,8 +59,7 @@ def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
         if dot:
             value = config.options[target][option]
         else:
-            part = settings()[setting].part
-            value = getattr(config.detector.recipe if part == "recipe" else getattr(config, part), setting)
+            value = config.detector.recipe.flat()[setting] if setting in RECIPE else getattr(config, setting)
         if isinstance(value, tuple):
             shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
             assert shares == value
@@ -78,7 +76,7 @@ def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():
 @pytest.mark.parametrize("dataset", PAPER)
 def test_the_papers_values(dataset):
     config = make_config(dataset=dataset, preset="paper")
-    recipe = config.detector.recipe
+    recipe, augmentation = config.detector.recipe.optimisation, config.detector.recipe.augmentation
     assert (
         recipe.optimizer,
         recipe.lr,
@@ -90,9 +88,9 @@ def test_the_papers_values(dataset):
         recipe.weight_decay,
         config.options["fcdd"]["sigma"],
         config.explanation.quantile,
-        recipe.flip,
-        recipe.jitter,
-        recipe.noise,
+        augmentation.flip,
+        augmentation.jitter,
+        augmentation.noise,
     ) == PAPER[dataset]
     assert recipe.oe_probability == 0.5
     assert config.data.confetti_mask == "full"
@@ -111,13 +109,14 @@ def test_the_papers_values(dataset):
 def test_the_papers_sizes_crops_and_networks(dataset, size, crop_shift, network):
     config = make_config(dataset=dataset, preset="paper")
     assert config.data.image_size == size
-    assert int(config.detector.recipe.shift * size) == crop_shift
+    assert int(config.detector.recipe.augmentation.shift * size) == crop_shift
     assert config.detector.recipe.network == network
 
 
 def test_mvtecs_noise_is_relative_and_on_half_of_the_images():
     recipe = make_config(dataset="mvtec", preset="paper").detector.recipe
-    assert (recipe.relative_noise, recipe.noise_share, recipe.jitter_share) == (0.1, 0.5, 0.5)
+    given = recipe.augmentation
+    assert (given.relative_noise, given.noise_share, given.jitter_share) == (0.1, 0.5, 0.5)
     assert recipe.normalise == "contrast"
 
 
@@ -136,12 +135,15 @@ def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
 
 @pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])
 def test_the_papers_rate_falls_after_400_and_500_of_600_epochs(dataset):
-    assert milestone_epochs(make_config(dataset=dataset, preset="paper").detector.recipe) == [400, 500]
+    given = make_config(dataset=dataset, preset="paper").detector.recipe.optimisation
+    epoch = 1000
+    falls = rate_falls(given, length_of(given, epoch * given.batch_size))
+    assert sorted(falls) == [400 * epoch, 500 * epoch]
 
 
 def test_the_papers_borders_and_supervision():
     paper = {name: make_config(dataset=name, preset="paper") for name in PAPER}
-    borders = {name: config.detector.recipe.border for name, config in paper.items()}
+    borders = {name: config.detector.recipe.augmentation.border for name, config in paper.items()}
     assert {name for name, border in borders.items() if border == "black"} == {"cifar10-oe", "fmnist-oe"}
     by_pixel = {name for name, config in paper.items() if config.options["fcdd"]["supervision"] == "pixel"}
     assert by_pixel == {"mvtec"}

@@ -19,12 +19,13 @@ from fcdd_audit import (
     InputError,
     PlaceboResult,
     Recipe,
+    make_config,
     placebo_test,
     render_report,
     run_audit,
 )
 from fcdd_audit.cli.app import app
-from fcdd_audit.config.layers import make_config, read_environment
+from fcdd_audit.config.layers import read_environment
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.designs import finished
 from fcdd_audit.detectors import build, fit

@@ -5,16 +5,18 @@ import threading
 import time
 
 import pytest
-from fcdd_audit.experiment.planning import plan, planned_cells, prepare
 
 from fcdd_audit import Recipe, RunError, make_config
 from fcdd_audit.core import mapped
+from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.engines import default_workers, run_cells
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.plan import planned_cells
+from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.experiment.store import RunStore
 
 LONG = make_config(
-    image_size=32, seeds=2, recipe=Recipe(epochs=400), detectors=("fcdd",), explainers=("native",)
+    image_size=32, seeds=2, recipe=Recipe.of(epochs=400), detectors=("fcdd",), explainers=("native",)
 )
 
 
@@ -32,7 +34,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_error_and_leaves_no_proces
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    run = RunFolder(tmp_path)
+    run = RunStore(tmp_path)
     with run.opened(), pytest.raises(RunError, match="a worker process died"):
         run_cells(cells, setup, run, workers=2, on_step=started.set)
     killer.join()
@@ -44,11 +46,11 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_error_and_leaves_no_proces
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_step_and_every_cell_is_counted(tmp_path, workers):
-    config = LONG.having(recipe=Recipe(epochs=1, batch_size=64), seeds=1)
+    config = LONG.having(recipe=Recipe.of(epochs=1, batch_size=64), seeds=1)
     setup = prepare(config)
     cells = planned_cells(plan(config, setup))
     steps, finished = [], []
-    run = RunFolder(tmp_path)
+    run = RunStore(tmp_path)
     with run.opened():
         run_cells(cells, setup, run, workers, lambda: steps.append(1), lambda: finished.append(1))
     assert (len(steps), len(finished)) == (2 * 8, 2)
@@ -64,10 +66,10 @@ def test_workers_get_images_by_file_and_give_the_same_numbers(classes_config, tm
     config = classes_config.having(nominal_class="cat", detectors=("fcdd",), prevalence=(0.5,))
     setup = prepare(config, "cat")
     assert mapped.file_of(setup.data.train_nominal.images) is not None
-    assert mapped.file_of(setup.nominal_marked) is None
+    assert mapped.file_of(setup.pairs["nominal"].variants["marked"]) is None
     cells = planned_cells(plan(config, setup))
     for workers in (1, 2):
-        run = RunFolder(tmp_path / str(workers))
+        run = RunStore(tmp_path / str(workers))
         with run.opened():
             run_cells(cells, setup, run, workers)
             assert not list(run.cells.glob(".tmp-*"))

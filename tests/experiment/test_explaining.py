@@ -9,7 +9,7 @@ from fcdd_audit.experiment import explaining
 from fcdd_audit.experiment.explaining import (
     DEFECT,
     EVALUATION_BATCH,
-    Part,
+    Explained,
     batches,
     check_explanations,
     explain_all,
@@ -17,11 +17,30 @@ from fcdd_audit.experiment.explaining import (
 )
 from fcdd_audit.explainers import make_explainer
 from fcdd_audit.explainers.cost import Cost
+from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures.localization import pixel_auroc
 
 CPU = torch.device("cpu")
 NAMES = ("native", "gradient", "random", "edges")
 ALIKE = ("rank_correlation", "structural_similarity")
+
+
+def shown(side, images, mask=None):
+    """Marked images of a side, called a, b, c, ..."""
+    names = tuple("abcdef"[: len(images)])
+    return Explained(side, Pairs(side, names, {"clean": images, "marked": images}, mask), "marked")
+
+
+def only(part, places):
+    """Those of its images at these places."""
+    return part._replace(pairs=part.pairs.at(torch.tensor(places)))
+
+
+def defects(images, mask):
+    """Clean anomalous images with the masks of their true anomalies."""
+    variants = {"clean": images, "marked": 255 - images}
+    pairs = Pairs("anomalous", tuple("abcdef"), variants, None, {"clean": mask})
+    return Explained(DEFECT, pairs, "clean")
 
 
 @pytest.fixture
@@ -33,8 +52,7 @@ def detector(noise):
 def parts(noise):
     mask = torch.zeros(6, 1, 16, 16, dtype=torch.bool)
     mask[:, :, 10:, :6] = True
-    names = tuple("abcdef")
-    return [Part("nominal", names, noise[:6], mask), Part("anomalous", names, noise[6:], mask)]
+    return [shown("nominal", noise[:6], mask), shown("anomalous", noise[6:], mask)]
 
 
 def explainers(*names):
@@ -72,12 +90,15 @@ def test_batches_are_in_order_between_0_and_1_and_of_limited_size():
     assert found[0].max() == 127 / 255
 
 
-def test_a_part_keeps_images_names_and_masks_together(parts):
-    chosen = parts[0].at(torch.tensor([4, 1]))
-    assert (chosen.name, chosen.names) == ("nominal", ("e", "b"))
-    assert torch.equal(chosen.images, parts[0].images[[4, 1]])
-    assert torch.equal(chosen.mask, parts[0].mask[[4, 1]])
-    assert Part("nominal", ("a",), parts[0].images[:1], None).at(torch.tensor([0])).mask is None
+def test_of_paired_images_one_variant_is_explained_and_compared_with_its_own_mask(noise):
+    artifact, truth = (torch.full((3, 1, 16, 16), value) for value in (True, False))
+    variants = {"clean": noise[:3], "marked": noise[3:6]}
+    pairs = Pairs("anomalous", tuple("abc"), variants, artifact, {"clean": truth})
+    marked, clean = (Explained("anomalous", pairs, variant) for variant in ("marked", "clean"))
+    assert torch.equal(marked.images, noise[3:6])
+    assert torch.equal(clean.images, noise[:3])
+    assert marked.mask is artifact
+    assert clean.mask is truth
 
 
 def test_of_images_with_and_without_a_mask_those_with_one_are_explained():
@@ -114,7 +135,7 @@ def test_rows_are_by_explainer_part_and_mask_with_the_images_in_order(detector, 
 
 
 def test_the_place_of_the_defect_is_measured_exactly_only_and_shows_no_examples(detector, parts):
-    defect = Part(DEFECT, parts[1].names, parts[1].images, parts[1].mask)
+    defect = defects(parts[1].images, parts[1].mask)
     found = explain_all(detector, [*parts, defect], explainers("native"), CPU, untrained=detector)
     own = found.localization[found.localization["part"] == DEFECT]
     assert own["mask"].tolist() == ["exact"] * 6
@@ -125,13 +146,13 @@ def test_the_place_of_the_defect_is_measured_exactly_only_and_shows_no_examples(
 def test_an_image_without_the_artifact_has_no_row(detector, parts):
     mask = parts[0].mask.clone()
     mask[[0, 3]] = False
-    part = Part("nominal", parts[0].names, parts[0].images, mask)
+    part = shown("nominal", parts[0].images, mask)
     found = explain_all(detector, [part], explainers("native"), CPU).localization
     assert found["image"].tolist() == list("bcef") * 2
 
 
 def test_without_a_place_there_are_maps_and_no_rows(detector, parts):
-    bare = [Part(part.name, part.names, part.images, None) for part in parts]
+    bare = [shown(part.part, part.images) for part in parts]
     found = explain_all(detector, bare, explainers("native", "random"), CPU, untrained=detector)
     assert found.localization.empty
     assert found.untrained.empty
@@ -213,9 +234,7 @@ def test_faithfulness_is_in_the_unit_that_is_given(detector, parts):
 def checks(noise):
     """Of all that the checks can say: by explainer, split and metric."""
     detector = build("fcdd", noise, 0).eval()
-    parts = [
-        Part(name, tuple("abcdef"), noise[i : i + 6], None) for name, i in (("nominal", 0), ("anomalous", 6))
-    ]
+    parts = [shown(side, noise[i : i + 6]) for side, i in (("nominal", 0), ("anomalous", 6))]
     return check_explanations(detector, parts, explainers(*NAMES), CPU, 2, 1.0)[0]
 
 
@@ -263,9 +282,9 @@ def test_only_so_many_marked_images_of_each_side_are_checked_and_no_defects(dete
     def checked(*parts):
         return check_explanations(detector, list(parts), explainers("native"), CPU, 2, 1.0)[0]
 
-    few = [part.at(torch.arange(2)) for part in parts]
+    few = [only(part, [0, 1]) for part in parts]
     pd.testing.assert_frame_equal(checked(*parts), checked(*few))
-    defect = Part(DEFECT, tuple("abcdef"), 255 - noise[:6], parts[0].mask)
+    defect = defects(255 - noise[:6], parts[0].mask)
     pd.testing.assert_frame_equal(checked(*parts), checked(*parts, defect))
     assert not checked(*parts).equals(checked(parts[1]))
 

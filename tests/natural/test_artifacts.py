@@ -15,8 +15,12 @@ from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.parts import decoded
 from fcdd_audit.images.reading import Reading
+from fcdd_audit.natural import NATURAL, check_artifact, make_artifact
 from fcdd_audit.natural.artifacts import Masked, Region, fitted
 from fcdd_audit.natural.removal import inpaint
+from fcdd_audit.probes import PROBES, Chain
+from fcdd_audit.probes.overlays import Frame
+from fcdd_audit.probes.tones import Jpeg
 
 SIDES = st.integers(1, 40)
 FITS = st.sampled_from(["squash", "centre"])
@@ -343,3 +347,35 @@ def test_the_watermark_on_vocs_horses_is_found_and_taken_off(horses, tmp_path):
     for before, after, change, mask in zip(images, clean, changed, masks[:8], strict=False):
         assert change[mask].float().mean() > 0.8
         assert roughness(after, mask) < roughness(before, mask) / 3
+
+
+# By name
+
+
+@pytest.mark.parametrize("name", NATURAL)
+@pytest.mark.parametrize("chain", ["{}+jpeg", "jpeg+{}", "{0}+{0}"])
+def test_what_is_found_is_in_no_chain(name, chain):
+    chain = chain.format(name)
+    for use in (check_artifact, lambda names: make_artifact(names, {})):
+        with pytest.raises(InputError) as error:
+            use(chain)
+        assert str(error.value) == (
+            f"'{name}' is found on images, not planted, so it can't be used in '{chain}'; name it alone"
+        )
+
+
+def test_an_artifact_is_found_or_planted_by_its_name():
+    options = {"region": {"width": 0.5, "height": 0.5}, "jpeg": {"quality": 50}}
+    assert make_artifact("region", options) == Region(width=0.5, height=0.5)
+    assert make_artifact("jpeg", options) == Jpeg(quality=50)
+    assert make_artifact("jpeg+frame", options) == Chain((Jpeg(quality=50), Frame()))
+    assert not set(NATURAL) & set(PROBES)
+    with pytest.raises(InputError, match="region has no option 'size'"):
+        make_artifact("region", {"region": {"size": 1}})
+    with pytest.raises(InputError, match="unknown probe 'regoin'"):
+        make_artifact("regoin", {})
+
+
+@pytest.mark.parametrize("name", [*NATURAL, *PROBES, "jpeg+frame"])
+def test_what_is_registered_can_be_named(name):
+    check_artifact(name)

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.natural import NATURAL, make_artifact
-from fcdd_audit.natural.artifacts import Region
-from fcdd_audit.probes import PROBES, Chain, make_probe, mark_all, plant, probe_names
+from fcdd_audit.edits.plant import plant
+from fcdd_audit.probes import PROBES, Chain, make_probe, mark_all, probe_names
 from fcdd_audit.probes.overlays import Frame
 from fcdd_audit.probes.stamps import Patch, Watermark
 from fcdd_audit.probes.tones import Brightness, Jpeg, Noise
@@ -91,30 +90,6 @@ def test_names_that_make_no_chain_are_told_why(chain, expected):
             use(chain)
         assert str(error.value).startswith(expected)
         assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", NATURAL)
-@pytest.mark.parametrize("chain", ["{}+jpeg", "jpeg+{}", "{0}+{0}"])
-def test_what_is_found_is_in_no_chain(name, chain):
-    chain = chain.format(name)
-    for use in (probe_names, lambda names: make_probe(names, {}), lambda names: make_artifact(names, {})):
-        with pytest.raises(InputError) as error:
-            use(chain)
-        assert str(error.value) == (
-            f"'{name}' is found on images, not planted, so it can't be used in '{chain}'; name it alone"
-        )
-
-
-def test_an_artifact_is_found_or_planted_by_its_name():
-    options = {"region": {"width": 0.5, "height": 0.5}, "jpeg": {"quality": 50}}
-    assert make_artifact("region", options) == Region(width=0.5, height=0.5)
-    assert make_artifact("jpeg", options) == Jpeg(quality=50)
-    assert make_artifact("jpeg+frame", options) == Chain((Jpeg(quality=50), Frame()))
-    assert not set(NATURAL) & set(PROBES)
-    with pytest.raises(InputError, match="region has no option 'size'"):
-        make_artifact("region", {"region": {"size": 1}})
-    with pytest.raises(InputError, match="unknown probe 'regoin'"):
-        make_artifact("regoin", {})
 
 
 def test_every_name_can_be_chained():

@@ -9,7 +9,8 @@ import pytest
 from fcdd_audit import InputError, render_report
 from fcdd_audit.core.text import number, span
 from fcdd_audit.report.page import template_folder
-from fcdd_audit.report.twins import DRAWN, _strips
+from fcdd_audit.report.strips import picture_rows
+from fcdd_audit.report.twins import DRAWN
 
 
 class Page(HTMLParser):
@@ -143,8 +144,9 @@ def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_ma
         "clean": np.zeros((4, 1, 32, 32), np.uint8),
         "marked": np.zeros((4, 1, 32, 32), np.uint8),
     }
-    maps = {"planted": {"native": planted}, "control": {"native": planted / 8}}
-    rows, (explainer,) = _strips(examples, maps, {"native": np.array([0.5, 0.25, 2.0])}, 1.0)
+    maps = {"native": {"planted": planted, "control": planted / 8}}
+    reference = {"native": np.array([0.5, 0.25, 2.0])}
+    rows, (explainer,) = picture_rows(examples, ("clean", "marked"), maps, reference, 1.0)
     assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
     for row in rows:
         shown = row["maps"]["native"]

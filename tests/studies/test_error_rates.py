@@ -3,13 +3,14 @@
 import json
 
 import pytest
-from fcdd_audit.experiment.planning import prepare
 
 from fcdd_audit import InputError, Recipe, make_config, run_audit
-from fcdd_audit.studies.error_rates import LABELS, conditions, error_rates, read_calibration
+from fcdd_audit.designs.twins.conditions import conditions
+from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.studies.error_rates import LABELS, error_rates, read_calibration
 
 CONFIG = make_config(
-    image_size=32, seeds=3, recipe=Recipe(epochs=1), detectors=("fcdd",), explainers=("native",)
+    image_size=32, seeds=3, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
 RATE = {
     "truth": "planted",

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fcdd_audit.core.colours import LUMA
 from fcdd_audit.core.recipe import Augmentation
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors.training.augment import (
-    GREY,
     IN_PHASE,
     QUADRATURE,
     Augmenter,
@@ -210,7 +210,7 @@ def test_jitter_is_as_large_as_asked_for():
 
 def factors_of(choices):
     """Brightness, contrast, saturation and turn of each image, (4, N), read off its colour map."""
-    yiq = torch.tensor([GREY, IN_PHASE, QUADRATURE], dtype=torch.float64)
+    yiq = torch.tensor([LUMA, IN_PHASE, QUADRATURE], dtype=torch.float64)
     matrices, offsets = choices.colours.double(), choices.offsets.double()
     gain = (yiq[0] @ matrices).sum(dim=1)  # of grey: brightness times contrast
     brightness = gain + offsets.sum(dim=1)

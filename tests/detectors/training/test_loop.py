@@ -12,7 +12,8 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import DETECTORS, Detector, Input, Normalisation, build, fit
 from fcdd_audit.detectors.training import loop as training
 from fcdd_audit.detectors.training.loop import uses_bfloat16
-from fcdd_audit.probes import PROBES, plant
+from fcdd_audit.edits.plant import plant
+from fcdd_audit.probes import PROBES
 
 CPU = torch.device("cpu")
 SHORT = Recipe.of(epochs=2, batch_size=5)

@@ -1,0 +1,27 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from fcdd_audit.core.text import number, plain, span
+
+
+def test_numbers_are_set_like_numbers():
+    assert number(-0.034) == "\N{MINUS SIGN}0.03"
+    assert number(-0.001) == "0.00"
+    assert number(None) == number(float("nan")) == number(float("inf")) == "–"
+    assert number(0.98765, 3) == "0.988"
+
+
+def test_a_span_is_a_value_with_its_interval_where_there_is_one():
+    assert span({"value": 0.5, "low": None, "high": None}) == "0.50"
+    assert span({"value": 0.5, "low": -0.25, "high": 1.0}) == "0.50 (\N{MINUS SIGN}0.25 to 1.00)"
+    assert span({"value": 0.5, "low": 0.25, "high": 0.75}, 1) == "0.5 (0.2 to 0.8)"
+    assert span(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1024.0, "1024"), (99.96, "100"), (0.03876, "0.0388"), (-0.5, "−0.5"), (0, "0"), (-1024.4, "−1024")],
+)
+def test_numbers_are_plain(value, text):
+    assert plain(value) == text

@@ -1,0 +1,114 @@
+"""What the page draws of the scores, measured by the run."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.core.sides import SIDES
+from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, scores_table
+from fcdd_audit.designs.twins.plan import twins
+from fcdd_audit.edits.plant import Plant
+from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.setup import AS_IS
+from fcdd_audit.experiment.store import CellRecord
+from fcdd_audit.images.pairs import Pairs
+from fcdd_audit.measures.detection import auroc
+from fcdd_audit.measures.reliance import Scores
+
+EDIT = Plant("frame", ("anomalous",), 1.0)
+
+
+def asked(plant_on="anomalous", seeds=2, bearing=None):
+    about = ("set", "cat", "fcdd", "frame", plant_on, 1.0)
+    return Question(*about, *twins("fcdd", EDIT, AS_IS, seeds), bearing=bearing)
+
+
+def scored(seed):
+    """Of three nominal and two anomalous test images."""
+    rng = np.random.default_rng(seed)
+    of = {
+        (side, variant): rng.random(count)
+        for side, count in zip(SIDES, (3, 2), strict=True)
+        for variant in ("clean", "marked")
+    }
+    return Scores(np.arange(100.0) + seed, of)
+
+
+def records_of(question):
+    cells = (*question.planted, *question.control)
+    return {cell: CellRecord(cell, scored(i), None, None, None, {}) for i, cell in enumerate(cells)}
+
+
+@pytest.fixture
+def setup():
+    """Only what names the images."""
+
+    def pairs(side, names):
+        images = torch.zeros(len(names), 1, 2, 2, dtype=torch.uint8)
+        return Pairs(side, tuple(names), {"clean": images, "marked": images})
+
+    return SimpleNamespace(pairs={"nominal": pairs("nominal", "abc"), "anomalous": pairs("anomalous", "xy")})
+
+
+def test_thresholds_are_those_of_the_first_seed():
+    question = asked()
+    found = first_thresholds(question, records_of(question), 0.95)
+    assert list(found) == ["planted", "control"]
+    assert found["planted"] == pytest.approx(np.quantile(np.arange(100.0), 0.95), abs=1)
+    assert found["control"] - found["planted"] == pytest.approx(2)
+    assert first_thresholds(Question("set", "cat", "fcdd", "frame", "nominal", 0.0), {}, 0.95) == {}
+
+
+def test_scores_are_those_of_the_first_seeds_twins_with_the_images_names(setup):
+    question = asked()
+    records = records_of(question)
+    table = scores_table([question], records, setup, asked=4)
+    assert list(table) == ["question", "twin", "part", "variant", "image", "score"]
+    assert set(table["question"]) == {4}
+    for twin, cells in (("planted", question.planted), ("control", question.control)):
+        for (side, variant), values in records[cells[0]].scores.of.items():
+            mine = table[(table["twin"] == twin) & (table["part"] == side) & (table["variant"] == variant)]
+            assert mine["score"].tolist() == values.tolist()
+            assert "".join(mine["image"]) == ("abc" if side == "nominal" else "xy")
+    assert len(table) == 2 * 2 * (3 + 2)
+
+
+def test_of_the_side_where_a_found_artifact_is_removed_only_images_that_bear_it_are_drawn(setup):
+    question = asked("found-on-nominal", bearing=torch.tensor([True, False, True]))
+    records = records_of(question)
+    table = scores_table([question], records, setup, 0)
+    counts = table.groupby("part")["image"].unique().map("".join).to_dict()
+    assert counts == {"nominal": "ac", "anomalous": "xy"}
+    kept = table[(table["twin"] == "planted") & (table["part"] == "nominal") & (table["variant"] == "clean")]
+    assert (
+        kept["score"].tolist() == records[question.planted[0]].scores.of["nominal", "clean"][[0, 2]].tolist()
+    )
+
+
+@pytest.mark.parametrize("plant_on", DIRECTIONS)
+def test_curves_are_of_the_set_in_use_and_of_the_conflict_set(plant_on):
+    question = asked(plant_on)
+    records = records_of(question)
+    table = curves_table([question], records, 0)
+    assert list(table) == ["question", "twin", "seed", "set", "fpr", "tpr"]
+    direction = DIRECTIONS[plant_on]
+    for twin, cells in (("planted", question.planted), ("control", question.control)):
+        for seed, cell in enumerate(cells):
+            of = records[cell].scores.of
+            for name, variants in (("in use", direction.usual), ("conflict", direction.conflict)):
+                mine = table[(table["twin"] == twin) & (table["seed"] == seed) & (table["set"] == name)]
+                nominal, anomalous = (of[side, v] for side, v in zip(SIDES, variants, strict=True))
+                assert (mine["fpr"].iloc[0], mine["tpr"].iloc[0]) == (0, 0)
+                assert (mine["fpr"].iloc[-1], mine["tpr"].iloc[-1]) == (1, 1)
+                area = np.trapezoid(mine["tpr"], mine["fpr"])
+                assert area == pytest.approx(auroc(nominal, anomalous), abs=1e-12)
+
+
+def test_without_twins_the_tables_have_columns_and_no_rows(setup):
+    question = Question("set", "cat", "fcdd", "frame", "nominal", 0.0, identical="nothing is planted")
+    for table in (scores_table([question], {}, setup, 0), curves_table([question], {}, 0)):
+        assert table.empty
+        assert {"question", "twin"} < set(table)

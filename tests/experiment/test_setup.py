@@ -1,0 +1,249 @@
+"""What the cells of a nominal class share: images, artifact, training sets."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+
+from fcdd_audit import DATASETS, AuditData, ImageSet, InputError, make_config
+from fcdd_audit.core.sides import SIDES
+from fcdd_audit.edits.drop import Drop
+from fcdd_audit.edits.inpaint import Inpaint
+from fcdd_audit.edits.plant import Plant
+from fcdd_audit.experiment.cells import Cell, cell_key
+from fcdd_audit.experiment.setup import AS_IS, prepare
+from fcdd_audit.natural import NATURAL
+
+COUNTS = {"train_nominal": 8, "train_anomalous": 6, "validation": 3, "test_nominal": 5, "test_anomalous": 4}
+SIDE = 12  # px
+
+
+def bearing_frame(images, originals):
+    """How many bear the frame."""
+    changed = (images != originals).any(dim=1)
+    assert not changed[:, 8:-8, 8:-8].any(), "a frame"
+    return int(changed.flatten(1).any(dim=1).sum())
+
+
+# An artifact that is planted
+
+
+def test_test_images_are_paired_with_marked_ones(exposed_config):
+    setup = prepare(exposed_config)
+    assert list(setup.pairs) == list(SIDES)
+    for side, pairs in setup.pairs.items():
+        part = setup.data.parts()[f"test_{side}"]
+        assert (pairs.side, pairs.names) == (side, part.names)
+        assert list(pairs.variants) == ["clean", "marked"]
+        assert torch.equal(pairs.variants["clean"], part.images)
+        assert bearing_frame(pairs.variants["marked"], part.images) == len(part)
+        assert pairs.bearing.all()
+        assert pairs.mask_of("clean") is None, "no true anomaly has a mask"
+
+
+def test_nothing_is_found_and_only_the_probe_can_be_planted(exposed_config):
+    setup = prepare(exposed_config)
+    assert (setup.share, setup.removal) == (None, None)
+    assert (setup.probe, list(setup.plantable)) == ("frame", ["frame"])
+    assert setup.plantable["frame"] is setup.artifact
+    assert list(setup.training) == [AS_IS]
+
+
+def test_a_twin_is_trained_on_its_edit_of_the_images_as_loaded(exposed_config):
+    setup = prepare(exposed_config)
+    as_loaded = setup.trained_on(AS_IS, 5)
+    assert as_loaded.nominal is setup.data.train_nominal
+    assert as_loaded.anomalous is setup.data.train_anomalous
+    edit = Plant("frame", ("anomalous",), 0.5)
+    planted, again, other = (setup.trained_on(edit, seed) for seed in (5, 5, 6))
+    assert bearing_frame(planted.anomalous.images, as_loaded.anomalous.images) == 5
+    assert planted.nominal is as_loaded.nominal
+    assert planted.content() == again.content() != other.content()
+
+
+def test_validation_images_are_marked_where_images_in_use_are(exposed_config):
+    setups = {
+        plant_on: prepare(exposed_config.having(plant_on=plant_on)) for plant_on in ("oe", "all-but-oe")
+    }
+    clean, with_it = (setup.validation for setup in setups.values())
+    assert torch.equal(prepare(exposed_config).validation.images, clean.images)
+    assert bearing_frame(with_it.images, clean.images) == len(clean) == 4
+    assert with_it.names == clean.names
+    assert with_it.content() != clean.content()
+    assert setups["oe"].data.fingerprint() == setups["all-but-oe"].data.fingerprint()
+    for side in SIDES:
+        assert setups["oe"].pairs[side].content() == setups["all-but-oe"].pairs[side].content()
+    control = Cell("fcdd", "control", 0, AS_IS)
+    keys = {cell_key(control, setup) for setup in setups.values()}
+    assert len(keys) == 2, "another threshold is another cell"
+
+
+@pytest.mark.parametrize("plant_on", ["oe", "all-but-oe"])
+@pytest.mark.parametrize("without", ["labelled", "none"])
+def test_without_outlier_exposure_it_is_refused(exposed_config, tmp_path, plant_on, without):
+    if without == "labelled":
+        root, folder = tmp_path / "labelled", exposed_config.data_root
+        root.mkdir()
+        for part in ("train/nominal", "test"):
+            (root / part).parent.mkdir(exist_ok=True)
+            (root / part).symlink_to(folder / part)
+        (root / "train/anomalous").symlink_to(folder / "test/anomalous")
+        asked = exposed_config.having(data_root=root, oe=None, oe_limit=None)
+    else:
+        asked = exposed_config.having(oe="none", oe_limit=None, detectors=("ae",))
+    with pytest.raises(InputError) as error:
+        prepare(asked.having(plant_on=plant_on))
+    assert str(error.value) == (
+        f"--plant-on {plant_on} tells outlier exposure from a data set's own images, and 'folder' is trained "
+        "without any here; use --plant-on anomalous or nominal"
+    )
+    prepare(asked.having(plant_on="nominal"))
+
+
+# An artifact that is found
+
+
+@dataclass(frozen=True)
+class Spots:
+    """On the first so many images of each part, in a corner."""
+
+    nominal: int = 0
+    anomalous: int = 0
+    on_outliers: ClassVar[bool] = True
+    by_name: ClassVar[bool] = True
+
+    def find(self, names, shape, fit="squash"):
+        bearing = [f"train_nominal/{index}" for index in range(self.nominal)]
+        bearing += [f"train_anomalous/{index}" for index in range(self.anomalous)]
+        bearing += ["test_nominal/2", "test_nominal/4", "test_anomalous/1"]
+        masks = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
+        masks[torch.tensor([name in bearing for name in names]), :, :3, :3] = True
+        return masks
+
+
+class Tiny:
+    """Noise, and no files."""
+
+    def load(self, request):
+        parts = {}
+        for part, count in COUNTS.items():
+            images = torch.randint(
+                0,
+                256,
+                (count, 3, SIDE, SIDE),
+                dtype=torch.uint8,
+                generator=torch.Generator().manual_seed(count),
+            )
+            parts[part] = ImageSet(images, tuple(f"{part}/{index}" for index in range(count)))
+        return AuditData("tiny", "cat", **parts)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Prepares an audit of spots on so many training images of each side."""
+    monkeypatch.setitem(DATASETS._entries, "tiny", Tiny)
+    monkeypatch.setitem(NATURAL._entries, "spots", Spots)
+
+    def make(nominal, anomalous, control="auto"):
+        options = {"spots": {"nominal": nominal, "anomalous": anomalous}}
+        return prepare(make_config(dataset="tiny", probe="spots", options=options, control=control))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("nominal", "anomalous", "expected"),
+    [(4, 3, "drop"), (1, 0, "drop"), (5, 0, "inpaint"), (0, 4, "inpaint"), (5, 4, "inpaint")],
+)
+def test_by_default_images_are_dropped_where_half_of_each_side_is_left(found, nominal, anomalous, expected):
+    setup = found(nominal, anomalous)
+    assert setup.removal == {"drop": Drop(), "inpaint": Inpaint()}[expected]
+    assert setup.share == {"nominal": nominal / 8, "anomalous": anomalous / 6}
+    note = setup.data.notes[0]
+    assert note.startswith(
+        f"The artifact was found on these images: {nominal} of 8 train nominal, "
+        f"{anomalous} of 6 train anomalous, "
+    )
+    assert note.endswith(f"For the control twin {setup.removal.removal}.")
+    assert ("dropped" in note, "filled in" in note) == (expected == "drop", expected == "inpaint")
+
+
+@pytest.mark.parametrize(("control", "edit"), [("drop", Drop()), ("inpaint", Inpaint())])
+def test_training_images_are_rid_of_it_once_for_all_twins_and_in_the_way_that_is_asked_for(
+    found, control, edit
+):
+    setup = found(2, 1, control)
+    assert setup.removal == edit
+    assert list(setup.training) == [AS_IS, edit]
+    cleaned = setup.trained_on(edit, 3)
+    assert cleaned is setup.training[edit]
+    as_found = setup.trained_on(AS_IS, 3)
+    assert cleaned.content() == edit.apply(as_found, {}, 0).content()
+    assert as_found.nominal is setup.data.train_nominal
+    assert setup.plantable == {}
+
+
+def test_test_images_as_found_are_the_marked_ones_and_validation_stays(found):
+    setup = found(2, 1)
+    assert setup.pairs["nominal"].names[:2] == ("test_nominal/2", "test_nominal/4")
+    assert set(setup.pairs["nominal"].variants) == {"clean", "marked", "elsewhere"}
+    assert torch.equal(setup.pairs["nominal"].variants["marked"][0], setup.data.test_nominal.images[2])
+    assert setup.validation is setup.data.validation
+
+
+def test_what_was_made_of_the_data_is_in_the_fingerprint(found):
+    prints = {found(2, 1, "drop").fingerprint, found(2, 1, "inpaint").fingerprint, found(3, 1).fingerprint}
+    assert len(prints) == 3
+    assert found(2, 1, "drop").fingerprint == found(2, 1, "auto").fingerprint
+    assert found(2, 1, "drop").data.fingerprint() == found(3, 1).data.fingerprint(), "the data stay"
+
+
+def test_the_planted_twin_is_trained_on_what_was_found_and_its_control_on_cleaned_images(squares_config):
+    for removal in ("inpaint", "drop"):
+        setup = prepare(squares_config.having(control=removal))
+        as_found, cleaned = (setup.trained_on(edit, 0) for edit in (AS_IS, setup.removal))
+        nominal, anomalous = as_found.nominal.images, as_found.anomalous.images
+        assert torch.equal(nominal, setup.data.train_nominal.images)
+        assert torch.equal(anomalous, setup.data.train_anomalous.images)
+        assert (anomalous[:, 0, 2:8, 2:8] == 240).flatten(1).all(dim=1).sum() == 6
+        assert torch.equal(cleaned.nominal.images, nominal), "nothing was on them"
+        without = cleaned.anomalous.images
+        assert len(without) == 8
+        assert not (without[:, 0, 2:8, 2:8] == 240).flatten(1).all(dim=1).any()
+        unmarked = [1, 5]
+        assert torch.equal(without[unmarked], anomalous[unmarked])
+        if removal == "drop":
+            assert all(any(torch.equal(image, anomalous[i]) for i in unmarked) for image in without)
+        else:
+            assert torch.equal(without[:, :, 8:], anomalous[:, :, 8:])
+
+
+# What is explained
+
+
+def test_marked_images_of_both_sides_are_explained_spread_over_all_of_them(exposed_config):
+    setup = prepare(exposed_config.having(explained=2))
+    shown = setup.shown()
+    assert [(one.part, one.variant) for one in shown] == [("nominal", "marked"), ("anomalous", "marked")]
+    for one, places in zip(shown, ([0, 4], [0, 3]), strict=True):
+        pairs = setup.pairs[one.part]
+        assert one.pairs.names == tuple(pairs.names[place] for place in places)
+        assert torch.equal(one.images, pairs.variants["marked"][places])
+        assert torch.equal(one.mask, pairs.mask[places])
+    assert [len(one.pairs) for one in prepare(exposed_config).shown()] == [5, 4], "or all"
+
+
+def test_explainers_are_in_the_order_of_their_registry(exposed_config):
+    asked = exposed_config.having(explainers=("edges", "gradient", "native"))
+    assert prepare(asked).explainers == ("native", "gradient", "edges")
+    assert list(prepare(asked).make_explainers()) == ["native", "gradient", "edges"]
+
+
+def test_twins_begin_as_the_same_network_with_the_standardisation_of_the_images_as_loaded(found):
+    setup = found(2, 1, "drop")
+    first, again, other = (setup.untrained("fcdd", seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+    pixels = setup.data.train_nominal.images.float() / 255
+    torch.testing.assert_close(first["mean"].flatten(), pixels.mean(dim=(0, 2, 3)))
