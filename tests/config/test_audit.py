@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def test_later_layers_win_setting_by_setting(tmp_path):
     environment = read_environment({"FCDD_AUDIT_EPOCHS": "5", "FCDD_AUDIT_NAME": "environment", "SEEDS": "9"})
     config = make_config(file, environment, {"name": "flag", "epochs": None})
     assert (config.design.seeds, config.artifact.prevalence) == (4, (0.5,)), "from the file, over the default"
-    assert config.detector.recipe.epochs == 5, "from the environment, over the file"
+    assert config.detector.recipe.optimisation.epochs == 5, "from the environment, over the file"
     assert config.run.name == "flag", "from the flag, over the environment"
     assert config.detector.detectors == make_config().detector.detectors, "the default"
 
@@ -91,7 +90,7 @@ def test_text_becomes_what_the_setting_needs():
     assert (config.design.seeds, config.run.workers, config.data.image_size) == (5, 2, 48)
     assert (config.data.data_root, config.run.out) == (Path("some/where"), Path("else/where"))
     assert config.data.skip_corrupt is True
-    assert (config.detector.recipe.epochs, config.detector.recipe.lr) == (3, 0.01)
+    assert (config.detector.recipe.optimisation.epochs, config.detector.recipe.optimisation.lr) == (3, 0.01)
 
 
 @pytest.mark.parametrize("value", [0.5, "0.5", ["0.5"], [0.5], (0.5,)])
@@ -168,7 +167,7 @@ def test_toml_tables_set_the_recipe_and_options(tmp_path):
         """
     )
     config = make_config(read_config(tmp_path / "audit.toml"))
-    assert config.detector.recipe == replace(make_config().detector.recipe, epochs=7, batch_size=8, lr=0.01)
+    assert config.detector.recipe == make_config().detector.recipe.changed(epochs=7, batch_size=8, lr=0.01)
     assert config.make_artifact() == Watermark(text="(c) me", size=1, margin=0)
     assert config.options["fcdd"] == {"supervision": "image", "sigma": 2.5}
 
@@ -462,7 +461,7 @@ def test_a_config_is_never_changed_but_copied():
         config.design.seeds = 4
     other = config.having(seeds=4, epochs=2, options={"watermark": {"size": 0.5}})
     assert (config.design.seeds, other.design.seeds) == (3, 4)
-    assert other.detector.recipe == replace(config.detector.recipe, epochs=2), "the preset's stays"
+    assert other.detector.recipe == config.detector.recipe.changed(epochs=2), "the preset's stays"
     assert other.options == {**config.options, "watermark": {"size": 0.5}}
     assert (other.data, other.artifact) == (config.data, config.artifact)
     assert config.having() == config
@@ -547,7 +546,11 @@ def test_python_and_the_command_line_get_the_same_from_a_preset():
     for settings in ({"dataset": "cifar10-oe"}, {"dataset": "mvtec", "preset": "paper"}):
         assert make_config(**settings) == make_config(settings)
     config = make_config(dataset="mvtec", preset="paper")
-    assert (config.detector.recipe.network, config.detector.recipe.repeats, config.data.image_size) == (
+    assert (
+        config.detector.recipe.network,
+        config.detector.recipe.optimisation.repeats,
+        config.data.image_size,
+    ) == (
         "vgg11-imagenet",
         10,
         224,
@@ -581,16 +584,16 @@ def test_what_a_preset_says_gives_way_to_file_environment_and_flags(tmp_path):
         options={"fcdd": {"supervision": "pixel"}},
     )
     preset = make_config(dataset="fmnist-oe", preset="paper")
-    assert config.detector.recipe == replace(
-        preset.detector.recipe, epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
+    assert config.detector.recipe == preset.detector.recipe.changed(
+        epochs=3, lr=0.2, decay=0.9, flip=0.0, milestones=(0.5, 0.75)
     )
     assert config.options["fcdd"] == {"sigma": 2, "supervision": "pixel"}
     assert (config.explanation.quantile, config.data.image_size) == (0.5, 28)
 
 
 def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
-    config = make_config(dataset="mvtec", recipe=Recipe(epochs=2), options={"fcdd": {"sigma": 3.0}})
-    assert config.detector.recipe == Recipe(epochs=2)
+    config = make_config(dataset="mvtec", recipe=Recipe.of(epochs=2), options={"fcdd": {"sigma": 3.0}})
+    assert config.detector.recipe == Recipe.of(epochs=2)
     assert config.options["fcdd"] == {"supervision": "pixel", "sigma": 3.0}
     assert config.data.confetti_mask == "blob"
 
@@ -598,7 +601,7 @@ def test_an_own_recipe_is_taken_whole_and_the_rest_from_the_preset():
 def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere():
     environment = {"FCDD_AUDIT_PRESET": "paper", "FCDD_AUDIT_NOMINAL_CLASS": "cat, 0"}
     config = make_config(read_environment(environment), {"dataset": "cifar10-oe"})
-    assert config.detector.recipe.epochs == 600
+    assert config.detector.recipe.optimisation.epochs == 600
     assert config.nominal_classes() == ("cat", "airplane")
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PRESET: unknown preset 'papre'"):
         make_config(read_environment({"FCDD_AUDIT_PRESET": "papre"}))
@@ -616,12 +619,7 @@ def test_a_preset_may_come_from_the_environment_and_the_data_set_from_elsewhere(
     ],
 )
 def test_milestones_are_shares_or_none(text, value):
-    assert make_config({"milestones": text}).detector.recipe.milestones == value
-
-
-def test_a_recipe_may_have_yes_and_no():
-    assert make_config({"compile": "yes"}).detector.recipe.compile is True
-    assert make_config({"recipe": {"compile": 0}}).detector.recipe.compile is False
+    assert make_config({"milestones": text}).detector.recipe.optimisation.milestones == value
 
 
 # Nominal classes

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from fcdd_audit import DATASETS, DETECTORS, InputError, make_config
+from fcdd_audit.config.parts import PARTS
 from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import recipe_options
@@ -59,7 +60,8 @@ def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
         if dot:
             value = config.options[target][option]
         else:
-            value = config.detector.recipe.flat()[setting] if setting in RECIPE else getattr(config, setting)
+            flat = {name: one for part in PARTS for name, one in getattr(config, part)}
+            value = {**flat, **config.detector.recipe.flat()}[setting]
         if isinstance(value, tuple):
             shares = () if text == "none" else tuple(float(Fraction(part)) for part in text.split(", "))
             assert shares == value

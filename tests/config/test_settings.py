@@ -20,7 +20,7 @@ def test_every_field_of_a_part_is_a_setting_with_a_meaning():
 
 def test_the_recipes_settings_are_all_of_the_recipe():
     assert list(MEANINGS) == list(recipe_kinds())
-    recipe = Recipe(epochs=3, milestones=())
+    recipe = Recipe.of(epochs=3, milestones=())
     assert make_recipe(recipe_settings(recipe)) == recipe
 
 
