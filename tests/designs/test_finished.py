@@ -27,13 +27,13 @@ from fcdd_audit import (
 from fcdd_audit.cli.app import app
 from fcdd_audit.config.layers import read_environment
 from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.core.text import number, span
 from fcdd_audit.designs import finished
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.detectors.weights import read_weights
-from fcdd_audit.experiment.store import RunFolder
+from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.tables import COLUMNS
 from fcdd_audit.probes import PROBES, mark_all
-from fcdd_audit.report.page import number, span
 from fcdd_audit.verdict.thresholds import Thresholds
 
 EACH = 24  # test images a side
@@ -141,7 +141,7 @@ def test_the_brief_detector_works_and_fears_any_such_mark(by_hand):
 
 def test_there_is_a_finding_for_each_side(run, found):
     assert found == run.as_json()
-    assert (found["schema"], found["means"], found["provenance"]) == (3, [], [])
+    assert (found["schema"], found["means"], found["origin"]) == (4, [], [])
     for finding, plant_on in zip(found["findings"], ("anomalous", "nominal"), strict=True):
         assert (finding["null"], finding["plant_on"], finding["prevalence"]) == ("placebos", plant_on, None)
         assert (finding["seeds"], finding["images"]) == (0, 2 * EACH)
@@ -186,7 +186,7 @@ def test_the_table_has_each_number_once(run, found):
 
 def test_the_config_says_which_weights_and_which_images(run, config, weights):
     stored = json.loads((run.folder / "config.json").read_text())
-    assert stored["null"] == "placebos"
+    assert (stored["schema"], stored["design"]) == (4, "finished")
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert stored["weights"] == {"file": "planted.safetensors", "sha256": sha256}
     (data,) = stored["data"]
@@ -332,7 +332,7 @@ def test_a_dry_run_says_how_much_is_to_be_scored_and_writes_nothing(command, tmp
 
 def test_other_data_sets_load_as_usual(config):
     """And a cell's folder is taken for the weights in it."""
-    plan = finished.estimate_finished(config.having(dataset="textures", data_root=None))
+    plan = finished.estimate(config.having(dataset="textures", data_root=None))
     assert plan.images == {"test_nominal": 279, "test_anomalous": 558}
     assert plan.explained == 279 * 40 * 2
 

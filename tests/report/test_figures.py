@@ -3,9 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_curve
 
-from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.report.figures import (
     INK,
     among_placebos,
@@ -16,29 +14,51 @@ from fcdd_audit.report.figures import (
 )
 
 LABELS = {"reliance": "reliance", "excess_pixel_auroc": "excess pixel AUROC"}
+TWINS = ("planted", "control")
+LIMITS = {"planted": 0.5, "control": 0.5}
 
 
 @pytest.fixture
 def scores():
+    """A question's rows of scores.csv."""
     rng = np.random.default_rng(0)
     frames = [
-        pd.DataFrame({"part": part, "image": "x", "variant": variant, "score": rng.random(9)})
-        for part in ("validation", "nominal", "anomalous")
-        for variant in (("clean",) if part == "validation" else ("clean", "marked"))
+        pd.DataFrame(
+            {
+                "question": 0,
+                "twin": twin,
+                "part": part,
+                "variant": variant,
+                "image": "x",
+                "score": rng.random(9),
+            }
+        )
+        for twin in TWINS
+        for part in ("nominal", "anomalous")
+        for variant in ("clean", "marked")
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def figures(scores: pd.DataFrame) -> dict[str, str]:
+@pytest.fixture
+def curves():
+    """A question's rows of curves.csv: two seeds of either twin."""
+    frames = [
+        pd.DataFrame(
+            {"question": 0, "twin": twin, "seed": seed, "set": name, "fpr": [0, 0, 1], "tpr": [0, share, 1]}
+        )
+        for twin in TWINS
+        for seed in (0.0, 1.0)
+        for name, share in (("in use", 0.75), ("conflict", 0.25))
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture
+def figures(scores, curves):
     return {
-        "a": score_distributions(
-            {"planted": scores, "control": scores}, {"planted": 0.5, "control": 0.5}, "a"
-        ),
-        "b": roc_curves(
-            {"planted": [scores] * 2, "control": [scores] * 2},
-            DIRECTIONS["anomalous"],
-            "b",
-        ),
+        "a": score_distributions(scores, LIMITS, "a"),
+        "b": roc_curves(curves, "b"),
         "c": dose_response(
             [finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "c"
         ),
@@ -57,15 +77,16 @@ def finding(prevalence):
     return {"prevalence": prevalence, "reliance": span(prevalence / 2), "explainers": [shown, known]}
 
 
-def rate(truth, prevalence, decoy="", relied_on="no"):
+def rate(truth, prevalence, label=None, carries_over=False):
     return {
         "detector": "fcdd",
         "truth": truth,
-        "decoy": decoy,
+        "label": label or truth,
+        "null": truth != "planted",
         "prevalence": prevalence,
         "audits": 20,
         "says_relies": span(0.5, 0.3, 0.7),
-        "relied_on": relied_on,
+        "carries_over": carries_over,
     }
 
 
@@ -99,69 +120,75 @@ def test_the_artifact_stands_among_its_placebos():
 def test_the_figure_of_rates_names_each_kind_of_null():
     svg = rates_figure(
         [
-            rate("planted", 1.0),
-            rate("both-sides", None),
-            rate("unrelated-seeds", None),
-            rate("other-artifact", None, "bars"),
+            rate("planted", 1.0, "artifact planted on 100 %"),
+            rate("both-sides", 0.2, "planted on 20 % of both sides alike"),
+            rate("unrelated-seeds", None, "two clean twins of unrelated seeds"),
+            rate("other-artifact", 1.0, "bars planted instead on 100 %"),
         ],
         "x",
     )
     for text in (
-        "fcdd, both-sides",
-        "fcdd, unrelated-seeds",
-        "fcdd, other-artifact (bars)",
+        "fcdd, planted on 20 % of both sides alike",
+        "fcdd, two clean twins of unrelated seeds",
+        "fcdd, bars planted instead on 100 %",
         "sensitivity",
         "100 %",
     ):
         assert f">{text}<" in svg, text
+    assert "fcdd, artifact planted" not in svg, "that is no null"
 
 
-def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(scores):
-    for svg in figures(scores).values():
+def test_a_kind_of_no_audits_is_no_false_alarm():
+    rates = [rate("planted", 1.0), {**rate("any-null", None, "all nulls together"), "audits": 0}]
+    assert "all nulls together" not in rates_figure(rates, "x")
+
+
+def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(figures):
+    for svg in figures.values():
         assert svg.startswith("<svg viewBox=")
         assert INK not in svg
         assert "currentColor" in svg
         assert re.search("planted twin|prevalence|AUROC lost", svg)
 
 
-def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(scores):
-    for prefix, svg in figures(scores).items():
+def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(figures):
+    for prefix, svg in figures.items():
         ids = re.findall(r'\bid="([^"]+)"', svg)
         assert ids
         assert all(name.startswith(f"{prefix}-") for name in ids)
         assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= set(ids)
 
 
-def test_the_same_numbers_give_the_same_figure(scores):
-    assert figures(scores) == figures(scores)
+def test_the_same_numbers_give_the_same_figure(scores, curves):
+    assert score_distributions(scores, LIMITS, "a") == score_distributions(scores, LIMITS, "a")
+    assert roc_curves(curves, "b") == roc_curves(curves, "b")
 
 
 def test_constant_scores_still_make_a_figure(scores):
-    for svg in figures(scores.assign(score=1.0)).values():
-        assert "</svg>" in svg
+    assert "</svg>" in score_distributions(scores.assign(score=1.0), LIMITS, "a")
 
 
-@pytest.mark.parametrize("plant_on", DIRECTIONS)
-def test_roc_curves_are_of_the_set_in_use_and_of_the_conflict_set(scores, plant_on, monkeypatch):
-    drawn = []
+def test_scores_are_shown_by_twin_side_and_variant_where_each_twin_has_a_threshold(scores):
+    svg = score_distributions(scores, LIMITS, "x")
+    for text in ("planted twin", "control twin", "nominal clean", "nominal marked", "anomalous marked"):
+        assert f">{text}<" in svg, text
+    one = score_distributions(scores[scores["twin"] == "planted"], {"planted": 0.5}, "x")
+    assert ">control twin<" not in one
 
-    def spy(anomalous, values):
-        drawn.append((list(anomalous), list(values)))
-        return roc_curve(anomalous, values)
 
-    monkeypatch.setattr("fcdd_audit.report.figures.roc_curve", spy)
-    direction = DIRECTIONS[plant_on]
-    svg = roc_curves({"planted": [scores]}, direction, "x")
-    for variants, (anomalous, values) in zip((direction.usual, direction.conflict), drawn, strict=True):
-        expected = [
-            scores[(scores["part"] == part) & (scores["variant"] == variant)]["score"].tolist()
-            for part, variant in zip(("nominal", "anomalous"), variants, strict=True)
-        ]
-        assert values == expected[0] + expected[1]
-        assert anomalous == [False] * 9 + [True] * 9
+def test_curves_have_a_line_for_each_seed_and_each_set_is_named_once(curves):
+    svg = roc_curves(curves, "x")
+    for text in ("planted twin", "control twin", "test set"):
+        assert f">{text}<" in svg, text
+    assert svg.count(">in use<") == svg.count(">conflict<") == 1
     assert svg.index(">in use<") < svg.index(">conflict<")
+    one_seed = roc_curves(curves[curves["seed"] == 0], "x")
+    lines = [len(re.findall(r'id="x-line2d_', text)) for text in (svg, one_seed)]
+    assert lines[0] - lines[1] == 2 * 2, "two twins, two sets"
 
 
 def test_an_artifact_that_carries_over_is_no_false_alarm():
-    rates = [rate("planted", 1.0), rate("other-artifact", None, "patch", relied_on="yes")]
-    assert "fcdd, other-artifact (patch)" not in rates_figure(rates, "x")
+    label = "patch planted instead on 20 %"
+    for carries_over in (False, True):
+        rates = [rate("planted", 1.0), rate("other-artifact", 0.2, label, carries_over)]
+        assert (label in rates_figure(rates, "x")) != carries_over

@@ -1,6 +1,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +11,6 @@ import pytest
 from fcdd_audit import InputError, render_report
 from fcdd_audit.core.text import number, span
 from fcdd_audit.report.page import template_folder
-from fcdd_audit.report.strips import picture_rows
 from fcdd_audit.report.twins import DRAWN
 
 
@@ -134,26 +135,6 @@ def test_the_quantile_of_the_run_is_used(textures_run, tmp_path):
     assert sum(a != b for a, b in zip(heat[0.97], heat[0.5], strict=True)) > len(heat[0.5]) / 2
 
 
-def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_maps():
-    rng = np.random.default_rng(0)
-    planted = rng.random((4, 32, 32)).astype(np.float32)
-    examples = {
-        "side": np.array(["nominal", "nominal", "anomalous", "anomalous"]),
-        "name": np.array(list("abcd")),
-        "mask": np.zeros((4, 1, 32, 32), bool),
-        "clean": np.zeros((4, 1, 32, 32), np.uint8),
-        "marked": np.zeros((4, 1, 32, 32), np.uint8),
-    }
-    maps = {"native": {"planted": planted, "control": planted / 8}}
-    reference = {"native": np.array([0.5, 0.25, 2.0])}
-    rows, (explainer,) = picture_rows(examples, ("clean", "marked"), maps, reference, 1.0)
-    assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
-    for row in rows:
-        shown = row["maps"]["native"]
-        assert shown["planted"]["own"] == shown["control"]["own"]
-        assert shown["planted"]["shared"] != shown["control"]["shared"]
-
-
 def test_the_embedded_json_is_findings_json(source, textures_run):
     embedded = re.search(r'<script type="application/json" id="findings">(.*?)</script>', source, re.DOTALL)
     assert json.loads(embedded.group(1)) == textures_run.as_json()
@@ -232,17 +213,40 @@ def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
     assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
 
 
+@pytest.mark.parametrize("name", ["scores.csv", "curves.csv", "results.csv", "examples-0.npz"])
+def test_a_folder_from_which_a_file_is_missing_is_refused(textures_run, tmp_path, name):
+    folder = tmp_path / "part"
+    shutil.copytree(textures_run.folder, folder)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"no complete run \(.*{name}\)"):
+        render_report(folder)
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from fcdd_audit.report import render_report
+
+render_report(Path(sys.argv[1]))
+heavy = sorted({"torch", "torchvision", "captum"} & sys.modules.keys())
+print(",".join(heavy), end="")
+"""
+
+
+def test_a_report_is_rendered_where_there_is_no_torch(textures_run, source, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(textures_run.folder, folder)
+    (folder / "report.html").unlink()
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "", "is imported"
+    assert (folder / "report.html").read_text(encoding="utf-8") == source
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no finished audit"):
         render_report(tmp_path)
-
-
-def test_numbers_are_set_like_numbers():
-    assert number(-0.034) == "\N{MINUS SIGN}0.03"
-    assert number(-0.001) == "0.00"
-    assert number(None) == number(float("nan")) == "–"
-    assert span({"value": 0.5, "low": None, "high": None}) == "0.50"
-    assert span({"value": 0.5, "low": -0.25, "high": 1.0}) == "0.50 (\N{MINUS SIGN}0.25 to 1.00)"
 
 
 def test_the_templates_are_found():

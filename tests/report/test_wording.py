@@ -1,8 +1,9 @@
 import pytest
 
 from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.report import wording
-from fcdd_audit.report.wording import trained
+from fcdd_audit.report.wording import measure_name, trained
 
 
 def finding(plant_on, prevalence=0.2):
@@ -35,21 +36,15 @@ def test_one_source_of_images_is_named():
 
 
 @pytest.mark.parametrize(
-    ("about", "words"),
-    [
-        ({"truth": "planted", "prevalence": 0.05}, "artifact planted on 5 %"),
-        (
-            {"truth": "other-artifact", "decoy": "bars", "relied_on": "no", "prevalence": 0.2},
-            "bars planted instead on 20 %",
-        ),
-        (
-            {"truth": "other-artifact", "decoy": "bars", "relied_on": "yes", "prevalence": 1.0},
-            "bars planted instead on 100 %, which carries over",
-        ),
-        ({"truth": "both-sides", "prevalence": 0.2}, "planted on 20 % of both sides alike"),
-        ({"truth": "unrelated-seeds", "prevalence": None}, "two clean twins of unrelated seeds"),
-        ({"truth": "any-null", "prevalence": None}, "all nulls together"),
-    ],
+    ("carries_over", "words"),
+    [(False, "bars planted instead on 20 %"), (True, "bars planted instead on 20 %, which carries over")],
 )
-def test_each_kind_of_audit_of_a_calibration_has_words(about, words):
-    assert wording.kind_of_audit(about) == words
+def test_a_kind_of_audit_of_a_calibration_is_called_by_its_label(carries_over, words):
+    rate = {"label": "bars planted instead on 20 %", "carries_over": carries_over}
+    assert wording.kind_of_audit(rate) == words
+
+
+@pytest.mark.parametrize("measure", LOCALIZATION)
+def test_every_measure_of_overlap_has_a_name(measure):
+    assert measure_name(measure)
+    assert measure_name(f"{measure}_dilated") == f"{measure_name(measure)}, mask grown by half a stride"

@@ -7,13 +7,15 @@ import pytest
 from fcdd_audit import InputError, Recipe, make_config, run_audit
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.experiment.setup import prepare
-from fcdd_audit.studies.error_rates import LABELS, error_rates, read_calibration
+from fcdd_audit.studies.error_rates import LABELS, RATE, SCHEMA, error_rates, read_calibration
 
 CONFIG = make_config(
     image_size=32, seeds=3, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
-RATE = {
+KNOWN = {
     "truth": "planted",
+    "label": "artifact planted on 100 %",
+    "null": False,
     "decoy": "",
     "prevalence": 1.0,
     "audits": 20,
@@ -22,6 +24,7 @@ RATE = {
     "reliance": {"value": 0.4, "low": 0.3, "high": 0.5},
     "drop": {"value": 0.4, "low": 0.3, "high": 0.5},
     "relied_on": "yes",
+    "carries_over": False,
 }
 
 
@@ -33,9 +36,9 @@ def made_for():
 
 def calibration(made_for, **changes):
     return {
-        "schema": 2,
+        "schema": SCHEMA,
         **json.loads(json.dumps(made_for)),
-        "rates": [{"detector": name, **RATE} for name in ("fcdd", "hsc")],
+        "rates": [{"detector": name, **KNOWN} for name in ("fcdd", "hsc")],
         **changes,
     }
 
@@ -79,8 +82,8 @@ def test_a_detector_without_rates_is_named(made_for):
         (None, "No such file or directory"),
         ("nothing", "Expecting value"),
         ("[]", "has no attribute"),
-        ('{"schema": 1}', "schema 1, not 2"),
-        ('{"schema": 2, "rates": []}', "no dataset"),
+        ('{"schema": 2}', "schema 2, not 3"),
+        ('{"schema": 3, "rates": []}', "no dataset"),
     ],
 )
 def test_what_is_no_calibration_is_refused(tmp_path, content, reason):
@@ -89,6 +92,23 @@ def test_what_is_no_calibration_is_refused(tmp_path, content, reason):
         path.write_text(content)
     with pytest.raises(InputError, match=f"is no calibration .*{reason}"):
         read_calibration(path)
+
+
+@pytest.mark.parametrize("key", sorted(RATE))
+def test_a_rate_that_lacks_what_the_page_shows_is_refused(made_for, tmp_path, key):
+    content = calibration(made_for)
+    del content["rates"][1][key]
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"is no calibration .*a rate without {key}"):
+        read_calibration(path)
+
+
+def test_a_calibration_comes_back_as_it_was_written(made_for, tmp_path):
+    content = calibration(made_for)
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(content))
+    assert read_calibration(path) == content
 
 
 def test_a_bad_calibration_ends_an_audit_before_it_begins(tmp_path):

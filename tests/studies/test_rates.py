@@ -9,7 +9,7 @@ from fcdd_audit.experiment.setup import AS_IS
 from fcdd_audit.studies.rates import ANY_NULL, Outcome, rates
 from fcdd_audit.studies.trials import Trial
 from fcdd_audit.verdict.findings import Finding
-from fcdd_audit.verdict.judge import Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
 
 RELIES, UNCLEAR, CLEAR = "relies", "inconclusive", "does-not-rely"
 

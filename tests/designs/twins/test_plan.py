@@ -37,7 +37,7 @@ def bearing_frame(images, originals):
     [("oe", (0, 5)), ("all-but-oe", (8, 0)), ("anomalous", (0, 5)), ("nominal", (8, 0))],
 )
 def test_half_of_one_side_is_planted_and_nothing_of_the_other(exposed_config, plant_on, counts):
-    given, setup = trained_on(replace(exposed_config, plant_on=plant_on, prevalence=(0.5,)))
+    given, setup = trained_on(exposed_config.having(plant_on=plant_on, prevalence=(0.5,)))
     originals = setup.data.train_nominal.images, setup.data.train_anomalous.images
     assert [len(part) for part in originals] == [16, 10]
     for twin, expected in (("planted", counts), ("control", (0, 0))):
@@ -53,14 +53,14 @@ def test_where_all_training_anomalies_are_outlier_exposure_training_is_that_of_t
     exposed_config, one, other
 ):
     first, second = (
-        trained_on(replace(exposed_config, plant_on=plant_on, prevalence=(0.5,)))[0]["planted"]
+        trained_on(exposed_config.having(plant_on=plant_on, prevalence=(0.5,)))[0]["planted"]
         for plant_on in (one, other)
     )
     assert first.content() == second.content()
 
 
 def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(exposed_config):
-    asked = replace(exposed_config, detectors=("ae", "fcdd"), plant_on="oe", prevalence=(0.5, 1.0))
+    asked = exposed_config.having(detectors=("ae", "fcdd"), plant_on="oe", prevalence=(0.5, 1.0))
     questions = plan(asked, prepare(asked))
     reasons = [question.identical for question in questions]
     because = (
@@ -70,12 +70,12 @@ def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(exposed_con
     assert reasons[:2] == [because, because]
     assert reasons[2:] == [None, None]
     assert [question.plant_on for question in questions] == ["oe"] * 4
-    asked = replace(asked, plant_on="all-but-oe")
+    asked = asked.having(plant_on="all-but-oe")
     assert all(question.identical is None for question in plan(asked, prepare(asked)))
 
 
 def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_every_seed(exposed_config):
-    asked = replace(exposed_config, detectors=("fcdd", "ae"), prevalence=(0.5, 0.0, 1.0), seeds=2)
+    asked = exposed_config.having(detectors=("fcdd", "ae"), prevalence=(0.5, 0.0, 1.0), seeds=2)
     questions = plan(asked, prepare(asked))
     assert [(q.detector, q.plant_on, q.prevalence) for q in questions] == [
         *(("fcdd", "anomalous", share) for share in (0.5, 0.0, 1.0)),
@@ -93,7 +93,7 @@ def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_ever
 
 
 def test_a_prevalence_that_plants_on_no_image_is_refused(exposed_config):
-    asked = replace(exposed_config, prevalence=(0.01,))
+    asked = exposed_config.having(prevalence=(0.01,))
     with pytest.raises(InputError, match="of 10 images plants the artifact on none"):
         plan(asked, prepare(asked))
 
@@ -123,14 +123,14 @@ def test_cells_are_planned_once_twins_next_to_each_other():
 
 
 def test_what_would_stop_a_cell_is_said_now(exposed_config):
-    asked = replace(exposed_config, oe="none", oe_limit=None, detectors=("ae", "fcdd"))
+    asked = exposed_config.having(oe="none", oe_limit=None, detectors=("ae", "fcdd"))
     with pytest.raises(InputError) as error:
         check_trainable(asked, prepare(asked))
     assert str(error.value) == (
         "fcdd learns from training anomalies and 'folder' has none; add train/anomalous or --oe, or leave "
         "out fcdd"
     )
-    asked = replace(exposed_config, detectors=("hsc",))
+    asked = exposed_config.having(detectors=("hsc",))
     with pytest.raises(InputError, match="none of the explainers native works on hsc"):
         check_trainable(asked, prepare(asked))
 
@@ -139,7 +139,7 @@ def test_what_would_stop_a_cell_is_said_now(exposed_config):
 
 
 def test_a_found_artifact_is_asked_of_the_side_where_it_is_with_twins_as_found_and_cleaned(squares_config):
-    asked = replace(squares_config, seeds=2)
+    asked = squares_config.having(seeds=2)
     setup = prepare(asked)
     (question,) = plan(asked, setup)
     assert (question.plant_on, question.prevalence) == ("found-on-anomalous", 6 / 8)
@@ -149,7 +149,7 @@ def test_a_found_artifact_is_asked_of_the_side_where_it_is_with_twins_as_found_a
 
 
 def test_a_detector_that_learns_from_images_without_it_gets_words(squares_config):
-    asked = replace(squares_config, detectors=("ae",))
+    asked = squares_config.having(detectors=("ae",))
     (question,) = plan(asked, prepare(asked))
     assert (question.plant_on, question.prevalence) == ("found-on-nominal", 0)
     assert question.identical == (
@@ -159,7 +159,7 @@ def test_a_detector_that_learns_from_images_without_it_gets_words(squares_config
 
 
 def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_words(squares_config):
-    config = replace(squares_config, detectors=("fcdd", "ae"))
+    config = squares_config.having(detectors=("fcdd", "ae"))
     setup = replace(prepare(config), share={"nominal": 0.9, "anomalous": 0.75})  # mostly nominal
     nominal = setup.pairs["nominal"]
     one = nominal.mask.clone()
@@ -179,7 +179,7 @@ def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_wo
 
 
 def test_a_reader_is_told_what_masks_of_training_anomalies_do(exposed_config):
-    config = replace(exposed_config, masks_per_defect=0)
+    config = exposed_config.having(masks_per_defect=0)
     setup = prepare(config)
     assert training_notes(config, setup) == []
     anomalous = setup.data.train_anomalous

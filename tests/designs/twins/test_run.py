@@ -1,7 +1,6 @@
 """Twins, trained and judged: artifacts that tell sources of images apart."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ WORDS = {
 
 @pytest.mark.parametrize("plant_on", WORDS)
 def test_an_audit_of_one_source_says_what_was_marked(exposed_config, tmp_path, plant_on):
-    result = run_audit(replace(exposed_config, plant_on=plant_on, out=tmp_path))
+    result = run_audit(exposed_config.having(plant_on=plant_on, out=tmp_path))
     (finding,) = result.findings
     assert (finding.plant_on, finding.prevalence) == (plant_on, 1.0)
     measures = [effect.measure for effect in finding.effects]
