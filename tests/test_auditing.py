@@ -33,7 +33,8 @@ from fcdd_audit.experiment.engines import run_cells
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.verdict.findings import Evidence
-from fcdd_audit.verdict.thresholds import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 QUICK = Recipe.of(epochs=1)
 SMALL = make_config(image_size=32, seeds=1, recipe=QUICK, detectors=("fcdd",), explainers=("native",))

@@ -15,7 +15,8 @@ from fcdd_audit.cli.app import app
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.studies.calibrate import Calibration, calibrate
-from fcdd_audit.studies.truths import TRUTHS, Trial, Truth
+from fcdd_audit.studies.trials import Trial
+from fcdd_audit.studies.truths import TRUTHS, Truth
 
 
 def add_a_probe():
@@ -49,9 +50,14 @@ def add_a_detector():
 
         learns_from = SIDES
 
-        def __init__(self, shape, mean, std, width: int = 4, network="small", scale="nominal"):
-            super().__init__(shape, mean, std, scale)
-            self.features = nn.Sequential(nn.Conv2d(shape[0], width, 3, stride=2, padding=1), nn.ReLU())
+        @dataclass(frozen=True)
+        class Options(Detector.Options):
+            width: int = 4
+
+        def __init__(self, input, options):
+            super().__init__(input, options)
+            channels, width = input.shape[0], options.width
+            self.features = nn.Sequential(nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.ReLU())
             self.weigh = nn.Linear(width, 1)
 
         def score(self, x):
@@ -119,15 +125,12 @@ def audited(calibrated, tmp_path_factory):
     [
         ("probes", "disc         A bright disc in the upper left corner."),
         ("detectors", "glance  Tells anomalies by the mean of a few small filters."),
+        ("truths", "both-twins  both twins trained with it"),
     ],
 )
 def test_it_is_listed(kind, line):
     shown = CliRunner().invoke(app, ["list", kind]).stdout.splitlines()
     assert line.split() in [one.split() for one in shown]
-
-
-def test_a_truth_has_a_line_for_lists():
-    assert TRUTHS["both-twins"].summary == "both twins trained with it"
 
 
 @pytest.mark.parametrize(

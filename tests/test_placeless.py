@@ -17,7 +17,8 @@ from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, localized_columns
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.experiment.tables import evidence, results_table
-from fcdd_audit.verdict.thresholds import Thresholds, judge
+from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.thresholds import Thresholds
 
 NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
 SMALL = make_config(

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from fcdd_audit.report.strips import OUTLINE, heat_uri, photo_uri
+from fcdd_audit.report.strips import OUTLINE, heat_uri, photo_uri, picture_rows
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -38,3 +38,36 @@ def test_the_outline_runs_along_the_masks_edge():
     assert large.shape == (128, 128, 3)
     assert np.abs(large[32, 64] - OUTLINE).max() < 90  # lossy, but pink on violet
     assert np.abs(large[64, 64] - OUTLINE).max() > 150
+
+
+def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_maps():
+    rng = np.random.default_rng(0)
+    planted = rng.random((4, 32, 32)).astype(np.float32)
+    examples = {
+        "side": np.array(["nominal", "nominal", "anomalous", "anomalous"]),
+        "name": np.array(list("abcd")),
+        "mask": np.zeros((4, 1, 32, 32), bool),
+        "clean": np.zeros((4, 1, 32, 32), np.uint8),
+        "marked": np.zeros((4, 1, 32, 32), np.uint8),
+    }
+    maps = {"native": {"planted": planted, "control": planted / 8}}
+    reference = {"native": np.array([0.5, 0.25, 2.0])}
+    rows, (explainer,) = picture_rows(examples, ("clean", "marked"), maps, reference, 1.0)
+    assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
+    for row in rows:
+        shown = row["maps"]["native"]
+        assert shown["planted"]["own"] == shown["control"]["own"]
+        assert shown["planted"]["shared"] != shown["control"]["shared"]
+
+
+def test_an_artifact_without_a_place_has_pictures_and_no_share_of_heat():
+    examples = {
+        "side": np.array(["nominal"]),
+        "name": np.array(["a"]),
+        "clean": np.zeros((1, 1, 8, 8), np.uint8),
+        "marked": np.zeros((1, 1, 8, 8), np.uint8),
+    }
+    maps = {"native": {twin: np.ones((1, 8, 8), np.float32) for twin in ("planted", "control")}}
+    (row,), _ = picture_rows(examples, ("clean", "marked"), maps, {"native": np.array([0.0, 1.0])}, 0.97)
+    assert row["area"] is None
+    assert row["maps"]["native"]["planted"]["share"] is None

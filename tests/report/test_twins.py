@@ -2,43 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from fcdd_audit.experiment.folder import RunFolder
-from fcdd_audit.report.twins import _strips, context
-
-
-def test_twins_share_the_scale_of_the_reference_and_own_scales_brighten_faint_maps():
-    rng = np.random.default_rng(0)
-    planted = rng.random((4, 32, 32)).astype(np.float32)
-    examples = {
-        "side": np.array(["nominal", "nominal", "anomalous", "anomalous"]),
-        "name": np.array(list("abcd")),
-        "mask": np.zeros((4, 1, 32, 32), bool),
-        "clean": np.zeros((4, 1, 32, 32), np.uint8),
-        "marked": np.zeros((4, 1, 32, 32), np.uint8),
-    }
-    maps = {"planted": {"native": planted}, "control": {"native": planted / 8}}
-    rows, (explainer,) = _strips(examples, maps, {"native": np.array([0.5, 0.25, 2.0])}, 1.0)
-    assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
-    for row in rows:
-        shown = row["maps"]["native"]
-        assert shown["planted"]["own"] == shown["control"]["own"]
-        assert shown["planted"]["shared"] != shown["control"]["shared"]
-
-
-def test_an_artifact_without_a_place_has_pictures_and_no_share_of_heat():
-    examples = {
-        "side": np.array(["nominal"]),
-        "name": np.array(["a"]),
-        "clean": np.zeros((1, 1, 8, 8), np.uint8),
-        "marked": np.zeros((1, 1, 8, 8), np.uint8),
-    }
-    maps = {twin: {"native": np.ones((1, 8, 8), np.float32)} for twin in ("planted", "control")}
-    (row,), _ = _strips(examples, maps, {"native": np.array([0.0, 1.0])}, 0.97)
-    assert row["area"] is None
-    assert row["maps"]["native"]["planted"]["share"] is None
+from fcdd_audit.report.twins import context
 
 
 @pytest.fixture(scope="module")

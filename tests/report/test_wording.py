@@ -1,9 +1,8 @@
 import pytest
 
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.measures.localization import LOCALIZATION
 from fcdd_audit.report import wording
-from fcdd_audit.report.wording import measure_name, trained
+from fcdd_audit.report.wording import trained
 
 
 def finding(plant_on, prevalence=0.2):
@@ -42,9 +41,3 @@ def test_one_source_of_images_is_named():
 def test_a_kind_of_audit_of_a_calibration_is_called_by_its_label(carries_over, words):
     rate = {"label": "bars planted instead on 20 %", "carries_over": carries_over}
     assert wording.kind_of_audit(rate) == words
-
-
-@pytest.mark.parametrize("measure", LOCALIZATION)
-def test_every_measure_of_overlap_has_a_name(measure):
-    assert measure_name(measure)
-    assert measure_name(f"{measure}_dilated") == f"{measure_name(measure)}, mask grown by half a stride"
