@@ -19,12 +19,13 @@ from fcdd_audit import (
     InputError,
     PlaceboResult,
     Recipe,
+    make_config,
     placebo_test,
     render_report,
     run_audit,
 )
 from fcdd_audit.cli.app import app
-from fcdd_audit.config.layers import make_config, read_environment
+from fcdd_audit.config.layers import read_environment
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.designs import finished
 from fcdd_audit.detectors import build, fit
@@ -349,7 +350,7 @@ def test_weights_and_placebos_may_come_from_the_environment(weights):
     config = make_config(read_environment(environment), {"detector": "fcdd"})
     assert (config.detector.weights, config.design.placebos) == (weights, 199)
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PLACEBOS: placebos is 'many'"):
-        read_environment({"FCDD_AUDIT_PLACEBOS": "many"})
+        make_config(read_environment({"FCDD_AUDIT_PLACEBOS": "many"}))
 
 
 # Bad requests
