@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from fcdd_audit.config.convert import parse_option
 from mobilenet import trunk
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fcdd_audit import AuditConfig
 from fcdd_audit.config.audit import make_config
+from fcdd_audit.config.layers import read_assignments
 from fcdd_audit.core.recipe import training_steps
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import NETWORKS, Detector, OwnNetwork, build, fit
@@ -100,12 +100,8 @@ def main() -> None:
     target, assignments = given.pop("json"), given.pop("set")
     if weights := given.pop("mobilenet"):
         NETWORKS.register("mobilenet")(lambda shape: OwnNetwork(shape, trunk(weights, shape[0])))
-    options: dict[str, dict[str, Any]] = {}
-    for name, option, value in map(parse_option, assignments):
-        options.setdefault(name, {})[option] = value
-    recipe = options.pop("recipe", {})
     given["detector"] = given["detector"] or "fcdd"
-    config = make_config(given, {"options": options, "recipe": recipe})
+    config = make_config(given, read_assignments(assignments))
     device = config.resolve_device()
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {device}"
     print(
