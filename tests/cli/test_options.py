@@ -66,7 +66,7 @@ def test_flags_win_over_variables_over_a_file(tmp_path, monkeypatch):
     flags = {"workers": "5", "seeds": None, "skip_corrupt": None}
     config = make_config(*read_layers(flags, tmp_path / "audit.toml", ["recipe.flip=0.5"]))
     assert (config.design.seeds, config.explanation.explained, config.run.workers) == (3, 4, 5)
-    assert config.detector.recipe.flip == 0.5
+    assert config.as_json()["detector"]["recipe"]["flip"] == 0.5
 
 
 @pytest.mark.parametrize("name", UNUSED)

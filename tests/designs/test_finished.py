@@ -350,7 +350,7 @@ def test_weights_and_placebos_may_come_from_the_environment(weights):
     config = make_config(read_environment(environment), {"detector": "fcdd"})
     assert (config.detector.weights, config.design.placebos) == (weights, 199)
     with pytest.raises(InputError, match="variable FCDD_AUDIT_PLACEBOS: placebos is 'many'"):
-        read_environment({"FCDD_AUDIT_PLACEBOS": "many"})
+        make_config(read_environment({"FCDD_AUDIT_PLACEBOS": "many"}))
 
 
 # Bad requests

@@ -2,6 +2,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from matplotlib import colormaps
 from PIL import Image
 
