@@ -12,8 +12,8 @@ from .datasets import AuditData as AuditData
 from .datasets import DataRequest as DataRequest
 from .datasets import DataSet as DataSet
 from .datasets import ImageSet as ImageSet
-from .designs.placebos import PlaceboResult as PlaceboResult
-from .designs.placebos import placebo_test as placebo_test
+from .designs.finished.answers import PlaceboResult as PlaceboResult
+from .designs.finished.placebos import placebo_test as placebo_test
 from .detectors import DETECTORS as DETECTORS
 from .detectors import NETWORKS as NETWORKS
 from .detectors import Augmentation as Augmentation

@@ -9,7 +9,7 @@ from fcdd_audit.config.parts import ALL
 from fcdd_audit.config.settings import settings
 from fcdd_audit.core.directions import AUTO, plantable
 from fcdd_audit.core.registry import suggest
-from fcdd_audit.designs.placebos import placebos_needed
+from fcdd_audit.designs.finished.judging import placebos_needed
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
 from fcdd_audit.explainers import EXPLAINERS, make_explainer

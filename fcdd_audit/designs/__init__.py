@@ -18,9 +18,9 @@ DESIGNS.register("twins")(
 DESIGNS.register("finished")(
     Design(
         summary="A finished detector's own reactions to placebos: other marks in the artifact's place.",
-        run=Late("fcdd_audit.designs.finished:run"),
-        estimate=Late("fcdd_audit.designs.finished:estimate"),
-        table=Late("fcdd_audit.designs.finished:table"),
+        run=Late("fcdd_audit.designs.finished.run:run"),
+        estimate=Late("fcdd_audit.designs.finished.estimate:estimate"),
+        table=Late("fcdd_audit.designs.finished.table:table"),
         context=Late("fcdd_audit.report.finished:context"),
         template="finished.html.j2",
         suffix="-finished",

@@ -28,7 +28,8 @@ from fcdd_audit.cli.app import app
 from fcdd_audit.config.layers import read_environment
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.text import number, span
-from fcdd_audit.designs import finished
+from fcdd_audit.designs.finished import run as running
+from fcdd_audit.designs.finished.estimate import estimate
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.detectors.weights import read_weights
 from fcdd_audit.experiment.folder import RunFolder
@@ -297,7 +298,7 @@ def test_the_gate_goes_by_both_sides(command, by_hand, monkeypatch, verdicts, co
         replace(side, verdict=verdict, reason="why" if verdict == "inconclusive" else None)
         for side, verdict in zip(by_hand.sides, verdicts, strict=True)
     )
-    monkeypatch.setattr(finished, "placebo_test", lambda *_, **__: replace(by_hand, sides=sides))
+    monkeypatch.setattr(running, "placebo_test", lambda *_, **__: replace(by_hand, sides=sides))
     result = invoke(*command, "--fail-on", "relies", "--json")
     assert result.exit_code == code
     stored = json.loads(result.stdout)
@@ -305,7 +306,7 @@ def test_the_gate_goes_by_both_sides(command, by_hand, monkeypatch, verdicts, co
 
 
 def test_the_table_is_printed(command, by_hand, monkeypatch, tmp_path):
-    monkeypatch.setattr(finished, "placebo_test", lambda *_, **__: by_hand)
+    monkeypatch.setattr(running, "placebo_test", lambda *_, **__: by_hand)
     result = invoke(*command)
     assert result.exit_code == 0
     heading, nominal, anomalous, reason, report = result.stdout.splitlines()
@@ -332,7 +333,7 @@ def test_a_dry_run_says_how_much_is_to_be_scored_and_writes_nothing(command, tmp
 
 def test_other_data_sets_load_as_usual(config):
     """And a cell's folder is taken for the weights in it."""
-    plan = finished.estimate(config.having(dataset="textures", data_root=None))
+    plan = estimate(config.having(dataset="textures", data_root=None))
     assert plan.images == {"test_nominal": 279, "test_anomalous": 558}
     assert plan.explained == 279 * 40 * 2
 

@@ -14,8 +14,9 @@ from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets import DATASETS, DataRequest
-from fcdd_audit.designs import placebos
-from fcdd_audit.designs.placebos import placebo_test, placebos_needed, rank_p_value
+from fcdd_audit.designs.finished import measuring, placebos
+from fcdd_audit.designs.finished.judging import placebos_needed, rank_p_value
+from fcdd_audit.designs.finished.placebos import placebo_test
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.probes.surrogates import Blend, Placebos, blend_of, surrogate
@@ -367,7 +368,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_other_placebos():
 def test_batches_do_not_matter(monkeypatch):
     probe = Stamp(TEMPLATE, at=(16, 4))
     whole = placebo_test(by_contrast, NOMINAL, ANOMALOUS, probe, 39, limits=FEW)
-    monkeypatch.setattr(placebos, "BATCH", 7)
+    monkeypatch.setattr(measuring, "BATCH", 7)
     parts = placebo_test(by_contrast, NOMINAL, ANOMALOUS, probe, 39, limits=FEW)
     np.testing.assert_allclose(parts.sides[0].placebo_effects, whole.sides[0].placebo_effects)
     assert parts.sides[0].p == whole.sides[0].p
