@@ -51,7 +51,7 @@ def finding(prevalence, verdict, excess, judged=True, control_auroc=0.9, others=
     }
 
 
-def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL, others=None, **settings):
+def write_run(folder, findings, twins, design="twins", limit=0.05, control=CONTROL, others=None, **settings):
     """twins: by prevalence, reliance and excess of each seed. others: further explainers, by name the overlap
     of controls and the excess of planted twins, each by seed. settings: thresholds that aren't as usual."""
     folder.mkdir(parents=True)
@@ -99,11 +99,13 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
     ]
     about = {"dataset": "made-up", "probe": "bars", "prevalence": list(twins), "seeds": 3}
     config = {
-        "schema": 3,
-        "null": null,
+        "schema": 4,
+        "design": design,
         "config": {
             **about,
             "detectors": ["fcdd"],
+            "explainers": [row["explainer"] for row in explainers],
+            "options": {},
             "explained": 4,
             "thresholds": {**THRESHOLDS, "reliance": limit, **settings},
         },
@@ -112,7 +114,7 @@ def write_run(folder, findings, twins, null="twins", limit=0.05, control=CONTROL
         "explainers": explainers,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    found = {"schema": 3, "run": folder.name, "findings": findings}
+    found = {"schema": 4, "run": folder.name, "findings": findings}
     (folder / "findings.json").write_text(json.dumps(found))
     return folder
 
@@ -490,7 +492,7 @@ def test_what_cant_be_compared_is_said_in_one_line(change, run, tmp_path):
         "detour": lambda: ([run, run / ".." / run.name], "given twice"),
         "nothing": lambda: ([tmp_path / "nothing"], "holds no finished audit"),
         "finished": lambda: (
-            [write_run(tmp_path / "finished", FINDINGS, TWINS, null="placebos")],
+            [write_run(tmp_path / "finished", FINDINGS, TWINS, design="finished")],
             "of a finished detector",
         ),
         "thresholds": lambda: (
@@ -593,6 +595,13 @@ def test_the_same_explainer_with_other_options_is_another(run, tmp_path):
     rewritten(other, "config.json", lambda c: c["config"].update(options={"lrp": {"epsilon": 1}}))
     with pytest.raises(InputError, match="different options"):
         compare([run, other])
+
+
+def test_runs_may_have_different_explainers(run, tmp_path):
+    others = {"edges": ([0.5] * 3, [0.0] * 3)}
+    more = write_run(tmp_path / "more", FINDINGS, TWINS, others=others)
+    found = compare([run, more])
+    assert {row.explainer for row in found.rows} == {"lrp", "random", "ig", "edges"}
 
 
 def test_controls_of_a_detector_that_doesnt_work_are_no_pairs(tmp_path):
