@@ -22,6 +22,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_ships_templates_data_types_and_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     data = ("config/presets.csv", "datasets/imagenet1k.txt", "py.typed", "__init__.pyi")
+    data += ("studies/calibrations/textures-watermark.json",)
     for wanted in ("templates/report.html.j2", "templates/report.css", *data):
         assert f"fcdd_audit/{wanted}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -49,15 +49,18 @@ class RunStore(RunFolder):
     def opened(self) -> Iterator[None]:
         """Make the folder, keep other runs out of it, and clear what a killed run left half-written.
 
-        A folder into which nothing was written is gone afterwards. InputError if it can't be written or
-        another run is using it.
+        If nothing is written into it, nothing of it is left. InputError if it can't be written or another run
+        is using it.
         """
+        lock_file = self.path / ".lock"
         made = [
-            folder for folder in (self.cells, *self.cells.absolute().parents) if not os.path.exists(folder)
+            path
+            for path in (lock_file, self.cells, *self.cells.absolute().parents)
+            if not os.path.exists(path)
         ]
         try:
             self.cells.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
+            lock = FileLock(lock_file)
             lock.acquire(timeout=0)
         except Timeout:
             raise InputError(
@@ -67,6 +70,7 @@ class RunStore(RunFolder):
             raise InputError(
                 f"can't write to '{self.path}' ({error.strerror or error}); choose another --out"
             ) from None
+        before = self._content()
         try:
             for leftover in self.path.glob(f"{TEMPORARY}*.*"):
                 leftover.unlink()
@@ -75,11 +79,14 @@ class RunStore(RunFolder):
             yield
         finally:
             lock.release()
-            if made and not any(self.cells.iterdir()) and len(list(self.path.iterdir())) <= 2:
-                (self.path / ".lock").unlink(missing_ok=True)
-                with suppress(OSError):  # somebody else has put something there meanwhile
-                    for folder in made:
-                        folder.rmdir()
+            if self._content() <= before:
+                for path in made:
+                    with suppress(OSError):  # somebody else has put something there meanwhile
+                        path.unlink() if path == lock_file else path.rmdir()
+
+    def _content(self) -> set[Path]:
+        """What lies in the folder and among its cells."""
+        return {*self.path.iterdir(), *self.cells.iterdir()}
 
     def temporary(self) -> Path:
         """A folder for what only this process's workers read; a killed run's is cleared by the next."""

@@ -258,7 +258,11 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         results=results,
         costs=pd.read_csv(costs).assign(run=name) if costs.is_file() else pd.DataFrame(columns=["run"]),
         explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
-        options={name: settings["options"].get(name, {}) for name in settings["explanation"]["explainers"]},
+        options={
+            name: settings["options"][name]
+            for name in settings["explanation"]["explainers"]
+            if settings["options"].get(name)
+        },
         thresholds={name: settings["design"]["thresholds"][name] for name in SHARED},
         measures=config["measures"],
         headline=config["headline"],

@@ -494,7 +494,7 @@ def test_what_cant_be_compared_is_said_in_one_line(change, run, tmp_path):
         "detour": lambda: ([run, run / ".." / run.name], "given twice"),
         "nothing": lambda: ([tmp_path / "nothing"], "holds no finished audit"),
         "finished": lambda: (
-            [write_run(tmp_path / "finished", FINDINGS, TWINS, design="placebos")],
+            [write_run(tmp_path / "finished", FINDINGS, TWINS, design="finished")],
             "of a finished detector",
         ),
         "thresholds": lambda: (
@@ -597,6 +597,13 @@ def test_the_same_explainer_with_other_options_is_another(run, tmp_path):
     rewritten(other, "config.json", lambda c: c["config"].update(options={"lrp": {"epsilon": 1}}))
     with pytest.raises(InputError, match="different options"):
         compare([run, other])
+
+
+def test_runs_may_have_different_explainers(run, tmp_path):
+    others = {"edges": ([0.5] * 3, [0.0] * 3)}
+    more = write_run(tmp_path / "more", FINDINGS, TWINS, others=others)
+    found = compare([run, more])
+    assert {row.explainer for row in found.rows} == {"lrp", "random", "ig", "edges"}
 
 
 def test_controls_of_a_detector_that_doesnt_work_are_no_pairs(tmp_path):

@@ -1,0 +1,172 @@
+"""Audits of artifacts that are found in the data, not planted: by their removal."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import auc as area_under
+
+from fcdd_audit import Recipe, render_report, run_audit
+from fcdd_audit.designs.twins.estimate import estimate
+from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.measures.detection import auroc
+
+
+@pytest.fixture(scope="module")
+def audited(squares_config):
+    config = squares_config.having(detectors=("fcdd", "ae"), seeds=3)
+    return config, run_audit(config)
+
+
+def test_a_finding_says_where_the_artifact_was_found_and_what_removing_as_much_elsewhere_does(audited):
+    _, result = audited
+    fcdd, ae = result.findings
+    assert (fcdd.plant_on, fcdd.prevalence, fcdd.probe) == ("found-on-anomalous", 6 / 8, "mask")
+    measures = [effect.measure for effect in fcdd.effects]
+    assert measures == [
+        "clean_auroc",
+        "usual_auroc",
+        "aligned_auroc",
+        "conflict_auroc",
+        "drop",
+        "drop_elsewhere",
+        "flip_rate",
+        "score_shift",
+    ]
+    assert np.isfinite(fcdd.reliance.value)
+    effects = {effect.measure: effect for effect in fcdd.effects}
+    assert fcdd.control_auroc == effects["usual_auroc"].control.value
+    assert fcdd.planted_auroc == effects["usual_auroc"].planted.value
+    assert ae.reason == (
+        "identical by construction: no nominal training image, from which ae learns, bears it"
+    )
+    assert (ae.plant_on, ae.prevalence, ae.reliance, ae.verdict) == (
+        "found-on-nominal",
+        0,
+        None,
+        "inconclusive",
+    )
+    assert json.loads((result.folder / "findings.json").read_text()) == result.as_json()
+
+
+def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited):
+    _, result = audited
+    config = json.loads((result.folder / "config.json").read_text())
+    question, other = config["questions"]
+    bearing = [f"test/anomalous/{index}.png" for index in (1, 2, 4)]
+    assert question["bearing"] == bearing
+    assert other["bearing"] is None
+    table = pd.read_csv(result.folder / "results.csv")
+    assert set(table["split"]) >= {"clean", "marked", "aligned", "conflict", "elsewhere", "validation"}
+    for twin in ("planted", "control"):
+        for seed, key in enumerate(question[twin]):
+            scores = pd.read_csv(result.folder / "cells" / key / "scores.csv")
+
+            def of(part, variant, scores=scores):
+                mine = scores[(scores["part"] == part) & (scores["variant"] == variant)]
+                return mine[mine["image"].isin(bearing) | (part == "nominal")]["score"].to_numpy()
+
+            assert len(of("anomalous", "clean")) == 3
+            usual = auroc(of("nominal", "marked"), of("anomalous", "marked"))
+            conflict = auroc(of("nominal", "marked"), of("anomalous", "clean"))
+            elsewhere = auroc(of("nominal", "marked"), of("anomalous", "elsewhere"))
+            rows = table[(table["twin"] == twin) & (table["seed"] == seed) & table["explainer"].isna()]
+            found = rows.set_index(["split", "metric"])["value"]
+            assert found["marked", "auroc"] == pytest.approx(usual, abs=1e-12)
+            assert found["conflict", "auroc"] == pytest.approx(conflict, abs=1e-12)
+            assert found["conflict", "drop"] == pytest.approx(usual - conflict, abs=1e-12)
+            assert found["elsewhere", "drop"] == pytest.approx(usual - elsewhere, abs=1e-12)
+
+
+def test_the_report_speaks_of_what_was_found(audited):
+    _, result = audited
+    words = " ".join(result.report.read_text(encoding="utf-8").split())
+    for text in (
+        "In training it was found on 75 % of the anomalous training images",
+        "removed from the anomalous test images that bear it",
+        "In use: as found.",
+        "AUROC, in use",
+        "drop, as much removed elsewhere",
+        "For the control twin the artifact is filled in from around it.",
+        "identical by construction: no nominal training image, from which ae learns, bears it",
+    ):
+        assert text in words, text
+    before = result.report.read_bytes()
+    assert render_report(result.folder).read_bytes() == before
+
+
+def test_curves_and_distributions_are_of_the_images_that_count(audited):
+    _, result = audited
+    run = RunFolder(result.folder)
+    scores = run.read_table("scores.csv")
+    assert set(scores["question"]) == {0}, "the other has no twins"
+    assert set(scores["variant"]) == {"clean", "marked", "elsewhere"}
+    counts = scores.groupby(["twin", "part", "variant"])["image"].nunique()
+    assert counts.groupby("part").unique().map(list).to_dict() == {"anomalous": [3], "nominal": [6]}
+    kept = scores[scores["part"] == "anomalous"]["image"].unique().tolist()
+    assert kept == [f"test/anomalous/{index}.png" for index in (1, 2, 4)]
+    curves = run.read_table("curves.csv")
+    assert set(curves["question"]) == {0}
+    first = scores[(scores["twin"] == "planted") & (scores["part"] == "anomalous")]
+    nominal = scores[(scores["twin"] == "planted") & (scores["part"] == "nominal")]
+    for name, variant in (("in use", "marked"), ("conflict", "clean")):
+        drawn = curves[(curves["twin"] == "planted") & (curves["seed"] == 0) & (curves["set"] == name)]
+        of = nominal[nominal["variant"] == "marked"]["score"], first[first["variant"] == variant]["score"]
+        assert area_under(drawn["fpr"], drawn["tpr"]) == pytest.approx(auroc(*map(np.array, of)), abs=1e-12)
+
+
+def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited):
+    _, result = audited
+    with np.load(result.folder / "examples-0.npz") as examples:
+        assert examples["mask"].any(axis=(1, 2, 3)).all()
+        assert examples["name"].tolist() == [
+            "test/nominal/3.png",
+            "test/nominal/5.png",
+            "test/anomalous/1.png",
+            "test/anomalous/2.png",
+        ]
+        changed = (examples["clean"] != examples["marked"]).any(axis=1, keepdims=True)
+        assert not (changed & ~examples["mask"]).any()
+    question = json.loads((result.folder / "config.json").read_text())["questions"][0]
+    overlaps = pd.read_csv(result.folder / "cells" / question["planted"][0] / "localization.csv")
+    counts = overlaps[overlaps["mask"] == "exact"].groupby("part")["image"].nunique()
+    assert counts.to_dict() == {"nominal": 2, "anomalous": 3}
+
+
+def test_finished_cells_are_used_again_and_another_control_makes_others(audited):
+    config, result = audited
+    before = (result.folder / "results.csv").read_bytes()
+    run_audit(config)
+    assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
+    assert (result.folder / "results.csv").read_bytes() == before
+    assert estimate(config).finished == 6
+    assert estimate(config.having(removal="inpaint")).finished == 6, "what auto chose"
+    assert estimate(config.having(removal="drop")).finished == 0
+
+
+def test_a_mark_that_alone_means_normal_is_relied_on(squares_config, with_square, tmp_path):
+    """Nominal images bear it and anomalous ones don't; else they are the same noise."""
+    root, rng = tmp_path / "data", np.random.default_rng(0)
+    counts = {"train/nominal": 40, "train/anomalous": 24, "test/nominal": 40, "test/anomalous": 40}
+    for part, count in counts.items():
+        for index in range(count):
+            with_square(rng, root, part, index, square=part.endswith("nominal") and index % 8 > 0)
+    config = replace(
+        squares_config,
+        data_root=root,
+        options={"mask": {"masks": str(root / "marks")}},
+        detectors=("hsc",),
+        explainers=("grad-cam",),
+        seeds=3,
+        recipe=Recipe.of(epochs=8, batch_size=8),
+        out=tmp_path,
+    )
+    (finding,) = run_audit(config).findings
+    assert (finding.verdict, finding.plant_on) == ("relies", "found-on-nominal")
+    effects = {effect.measure: effect.planted.value for effect in finding.effects}
+    assert effects["usual_auroc"] > 0.95
+    assert effects["conflict_auroc"] < 0.6, "without it, there is nothing to tell them by"
+    assert effects["drop_elsewhere"] == pytest.approx(0, abs=0.05)
+    assert finding.reliance.low > 0.05
