@@ -144,8 +144,7 @@ def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_r
 
 @pytest.mark.parametrize("detector", list(DETECTORS))
 def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp_path):
-    config = replace(
-        SMALL,
+    config = SMALL.having(
         detectors=(detector,),
         explainers=("all",),
         explained=2,
@@ -173,21 +172,21 @@ def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp
 
 
 def test_a_prevalence_of_0_gets_words_instead_of_a_number(tmp_path):
-    (finding,) = run_audit(replace(SMALL, prevalence=(0.0,), out=tmp_path, workers=1)).findings
+    (finding,) = run_audit(SMALL.having(prevalence=(0.0,), out=tmp_path, workers=1)).findings
     assert finding.reason == "identical by construction: at prevalence 0 nothing is planted"
     assert finding.reliance is None
 
 
 def test_the_number_of_workers_does_not_change_a_number(tmp_path):
     tables = [
-        (run_audit(replace(SMALL, out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
+        (run_audit(SMALL.having(out=tmp_path / str(n), workers=n)).folder / "results.csv").read_bytes()
         for n in (1, 2)
     ]
     assert tables[0] == tables[1]
 
 
 def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path):
-    result = run_audit(replace(SMALL, detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
+    result = run_audit(SMALL.having(detectors=("ae",), plant_on="anomalous", out=tmp_path, workers=1))
     (finding,) = result.findings
     assert finding.reason.startswith("identical by construction")
     assert finding.reliance is None
@@ -238,7 +237,7 @@ def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
 
 
 def test_a_damaged_cell_is_run_again(tmp_path):
-    config = replace(SMALL, out=tmp_path, workers=1)
+    config = SMALL.having(out=tmp_path, workers=1)
     result = run_audit(config)
     before = (result.folder / "results.csv").read_bytes()
     victim = next((result.folder / "cells").iterdir())
@@ -249,7 +248,7 @@ def test_a_damaged_cell_is_run_again(tmp_path):
 
 
 def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
-    plan = estimate(replace(SMALL, seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
+    plan = estimate(SMALL.having(seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
     assert (plan.cells, plan.finished) == (6, 0)
     assert plan.seconds > 0
     assert not (tmp_path / "reports").exists()
@@ -257,14 +256,12 @@ def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
 
 def test_what_cannot_run_is_said_before_anything_is_trained(tmp_path):
     with pytest.raises(InputError, match="plants the artifact on none"):
-        run_audit(replace(SMALL, prevalence=(1e-5,), out=tmp_path))
+        run_audit(SMALL.having(prevalence=(1e-5,), out=tmp_path))
     with pytest.raises(InputError, match="none of the explainers native works on hsc"):
-        run_audit(replace(SMALL, detectors=("hsc",), out=tmp_path))
+        run_audit(SMALL.having(detectors=("hsc",), out=tmp_path))
     with pytest.raises(InputError, match="doesn't fit"):
         run_audit(
-            replace(
-                SMALL, image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path
-            )
+            SMALL.having(image_size=16, options={"watermark": {"text": "much too long a text"}}, out=tmp_path)
         )
 
 

@@ -14,6 +14,7 @@ from fcdd_audit import DETECTORS, PROBES, Detector, InputError, Recipe, make_con
 from fcdd_audit.cli.app import app
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, calibrate
 from fcdd_audit.studies.trials import Trial
 from fcdd_audit.studies.truths import TRUTHS, Truth
@@ -111,7 +112,9 @@ def settings(out, **changes):
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
     config = settings(tmp_path_factory.mktemp("calibrations"))
-    return calibrate(Calibration(config, audits=2, nulls=2, decoys=("patch",)))
+    result = calibrate(Calibration(config, audits=2, nulls=2, decoys=("patch",)))
+    draw_rates(result.folder)
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def test_it_is_listed(kind, line):
     [
         ({"disc": {"size": 0.2}}, "disc has no option 'size' .known: radius"),
         ({"disc": {"radius": 0.9}}, "disc radius is 0.9; it must be in"),
-        ({"glance": {"width": "wide"}}, "glance width is 'wide'; a int is needed"),
+        ({"glance": {"width": "wide"}}, "glance width is 'wide'; a whole number is needed"),
     ],
 )
 def test_its_options_are_checked(tmp_path, options, message):

@@ -1,7 +1,6 @@
 """Audits of artifacts that are found in the data, not planted: by their removal."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -32,8 +31,8 @@ def test_a_finding_says_where_the_artifact_was_found_and_what_removing_as_much_e
         "conflict_auroc",
         "drop",
         "drop_elsewhere",
-        "flip_rate",
         "score_shift",
+        "flip_rate",
     ]
     assert np.isfinite(fcdd.reliance.value)
     effects = {effect.measure: effect for effect in fcdd.effects}
@@ -153,8 +152,7 @@ def test_a_mark_that_alone_means_normal_is_relied_on(squares_config, with_square
     for part, count in counts.items():
         for index in range(count):
             with_square(rng, root, part, index, square=part.endswith("nominal") and index % 8 > 0)
-    config = replace(
-        squares_config,
+    config = squares_config.having(
         data_root=root,
         options={"mask": {"masks": str(root / "marks")}},
         detectors=("hsc",),

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -46,8 +45,8 @@ def defects(tmp_path_factory) -> AuditConfig:
             if part in ("test/anomalous", "masks"):
                 pixels[8:16, 16:24] = 255
             Image.fromarray(pixels.astype(np.uint8)).save(root / part / f"{i}.png")
-    return replace(
-        SMALL, dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe.of(epochs=1, batch_size=8)
+    return SMALL.having(
+        dataset="folder", data_root=root, detectors=("ae",), recipe=Recipe.of(epochs=1, batch_size=8)
     )
 
 
@@ -98,7 +97,7 @@ def test_findings_have_no_explainers(measured):
 
 def test_another_quality_is_another_cell():
     setup = prepare(SMALL)
-    other = prepare(replace(SMALL, options={"jpeg": {"quality": 80}}))
+    other = prepare(SMALL.having(options={"jpeg": {"quality": 80}}))
     cell = plan(SMALL, setup)[0].control[0]
     assert setup.fingerprint != other.fingerprint
     assert cell_key(cell, setup) != cell_key(cell, other)
@@ -106,7 +105,7 @@ def test_another_quality_is_another_cell():
 
 def test_the_estimate_counts_no_overlaps(tmp_path):
     small, large = (
-        estimate(replace(SMALL, probe=probe, out=tmp_path)).megabytes for probe in ("jpeg", "frame")
+        estimate(SMALL.having(probe=probe, out=tmp_path)).megabytes for probe in ("jpeg", "frame")
     )
     assert 0 < small < large
     assert not list(tmp_path.iterdir())
@@ -114,7 +113,7 @@ def test_the_estimate_counts_no_overlaps(tmp_path):
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
-    return run_audit(replace(SMALL, out=tmp_path_factory.mktemp("reports")))
+    return run_audit(SMALL.having(out=tmp_path_factory.mktemp("reports")))
 
 
 def test_the_report_says_that_no_explanation_is_judged(audited):
@@ -132,7 +131,7 @@ def test_the_report_says_that_no_explanation_is_judged(audited):
 
 
 def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp_path):
-    result = run_audit(replace(SMALL, probe="frame+jpeg", out=tmp_path))
+    result = run_audit(SMALL.having(probe="frame+jpeg", out=tmp_path))
     (finding,) = result.findings
     assert [explainer.explainer for explainer in finding.explainers] == ["native", "edges"]
     assert result.folder.name == "textures-frame+jpeg"
@@ -142,12 +141,12 @@ def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp
 
 
 def test_true_defects_are_still_localised(defects, tmp_path):
-    result = run_audit(replace(defects, out=tmp_path))
+    result = run_audit(defects.having(out=tmp_path))
     table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
     explained = table[table["explainer"] != ""]
     assert set(explained["split"]) == {"defect"}
     assert set(explained["explainer"]) == {"native", "edges"}
     assert [finding.explainers for finding in result.findings] == [()]
     assert NO_PLACE in result.report.read_text(encoding="utf-8")
-    again = run_audit(replace(defects, out=tmp_path))
+    again = run_audit(defects.having(out=tmp_path))
     assert json.loads((again.folder / "config.json").read_text())["cells_reused"] == 2

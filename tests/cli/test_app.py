@@ -229,7 +229,7 @@ def test_list_prints_the_presets_as_a_table():
         (["--device", "cuda:99"], ["device 'cuda:99'"]),
         (["--device", "meta"], ["device 'meta'"]),
         (["--fail-on", "clever"], ["--fail-on: unknown gate 'clever'", "relies"]),
-        (["--bit-depth", "0"], ["--bit-depth: bit depth is 0; it must be at least 1"]),
+        (["--bit-depth", "0"], ["--bit-depth: bit depth is 0; it must be at least 8"]),
         (["--dataset", "two\nlines"], ["two"]),  # as in a file name, such as a corrupt image's
         (["--detectr", "fcdd"], ["--detectr", "--detector"]),
         (["extra"], ["extra"]),

@@ -80,7 +80,7 @@ def test_findings_fit_their_schema():
         *(0.9, None, 5, 40, (explainer,), (effect,)),
     )
     schema = schemas()["findings.json"]["properties"]["schema"]["const"]
-    content = {"schema": schema, "run": "x", "findings": [finding.as_json()], "means": [], "provenance": []}
+    content = {"schema": schema, "run": "x", "findings": [finding.as_json()], "means": [], "origin": []}
     assert valid("findings.json", json.loads(json.dumps(content)))
     wrong = {**finding.as_json(), "verdict": "maybe"}
     assert not valid("findings.json", {**content, "findings": [wrong]})

@@ -291,7 +291,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
     stored = json.loads((result.folder / "findings.json").read_text(encoding="utf-8"))
     (entry,) = stored["origin"]
     assert entry["status"] == "warning"
-    assert entry["nominal_class"] == recoded.data_root.name
+    assert entry["nominal_class"] == recoded.data.data_root.name
     assert entry["learners"] == ["fcdd"]
     assert entry["images"] == {"nominal": 24, "anomalous": 24}
     assert entry["summary"] in record.getMessage()
@@ -307,7 +307,7 @@ def test_an_audit_warns_before_it_trains_and_writes_it_down(recoded, caplog, mon
 
 def test_detectors_that_learn_from_nominal_images_only_are_not_affected(recoded, caplog):
     with caplog.at_level(logging.WARNING, "fcdd_audit"):
-        result = run_audit(replace(recoded, detectors=("dsvdd",), name="nominal-only"))
+        result = run_audit(recoded.having(detectors=("dsvdd",), name="nominal-only"))
     assert not caplog.records
     (entry,) = result.origin
     assert (entry["status"], entry["learners"]) == ("warning", [])

@@ -49,9 +49,9 @@ def seen(monkeypatch):
         learns_from = SIDES
         uses_masks = True
 
-        def __init__(self, shape, mean, std, network="small", scale="nominal"):
-            super().__init__(shape, mean, std, scale)
-            self.features = torch.nn.Sequential(torch.nn.Conv2d(shape[0], 1, 1))
+        def __init__(self, input, options):
+            super().__init__(input, options)
+            self.features = torch.nn.Sequential(torch.nn.Conv2d(input.shape[0], 1, 1))
 
         def score(self, x):
             return self.features(x).mean(dim=(1, 2, 3))
@@ -75,7 +75,7 @@ def test_each_twin_gets_the_images_and_masks_of_true_anomalies_of_its_edit(
 ):
     """Here: other values, and masks, for each edit."""
     prepared = prepare(
-        squares_config.having(control="drop", recipe=Recipe.of(epochs=1, shift=0, batch_size=8))
+        squares_config.having(removal="drop", recipe=Recipe.of(epochs=1, shift=0, batch_size=8))
     )
     training = prepared.training[AS_IS]
 
@@ -149,7 +149,7 @@ def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(mo
         return explain_all(detector, parts, explainers, device, untrained)
 
     monkeypatch.setattr("fcdd_audit.experiment.cells.explain_all", spy)
-    config = replace(SMALL, detectors=("dsvdd",), explainers=("gradient",), explained=2)
+    config = SMALL.having(detectors=("dsvdd",), explainers=("gradient",), explained=2)
     run_cell(Cell("dsvdd", "control", 0, AS_IS), prepare(config))
     ((trained, before),) = seen
     assert trained.centre.abs().min() >= 0.1
@@ -170,13 +170,13 @@ def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(mo
     ],
 )
 def test_a_cell_has_another_key_when_the_recipe_changes(setup, changes):
-    changed = replace(setup, recipe=replace(setup.recipe, **changes))
+    changed = replace(setup, recipe=setup.recipe.changed(**changes))
     assert cell_key(CONTROL, changed) != cell_key(CONTROL, setup)
 
 
 def test_a_cell_has_another_key_when_options_change_and_not_for_how_it_is_shown(setup):
     key = cell_key(CONTROL, setup)
-    assert cell_key(CONTROL, prepare(replace(SMALL, quantile=0.5))) == key
+    assert cell_key(CONTROL, prepare(SMALL.having(quantile=0.5))) == key
     assert cell_key(CONTROL, replace(setup, options={"fcdd": {"supervision": "pixel"}})) != key
     assert cell_key(CONTROL, replace(setup, options={**setup.options, "ae": {"dimensions": 8}})) == key
 

@@ -83,7 +83,7 @@ def test_validation_images_are_marked_where_images_in_use_are(exposed_config):
 @pytest.mark.parametrize("without", ["labelled", "none"])
 def test_without_outlier_exposure_it_is_refused(exposed_config, tmp_path, plant_on, without):
     if without == "labelled":
-        root, folder = tmp_path / "labelled", exposed_config.data_root
+        root, folder = tmp_path / "labelled", exposed_config.data.data_root
         root.mkdir()
         for part in ("train/nominal", "test"):
             (root / part).parent.mkdir(exist_ok=True)
@@ -113,7 +113,7 @@ class Spots:
     on_outliers: ClassVar[bool] = True
     by_name: ClassVar[bool] = True
 
-    def find(self, names, shape, fit="squash"):
+    def find(self, names, shape, fit="squash", origins=None):
         bearing = [f"train_nominal/{index}" for index in range(self.nominal)]
         bearing += [f"train_anomalous/{index}" for index in range(self.anomalous)]
         bearing += ["test_nominal/2", "test_nominal/4", "test_anomalous/1"]
@@ -145,9 +145,9 @@ def found(monkeypatch):
     monkeypatch.setitem(DATASETS._entries, "tiny", Tiny)
     monkeypatch.setitem(NATURAL._entries, "spots", Spots)
 
-    def make(nominal, anomalous, control="auto"):
+    def make(nominal, anomalous, removal="auto"):
         options = {"spots": {"nominal": nominal, "anomalous": anomalous}}
-        return prepare(make_config(dataset="tiny", probe="spots", options=options, control=control))
+        return prepare(make_config(dataset="tiny", probe="spots", options=options, removal=removal))
 
     return make
 
@@ -201,7 +201,7 @@ def test_what_was_made_of_the_data_is_in_the_fingerprint(found):
 
 def test_the_planted_twin_is_trained_on_what_was_found_and_its_control_on_cleaned_images(squares_config):
     for removal in ("inpaint", "drop"):
-        setup = prepare(squares_config.having(control=removal))
+        setup = prepare(squares_config.having(removal=removal))
         as_found, cleaned = (setup.trained_on(edit, 0) for edit in (AS_IS, setup.removal))
         nominal, anomalous = as_found.nominal.images, as_found.anomalous.images
         assert torch.equal(nominal, setup.data.train_nominal.images)

@@ -27,7 +27,7 @@ class Spots:
     on_outliers: ClassVar[bool] = True
     by_name: ClassVar[bool] = True
 
-    def find(self, names, shape, fit="squash"):
+    def find(self, names, shape, fit="squash", origins=None):
         self.asked.append((tuple(names), tuple(shape), fit))
         masks = torch.zeros(len(names), 1, *shape, dtype=torch.bool)
         masks[SPOT] = torch.tensor([name in self.bearing for name in names], dtype=torch.bool)[
@@ -190,7 +190,7 @@ def test_it_is_said_where_there_is_no_room_elsewhere():
     class Corners(Spots):
         """In two opposite corners, so that there is no other place for both."""
 
-        def find(self, names, shape, fit="squash"):
+        def find(self, names, shape, fit="squash", origins=None):
             masks = super().find(names, shape, fit)
             return masks | masks.flip(2, 3)
 
@@ -234,7 +234,7 @@ def test_annotations_cannot_tell_images_of_the_same_name_apart():
 
 def test_an_artifact_all_over_an_image_is_refused_by_the_images_name():
     class Everywhere(Spots):
-        def find(self, names, shape, fit="squash"):
+        def find(self, names, shape, fit="squash", origins=None):
             masks = super().find(names, shape, fit)
             return masks.flatten(1).any(dim=1)[:, None, None, None].expand_as(masks)
 

@@ -13,6 +13,7 @@ from fcdd_audit.experiment.cells import cell_key
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.probes import PROBES
+from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, CalibrationResult, calibrate, trials
 from fcdd_audit.studies.rates import ANY_NULL, Rate
 from fcdd_audit.studies.truths import TRUTHS
@@ -199,7 +200,7 @@ def test_a_calibration_leaves_its_rates_outcomes_and_figure(finished):
         else:
             mine = mine[mine["prevalence"] == rate["prevalence"]]["reliance_value"]
             assert rate["reliance"]["value"] == pytest.approx(mine.mean(), abs=1e-9), rate["truth"]
-    assert (result.folder / "calibration.svg").read_text().startswith("<svg")
+    assert draw_rates(result.folder).read_text().startswith("<svg")
     assert result.folder.name == "calibration-textures-watermark"
     assert calibration.folder == result.folder
 
