@@ -352,7 +352,7 @@ def test_a_run_of_several_classes_describes_each(classes_run):
     assert [data["nominal_class"] for data in config["data"]] == ["airplane", "cat"]
     assert config["data"][0]["fingerprint"] != config["data"][1]["fingerprint"]
     assert [data["images"]["test_anomalous"] for data in config["data"]] == [6, 7]  # the dogs are anomalies
-    assert config["config"]["nominal_class"] == ["airplane", "cat"]
+    assert config["config"]["data"]["nominal_class"] == ["airplane", "cat"]
     assert len(config["questions"]) == len(classes_run.findings)
     for question in config["questions"]:
         shown = RunStore(classes_run.folder).read_arrays(question["examples"])

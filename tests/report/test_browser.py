@@ -124,8 +124,10 @@ def test_the_keyboard_reaches_everything(opened):
     press(Keys.ENTER)
     assert opened.current_url.endswith("#verdict")
     seen = set()
-    for _ in range(40):
+    for _ in range(500):
         press(Keys.TAB)
+        if focused("className") == "skip":
+            break  # once around
         seen.add((focused("tagName"), focused("getAttribute('aria-label')")))
         if focused("tagName") == "SUMMARY":
             before = focused("parentElement.open")

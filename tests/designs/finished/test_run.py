@@ -144,7 +144,7 @@ def test_there_is_a_finding_for_each_side(run, found):
     assert found == run.as_json()
     assert (found["schema"], found["means"], found["origin"]) == (4, [], [])
     for finding, plant_on in zip(found["findings"], ("anomalous", "nominal"), strict=True):
-        assert (finding["null"], finding["plant_on"], finding["prevalence"]) == ("placebos", plant_on, None)
+        assert (finding["design"], finding["plant_on"], finding["prevalence"]) == ("finished", plant_on, None)
         assert (finding["seeds"], finding["images"]) == (0, 2 * EACH)
         assert (finding["dataset"], finding["detector"], finding["probe"]) == ("folder", "fcdd", "watermark")
         assert len(finding["placebo"]["placebo_effects"]) == 39
