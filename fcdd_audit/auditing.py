@@ -27,6 +27,9 @@ from fcdd_audit.studies.error_rates import error_rates, read_calibration
 from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.means import class_means
 
+COSTS = "costs.csv"
+COMPARISON = ("comparison.html", "comparison.csv", "comparison.json")
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -81,8 +84,11 @@ def _write(store: RunStore, audited: Audited, result: AuditResult, described: di
     store.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
     store.write_text("config.json", json.dumps(described, indent=1) + "\n")
     render_report(store.path)
-    if "costs.csv" in audited.tables:  # explanations were checked
+    if COSTS in audited.tables:  # explanations were checked
         write_comparison(compare([store.path]), store.path)
+    else:  # an older run's would be taken for this one's
+        for name in (COSTS, *COMPARISON):
+            (store.path / name).unlink(missing_ok=True)
 
 
 def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str
         "design": config.design_name,
         "config": config.as_json(),
         "probe": repr(config.make_artifact()),
-        "measures": described_measures(),
+        "measures": described_measures(DESIGNS[config.design_name].families),
         "headline": HEADLINE.name,
         "versions": versions(),
         "device": {

@@ -1,97 +1,35 @@
 """Every new kind is one entry: registered once, and then listed, audited, calibrated and on the page."""
 
+import importlib
 import json
-from dataclasses import dataclass
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import nn
 from typer.testing import CliRunner
 
-from fcdd_audit import DETECTORS, PROBES, Detector, InputError, Recipe, make_config, run_audit
+from fcdd_audit import DETECTORS, PROBES, InputError, Recipe, make_config, run_audit
 from fcdd_audit.cli.app import app
-from fcdd_audit.core.sides import SIDES
-from fcdd_audit.edits.plant import Plant
+from fcdd_audit.measures.table import MEASURES, described_measures
 from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, calibrate
-from fcdd_audit.studies.trials import Trial
-from fcdd_audit.studies.truths import TRUTHS, Truth
+from fcdd_audit.studies.truths import TRUTHS
 
-
-def add_a_probe():
-    @PROBES.register("disc")
-    @dataclass(frozen=True)
-    class Disc:
-        """A bright disc in the upper left corner."""
-
-        radius: float = 0.2
-
-        placed = True
-
-        def __post_init__(self):
-            if not 0 < self.radius <= 0.5:
-                raise InputError(f"disc radius is {self.radius:g}; it must be in (0, 0.5]")
-
-        def apply(self, x, generator):
-            height, width = x.shape[2:]
-            reach = self.radius * width
-            rows, columns = torch.arange(height)[:, None], torch.arange(width)
-            inside = (rows - reach) ** 2 + (columns - reach) ** 2 <= reach**2
-            mask = inside.to(x.device).expand(len(x), 1, height, width)
-            colour = torch.tensor([1.0, 0.4, 0.1])[: x.shape[1]].to(x)[:, None, None]
-            return torch.where(mask, colour, x), mask.clone()
-
-
-def add_a_detector():
-    @DETECTORS.register("glance")
-    class Glance(Detector):
-        """Tells anomalies by the mean of a few small filters."""
-
-        learns_from = SIDES
-
-        @dataclass(frozen=True)
-        class Options(Detector.Options):
-            width: int = 4
-
-        def __init__(self, input, options):
-            super().__init__(input, options)
-            channels, width = input.shape[0], options.width
-            self.features = nn.Sequential(nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.ReLU())
-            self.weigh = nn.Linear(width, 1)
-
-        def score(self, x):
-            return self.weigh(self.features(self.normalise(x)).mean(dim=(2, 3)))[:, 0].float()
-
-        def loss(self, x, label, mask=None):
-            return F.binary_cross_entropy_with_logits(self.score(x), label.float())
-
-
-def add_a_truth():
-    def both_twins(drawing):
-        """Both twins are trained with the artifact, from unrelated seeds."""
-        edit = Plant(drawing.probe, (drawing.side,), 1.0)
-        for index in range(drawing.nulls):
-            after, before = (drawing.planted(one % drawing.nulls, edit) for one in (index + 1, index))
-            yield Trial(drawing.detector, "both-twins", drawing.plant_on, 1.0, after, before)
-
-    TRUTHS.register("both-twins")(Truth("both twins trained with it{share}", both_twins, null=True))
-
-
-REGISTRIES = {"disc": PROBES, "glance": DETECTORS, "both-twins": TRUTHS}
+REGISTRIES = (PROBES, DETECTORS, TRUTHS, MEASURES)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def added():
     """The new kinds, and afterwards the registries as they were."""
-    before = {name: dict(registry._entries) for name, registry in REGISTRIES.items()}
-    for add in (add_a_probe, add_a_detector, add_a_truth):
-        add()
-    yield
-    for name, registry in REGISTRIES.items():
-        registry._entries.clear()
-        registry._entries.update(before[name])
+    described_measures()  # has all others registered
+    with pytest.MonkeyPatch.context() as changed:
+        for registry in REGISTRIES:
+            changed.setattr(registry, "_entries", dict(registry.items()))
+        changed.syspath_prepend(Path(__file__).parent)
+        importlib.import_module("own_kinds")
+        yield
+    del sys.modules["own_kinds"]
 
 
 def settings(out, **changes):
@@ -101,7 +39,7 @@ def settings(out, **changes):
         "explainers": ("grad-cam", "gradient", "random"),
         "image_size": 32,
         "seeds": 3,
-        "workers": 1,  # in this process: others don't know the new kinds
+        "workers": 2,  # processes that have to know the new kinds too
         "recipe": Recipe.of(epochs=1, batch_size=64),
         "options": {"disc": {"radius": 0.25}, "glance": {"width": 6}},
         "out": out,
@@ -129,6 +67,7 @@ def audited(calibrated, tmp_path_factory):
         ("probes", "disc         A bright disc in the upper left corner."),
         ("detectors", "glance  Tells anomalies by the mean of a few small filters."),
         ("truths", "both-twins  both twins trained with it"),
+        ("measures", "heat_at_top  heat at the top"),
     ],
 )
 def test_it_is_listed(kind, line):
@@ -155,6 +94,7 @@ def test_an_audit_has_it_in_its_name_table_findings_and_config(audited):
     assert set(table["probe"]) == {"disc"}
     assert set(table["detector"]) == {"glance"}
     assert set(table["explainer"]) == {"", "grad-cam", "gradient", "random"}
+    assert {"heat_at_top", "heat_at_top_dilated"} <= set(table["metric"])
     (finding,) = audited.findings
     assert (finding.probe, finding.detector, finding.plant_on) == ("disc", "glance", "anomalous")
     config = json.loads((audited.folder / "config.json").read_text())
@@ -183,6 +123,8 @@ def test_the_page_names_each(audited):
     words = " ".join(page.split())
     assert "glance</b>" in words
     assert "the disc" in words
+    assert '<a href="#measure-heat_at_top">heat at the top' in page
+    assert "Share of the heat in the upper half of the map." in page
     label = "both twins trained with it on 100 %"
     assert f"<td>{label}</td>" in page, "among the error rates"
     assert f">glance, {label}<" in page, "and in their figure"

@@ -61,10 +61,12 @@ def run(
         from fcdd_audit.auditing import run_audit
         from fcdd_audit.config.audit import make_config
         from fcdd_audit.designs import DESIGNS
+        from fcdd_audit.studies.error_rates import read_calibration
 
         audit = make_config(*layers)
         design = DESIGNS[audit.design_name]
         if dry_run:
+            read_calibration(audit.design.calibration)  # refused here too if it is none
             planned = design.estimate(audit, quiet=quiet or as_json)
             print(json.dumps(asdict(planned), indent=1) if as_json else "\n".join(planned.lines()))
             return

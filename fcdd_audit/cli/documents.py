@@ -147,6 +147,9 @@ def _schema_of(setting: Setting) -> dict[str, Any]:
     found = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if setting.default is not None and setting.shown != PRESETS.default:
         found = {**found, "default": json.loads(adapter(setting.kind).dump_json(setting.default))}
+    if setting.range is not None:
+        keys = {word: key for key, word in BOUNDS.items()}
+        found = {**found, **{keys[word]: end for word, end in setting.range.ends().items()}}
     return {**found, "description": setting.meaning}
 
 
@@ -186,7 +189,11 @@ def _values_of(schema: dict[str, Any]) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> str:
-    return "".join(f", {words} {schema[key]:g}" for key, words in BOUNDS.items() if key in schema)
+    return "".join(f", {words} {_number(schema[key])}" for key, words in BOUNDS.items() if key in schema)
+
+
+def _number(value: float) -> str:
+    return f"{int(value) if value == int(value) else value:,}"
 
 
 def findings_page() -> str:

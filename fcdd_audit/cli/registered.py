@@ -53,7 +53,7 @@ def _in_order_of_import(module: str, package: str, seen: set[str]) -> Iterator[a
 
 def _registrations(tree: ast.Module, registry: str) -> Iterator[tuple[str, str]]:
     """Names and summaries of what a module registers: classes and functions with the decorator
-    `@REGISTRY.register("name")`, and measures by `register(Measure(name="name", label="words", ...))`."""
+    `@REGISTRY.register("name")`, and each `Measure(name="name", label="words", ...)` outside of them."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for decorator in node.decorator_list:
@@ -63,8 +63,11 @@ def _registrations(tree: ast.Module, registry: str) -> Iterator[tuple[str, str]]
                         args=[ast.Constant(value=str(name))],
                     ) if known == registry:
                         yield name, (ast.get_docstring(node) or "").partition("\n")[0]
-        elif isinstance(node, ast.Assign | ast.Expr) and registry == "MEASURES":
-            match node.value:
-                case ast.Call(func=ast.Name(id="register"), args=[ast.Call(keywords=keys)]):
-                    said = {key.arg: key.value.value for key in keys if isinstance(key.value, ast.Constant)}
-                    yield str(said["name"]), str(said["label"])
+        elif registry == "MEASURES":
+            for part in ast.walk(node):
+                match part:
+                    case ast.Call(func=ast.Name(id="Measure"), keywords=keys):
+                        said = {
+                            key.arg: key.value.value for key in keys if isinstance(key.value, ast.Constant)
+                        }
+                        yield str(said["name"]), str(said["label"])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from fcdd_audit.config.checks import check_config
 from fcdd_audit.config.kinds import Names, read, refusal
-from fcdd_audit.config.layers import PLURAL, Given, Layer, merge
+from fcdd_audit.config.layers import PLURAL, Given, Layer, merge, table_of
 from fcdd_audit.config.options import read_options
 from fcdd_audit.config.parts import (
     ALL,
@@ -41,8 +41,6 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NaturalArtifact, make_artifact
 from fcdd_audit.probes import Probe
 
-ANNOTATED = "mask"  # the artifact that reads annotations
-
 
 class AuditConfig(Part):
     """One audit, as `make_config` resolves it: nothing in it is changed or filled in later.
@@ -61,13 +59,13 @@ class AuditConfig(Part):
     def having(self, **changes: Any) -> AuditConfig:
         """The same audit with other settings, by their flat names, as `make_config` takes them.
 
-        What isn't changed stays, what a preset filled in too. None: the preset's, else the default.
-        InputError as `make_config`.
+        What isn't changed stays, what a preset filled in too. None: the preset's, else the default; for
+        `recipe` or `options`, of all in that table. InputError as `make_config`.
         """
         parts = {name: value for part in PARTS for name, value in getattr(self, part)}
         kept = merge(parts, {"options": self.options}).values
-        reset = [PLURAL.get(name, name) for name, value in changes.items() if value is None]
-        left = {name: value for name, value in kept.items() if name not in reset}
+        reset = {PLURAL.get(name, name) for name, value in changes.items() if value is None}
+        left = {name: value for name, value in kept.items() if reset.isdisjoint((name, table_of(name)))}
         return resolve(Given({**left, **merge(changes).values}))
 
     @property
@@ -117,10 +115,10 @@ class AuditConfig(Part):
 
     def make_artifact(self) -> Probe | NaturalArtifact:
         """The probe, the chain of several, or the natural artifact, with its options."""
-        options = self.options
-        if self.data.strict:
-            options = {**options, ANNOTATED: {**options.get(ANNOTATED, {}), "strict": True}}
-        return make_artifact(self.artifact.probe, options)
+        name, options = self.artifact.probe, self.options
+        if self.data.strict:  # is checked to have that option
+            options = {**options, name: {**options.get(name, {}), "strict": True}}
+        return make_artifact(name, options)
 
     def resolve_device(self) -> torch.device:
         """The device that `device` names here; auto: CUDA, then MPS, then the CPU."""

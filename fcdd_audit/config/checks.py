@@ -8,6 +8,7 @@ from fcdd_audit.config.layers import Given
 from fcdd_audit.config.parts import ALL
 from fcdd_audit.config.settings import settings
 from fcdd_audit.core.directions import AUTO, plantable
+from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.designs.finished.judging import placebos_needed
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
@@ -37,7 +38,7 @@ def check_config(config: AuditConfig, given: Given) -> None:
         )
     else:
         _check_finished(config, given)
-    for explainer in EXPLAINERS:  # those that aren't asked for too: a typo is said
+    for explainer in EXPLAINERS:  # of those that aren't asked for too, a value out of its range is told
         with given.blamed(f"{explainer}."):
             make_explainer(explainer, config.options)
     for detector in config.detector.detectors:
@@ -84,6 +85,18 @@ def _check_artifact(config: AuditConfig, given: Given) -> None:
             f"removal '{config.artifact.removal}' is for artifacts that are found on images, and '{probe}' "
             "is planted; drop --removal",
             "removal",
+        )
+    if config.data.strict:
+        given.check(
+            probe in NATURAL and "strict" in options_of(NATURAL[probe]),
+            f"--strict is for artifacts that annotations mark on images, and '{probe}' has none; "
+            "drop --strict",
+            "strict",
+        )
+        given.check(
+            config.options.get(probe, {}).get("strict", True),
+            f"--strict and {probe}.strict=false contradict each other; drop one of them",
+            *("strict", f"{probe}.strict"),
         )
     with given.blamed(*(f"{part}." for part in probe.split(PLUS))):
         config.make_artifact()

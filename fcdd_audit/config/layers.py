@@ -22,6 +22,7 @@ else:
     import tomli as tomllib
 
 VARIABLE = "FCDD_AUDIT_"
+OPTIONS = "options"
 TEST_DATA = "FCDD_AUDIT_TEST_DATA"  # where the tests find images; no setting
 PLURAL = {singular: name for name, singular in SINGULAR.items()}
 
@@ -128,6 +129,13 @@ def merge(*layers: Layer | Mapping[str, Any]) -> Given:
     return Given(values)
 
 
+def table_of(name: str) -> str | None:
+    """The table in which a value of that name may stand: `recipe`, `options`, or none."""
+    if "." in name:
+        return OPTIONS
+    return RECIPE if name in settings() and settings()[name].part == RECIPE else None
+
+
 def _flat(layer: Layer) -> dict[str, Value]:
     """A layer's values by name."""
     found: dict[str, Value] = {}
@@ -136,7 +144,7 @@ def _flat(layer: Layer) -> dict[str, Value]:
         said = f"{where}: " if where else ""
         if value is None:
             continue
-        if key == "options":
+        if key == OPTIONS:
             for target, table in _table(said, key, value).items():
                 for option, one in _table(said, f"{key}.{target}", table).items():
                     found[f"{target}.{option}"] = Value(one, where)
@@ -145,7 +153,13 @@ def _flat(layer: Layer) -> dict[str, Value]:
             found |= {_recipe_name(said, name): Value(one, where) for name, one in table.items()}
         elif key.startswith(f"{RECIPE}."):
             found[_recipe_name(said, key.removeprefix(f"{RECIPE}."))] = Value(value, where)
-        elif "." in key or (key == "thresholds" and isinstance(value, Thresholds)):
+        elif key == "thresholds":
+            if not isinstance(value, Thresholds):
+                raise InputError(
+                    f"{said}setting 'thresholds' must be a Thresholds, which only Python can give"
+                )
+            found[key] = Value(value, where)
+        elif "." in key:
             found[key] = Value(value, where)
         else:
             name = PLURAL.get(key, key)

@@ -7,7 +7,7 @@ from typing import Any
 from fcdd_audit.config.kinds import Number, read
 from fcdd_audit.config.layers import Given
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.options import options_of
+from fcdd_audit.core.options import check_options, options_of
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
@@ -24,9 +24,10 @@ def option_kinds(entry: Any) -> dict[str, Any]:
 
 
 def read_options(given: Given) -> dict[str, dict[str, Any]]:
-    """All options, by whose they are. InputError for an unknown target, or a value of another type.
+    """All options, by whose they are, whether these are asked for or not: a file may be shared.
 
-    Whether there is such an option, and its value in range, is for the entry itself to say.
+    InputError for an unknown target or option, or a value of another type. Whether a value is in its range is
+    for the entry itself to say.
     """
     entries: dict[str, Any] = {
         name: entry
@@ -45,7 +46,8 @@ def read_options(given: Given) -> dict[str, dict[str, Any]]:
                     f"{suggest(target, list(entries))}"
                 )
             kinds = option_kinds(entries[target])
-            options.setdefault(target, {})[option] = (
-                read(f"{target} {option}", kinds[option], value) if option in kinds else value
-            )
+            if option in kinds:
+                value = read(f"{target} {option}", kinds[option], value)
+            check_options(target, entries[target], {option: value})
+            options.setdefault(target, {})[option] = value
     return options

@@ -71,7 +71,7 @@ class DataSettings(Part):
     confetti_mask: Annotated[Literal["full", "blob"], PRESETS] = Field(
         "full", description="What is anomalous in an image with confetti: full (all of it) or blob."
     )
-    bit_depth: Annotated[Bits | None, Shown("the file's")] = Field(
+    bit_depth: Annotated[Bits | None, Shown("the data set's")] = Field(
         None, description="Bits that the values of deep images use, such as 12 in files of 16."
     )
     skip_corrupt: bool = Field(False, description="Leave out images that can't be decoded.")
@@ -89,12 +89,14 @@ class ArtifactSettings(Part):
 
     probe: str = Field("watermark", description="Artifact, or several that are applied in order: frame+jpeg.")
     plant_on: str = Field(
-        "auto", description="The side that bears it: anomalous, nominal, oe, all-but-oe, or auto."
+        "auto", description="The side that bears it, or auto: see 'fcdd-audit list directions'."
     )
     prevalence: SomeShares = Field(
         (1.0,), description="Shares of that side's training images that bear it, such as 0.2,1."
     )
-    removal: str = Field("auto", description="How training images lose a found artifact: drop or inpaint.")
+    removal: str = Field(
+        "auto", description="How training images lose a found artifact, or auto: see 'fcdd-audit list edits'."
+    )
 
 
 class DetectorSettings(Part):

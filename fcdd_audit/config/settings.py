@@ -10,7 +10,16 @@ from pydantic.fields import FieldInfo
 
 from fcdd_audit.config.kinds import PLAIN
 from fcdd_audit.config.parts import PARTS, PRESETS, Shown
-from fcdd_audit.config.training import FLAGS, MEANINGS, make_recipe, recipe_kinds, recipe_settings
+from fcdd_audit.config.presets import preset_rows
+from fcdd_audit.config.training import (
+    FLAGS,
+    MEANINGS,
+    make_recipe,
+    recipe_kinds,
+    recipe_ranges,
+    recipe_settings,
+)
+from fcdd_audit.core.recipe import Range
 
 RECIPE = "recipe"
 PYTHON_ONLY = ("recipe", "thresholds")  # objects; a file's table of the recipe is of its settings
@@ -21,7 +30,8 @@ SINGULAR = {"detectors": "detector", "explainers": "explainer"}  # as flags are 
 class Setting:
     """One setting. part: where it belongs: a part, or the recipe. kind: an annotation that pydantic reads.
 
-    shown: its default in words. flagged: whether it has a flag of its own.
+    shown: its default in words. flagged: whether it has a flag of its own. range: of a number of the recipe,
+    which checks it itself.
     """
 
     name: str
@@ -31,6 +41,7 @@ class Setting:
     shown: str
     meaning: str
     flagged: bool = True
+    range: Range | None = None
 
     @property
     def called(self) -> str:
@@ -52,10 +63,18 @@ def settings() -> dict[str, Setting]:
         for name, field in kind.model_fields.items()
         if name not in PYTHON_ONLY
     ]
-    recipe = recipe_settings(make_recipe({}))
+    recipe, ranges = recipe_settings(make_recipe({})), recipe_ranges()
+    preset = {row["setting"] for row in preset_rows()}
     found += [
         Setting(
-            name, RECIPE, PLAIN.get(kind, kind), recipe[name], PRESETS.default, MEANINGS[name], name in FLAGS
+            name,
+            RECIPE,
+            PLAIN.get(kind, kind),
+            recipe[name],
+            PRESETS.default if name in preset else _words(recipe[name]),
+            MEANINGS[name],
+            name in FLAGS,
+            ranges.get(name),
         )
         for name, kind in recipe_kinds().items()
     ]
@@ -74,6 +93,10 @@ def _shown(field: FieldInfo) -> str:
     for one in field.metadata:
         if isinstance(one, Shown):
             return one.default
-    if isinstance(field.default, tuple):
-        return ",".join(f"{item:g}" if isinstance(item, float) else item for item in field.default)
-    return "" if field.default is None or field.default is False else str(field.default)
+    return _words(field.default)
+
+
+def _words(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(f"{item:g}" if isinstance(item, float) else item for item in default)
+    return "" if default is None or default is False else str(default)

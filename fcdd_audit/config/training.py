@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
-from fcdd_audit.core.recipe import PARTS, Recipe
+from fcdd_audit.core.recipe import PARTS, Range, Recipe, ranges_of
 
 # What each means; those in FLAGS have a flag, the others are set by --set recipe.NAME=VALUE.
 MEANINGS = {
@@ -38,6 +38,11 @@ def recipe_kinds() -> dict[str, Any]:
     """The settings of a recipe and the kinds of their values, in the recipe's order."""
     kinds = {name: hint for part in PARTS.values() for name, hint in get_type_hints(part).items()}
     return {name: kind for name, kind in (kinds | get_type_hints(Recipe)).items() if name not in PARTS}
+
+
+def recipe_ranges() -> dict[str, Range]:
+    """The ranges of those settings of a recipe that are numbers."""
+    return {name: one for part in PARTS.values() for name, one in ranges_of(part).items()}
 
 
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:

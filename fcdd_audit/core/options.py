@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -12,8 +11,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
-
-TRUTH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -32,21 +29,6 @@ class Option:
             return type(value) is self.kind
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and math.isfinite(value)
-
-    def read(self, text: str) -> Any:
-        """The value that is written so. Digits are text where the option is text."""
-        value = read_literal(text)
-        if self.kind is str:
-            return value if isinstance(value, str) else text
-        return TRUTH.get(text.strip().lower(), value) if self.kind is bool else value
-
-
-def read_literal(text: str) -> Any:
-    """A Python literal, else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
 
 
 def options_of(entry: type) -> dict[str, Option]:

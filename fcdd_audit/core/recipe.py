@@ -7,9 +7,9 @@ into the parts, `Recipe.flat` takes them out again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.options import Option, options_of
@@ -19,7 +19,36 @@ Optimizer = Literal["adam", "sgd"]
 Border = Literal["mirror", "black"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
-Rule = tuple[str, bool, str]  # a setting, whether its value is in the range, and the range
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a setting can be, by their ends; None: no end there."""
+
+    at_least: float | None = None
+    over: float | None = None
+    at_most: float | None = None
+    under: float | None = None
+
+    def ends(self) -> dict[str, float]:
+        """The ends that there are, by their word: `at least`."""
+        return {name.replace("_", " "): end for name, end in asdict(self).items() if end is not None}
+
+    def holds(self, value: float) -> bool:
+        """Whether the number is in the range."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.over is None or value > self.over)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.under is None or value < self.under)
+        )
+
+
+SHARE = Range(at_least=0, at_most=1)
+POSITIVE_SHARE = Range(over=0, at_most=1)
+INNER_SHARE = Range(over=0, under=1)
+NOT_NEGATIVE = Range(at_least=0)
+
+Rule = tuple[str, bool, str]  # a setting, whether it can have its value, and what it must be
 
 KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
@@ -32,17 +61,36 @@ def _refuse(part: object, setting: str, need: str) -> InputError:
     return InputError(f"{setting.replace('_', ' ')} is {getattr(part, setting)!r}; it must be {need}")
 
 
-def _check_types(part: object) -> None:
-    """InputError for the first value that isn't of the type that is declared for it."""
+def _check_declared(part: object) -> None:
+    """InputError for the first value that isn't of the type and in the range that are declared for it."""
+    ranges = ranges_of(type(part))
     for setting, option in options_of(type(part)).items():
-        value, (kinds, need) = getattr(part, setting), KINDS.get(option.kind, ((), ""))
+        value: Any = getattr(part, setting)
+        kinds, need = KINDS.get(option.kind, ((), ""))
         if not kinds or (value is None and option.optional):
             continue
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        if not fits:
             raise _refuse(part, setting, need)
+        if option.kind is float and not math.isfinite(value):
+            raise _refuse(part, setting, "a finite number")
+        if setting in ranges and not ranges[setting].holds(value):
+            ends = ranges[setting].ends().items()
+            raise _refuse(part, setting, ", and ".join(f"{word} {end:,}" for word, end in ends))
 
 
-def _check_ranges(part: object, *rules: Rule) -> None:
+def ranges_of(part: type) -> dict[str, Range]:
+    """The ranges that are declared for a part's settings, by name."""
+    hints = get_type_hints(part, include_extras=True)
+    return {
+        name: one
+        for name, hint in hints.items()
+        for one in getattr(hint, "__metadata__", ())
+        if isinstance(one, Range)
+    }
+
+
+def _check_rules(part: object, *rules: Rule) -> None:
     for setting, valid, need in rules:
         if not valid:
             raise _refuse(part, setting, need)
@@ -69,32 +117,23 @@ class Optimisation:
     from both.
     """
 
-    epochs: int = 6
-    steps: int | None = None
-    batch_size: int = 16
+    epochs: Annotated[int, Range(at_least=1, at_most=1_000_000)] = 6
+    steps: Annotated[int | None, Range(at_least=1, at_most=1_000_000_000)] = None
+    batch_size: Annotated[int, Range(at_least=2)] = 16
     optimizer: Optimizer = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 1e-6
-    decay: float = 0.1
+    lr: Annotated[float, Range(over=0)] = 1e-3
+    weight_decay: Annotated[float, NOT_NEGATIVE] = 1e-6
+    decay: Annotated[float, POSITIVE_SHARE] = 0.1
     milestones: tuple[float, ...] = (2 / 3, 5 / 6)
-    repeats: int = 1
-    oe_probability: float = 0.5
+    repeats: Annotated[int, Range(at_least=1, at_most=10_000)] = 1
+    oe_probability: Annotated[float, INNER_SHARE] = 0.5
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        steps = self.steps is None or 1 <= self.steps <= 1_000_000_000
-        _check_ranges(
+        _check_declared(self)
+        _check_rules(
             self,
-            ("epochs", 1 <= self.epochs <= 1_000_000, "at least 1, and at most 1,000,000"),
-            ("steps", steps, "at least 1, and at most 1,000,000,000"),
-            ("batch_size", self.batch_size >= 2, "at least 2"),
             ("optimizer", self.optimizer in ("adam", "sgd"), "adam or sgd"),
-            ("lr", 0 < self.lr < math.inf, "over 0 and finite"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0 and finite"),
-            ("decay", 0 < self.decay <= 1, "in (0, 1]"),
             ("milestones", _rising_shares(self.milestones), "a tuple of rising shares in (0, 1), or empty"),
-            ("repeats", 1 <= self.repeats <= 10_000, "at least 1, and at most 10,000"),
-            ("oe_probability", 0 < self.oe_probability < 1, "in (0, 1)"),
         )
 
 
@@ -111,27 +150,20 @@ class Augmentation:
     for a `noise_share` of the images.
     """
 
-    shift: float = 0.06
+    shift: Annotated[float, Range(at_least=0, under=0.5)] = 0.06
     border: Border = "mirror"
-    flip: float = 0.0
-    jitter: float = 0.0
-    jitter_share: float = 1.0
-    noise: float = 0.001
-    relative_noise: float = 0.0
-    noise_share: float = 1.0
+    flip: Annotated[float, SHARE] = 0.0
+    jitter: Annotated[float, Range(at_least=0, at_most=0.5)] = 0.0
+    jitter_share: Annotated[float, POSITIVE_SHARE] = 1.0
+    noise: Annotated[float, NOT_NEGATIVE] = 0.001
+    relative_noise: Annotated[float, NOT_NEGATIVE] = 0.0
+    noise_share: Annotated[float, POSITIVE_SHARE] = 1.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_ranges(
+        _check_declared(self)
+        _check_rules(
             self,
-            ("shift", 0 <= self.shift < 0.5, "in [0, 0.5)"),
             ("border", self.border in ("mirror", "black"), "mirror or black"),
-            ("flip", 0 <= self.flip <= 1, "in [0, 1]"),
-            ("jitter", 0 <= self.jitter <= 0.5, "in [0, 0.5]"),
-            ("jitter_share", 0 < self.jitter_share <= 1, "in (0, 1]"),
-            ("noise", 0 <= self.noise < math.inf, "at least 0 and finite"),
-            ("relative_noise", 0 <= self.relative_noise < math.inf, "at least 0 and finite"),
-            ("noise_share", 0 < self.noise_share <= 1, "in (0, 1]"),
         )
 
 
@@ -145,9 +177,9 @@ class Compute:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        _check_declared(self)
         known = self.precision in ("auto", "float32", "bfloat16")
-        _check_ranges(self, ("precision", known, "auto, float32 or bfloat16"))
+        _check_rules(self, ("precision", known, "auto, float32 or bfloat16"))
 
 
 PARTS: dict[str, type] = {
@@ -171,8 +203,8 @@ class Recipe:
     normalise: str = "nominal"
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_ranges(
+        _check_declared(self)
+        _check_rules(
             self,
             ("network", bool(self.network), "the name of a network"),
             ("normalise", bool(self.normalise), "the name of a normalisation"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from fcdd_audit.core.errors import InputError
 
@@ -17,23 +19,57 @@ def suggest(word: str, known: list[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """An entry from outside this package. home: the module that registered it."""
+
+    kind: str
+    name: str
+    home: str
+
+
+REGISTRIES: dict[str, Registry[Any]] = {}  # by kind
+
+
+def foreign_entries() -> list[Foreign]:
+    """Of all registries: what another process has to import before it knows as much as this one."""
+    own = __name__.partition(".")[0]
+    return [
+        Foreign(kind, name, home)
+        for kind, registry in REGISTRIES.items()
+        for name, home in registry.homes().items()
+        if home.partition(".")[0] != own
+    ]
+
+
 class Registry(Generic[T]):
     """Names to entries, in the order of registration."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._homes: dict[str, str] = {}
+        REGISTRIES[kind] = self
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that adds an entry under `name`; ValueError if the name is taken."""
+    def register(self, name: str, home: str | None = None) -> Callable[[T], T]:
+        """Decorator that adds an entry under `name`; ValueError if the name is taken.
+
+        home: the module to import for it; None: the one that calls.
+        """
+        home = home or sys._getframe(1).f_globals["__name__"]
 
         def add(entry: T) -> T:
             if name in self._entries:
                 raise ValueError(f"{self.kind} '{name}' is registered already")
             self._entries[name] = entry
+            self._homes[name] = home
             return entry
 
         return add
+
+    def homes(self) -> dict[str, str]:
+        """Names to the modules that registered them."""
+        return {name: self._homes[name] for name in self._entries}
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

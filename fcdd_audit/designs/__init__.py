@@ -13,6 +13,10 @@ DESIGNS.register("twins")(
         table=Late("fcdd_audit.designs.twins.table:table"),
         context=Late("fcdd_audit.report.twins:context"),
         template="report.html.j2",
+        families=(
+            *("scores", "detection", "decision", "threshold", "overlap", "mask"),
+            *("pair", "pairs", "similarity", "faithfulness"),
+        ),
     )
 )
 DESIGNS.register("finished")(
@@ -23,6 +27,7 @@ DESIGNS.register("finished")(
         table=Late("fcdd_audit.designs.finished.table:table"),
         context=Late("fcdd_audit.report.finished:context"),
         template="finished.html.j2",
+        families=("placebos", "scores", "detection", "overlap"),
         suffix="-finished",
     )
 )

@@ -19,6 +19,7 @@ class Design:
     table: findings.json to the rows that the terminal shows, head first.
     context: (folder, config.json, findings.json) to what `template` shows besides them.
     template: the page's, in templates/.
+    families: of measures, whose numbers it gives.
     suffix: of the name of a run folder that wasn't given one.
     """
 
@@ -28,6 +29,7 @@ class Design:
     table: Callable[..., Any]
     context: Callable[..., Any]
     template: str
+    families: tuple[str, ...]
     suffix: str = ""
 
 

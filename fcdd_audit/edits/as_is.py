@@ -15,7 +15,7 @@ from fcdd_audit.probes.base import Probe
 class AsIs:
     """The training images as they were loaded."""
 
-    seeded: ClassVar[bool] = False
+    artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = None
 
     def apply(

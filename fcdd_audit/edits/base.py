@@ -38,11 +38,13 @@ class TrainingSet:
 class Edit(Protocol):
     """One way to change a training set: a frozen dataclass whose fields say how.
 
-    A twin is an edit and a seed. seeded: whether the change depends on the seed; one that doesn't is made
-    once for all twins. removal: how it rids images of a found artifact, in words; None: it doesn't.
+    A twin is an edit and a seed. artifacts: the names of those that it plants; a trained cell is known by
+    them. removal: how it rids images of a found artifact, in words; None: it doesn't.
     """
 
-    seeded: ClassVar[bool]
+    @property
+    def artifacts(self) -> tuple[str, ...]: ...
+
     removal: ClassVar[str | None]
 
     def apply(

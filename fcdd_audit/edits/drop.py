@@ -25,7 +25,7 @@ class Drop:
     So both twins see as many images in the same order. InputError where every image of a side bears it.
     """
 
-    seeded: ClassVar[bool] = False
+    artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = "they are dropped, and other images of their side take their places"
 
     def apply(

@@ -17,7 +17,7 @@ from fcdd_audit.probes.base import Probe
 class Inpaint:
     """Fills the artifact in from around it, on every image that bears it."""
 
-    seeded: ClassVar[bool] = False
+    artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = "the artifact is filled in from around it"
 
     def apply(

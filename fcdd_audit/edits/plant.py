@@ -26,12 +26,15 @@ class Plant:
     artifact: its name. sides: those that get it, in order. prevalence: the share of each, in [0, 1].
     """
 
-    seeded: ClassVar[bool] = True
     removal: ClassVar[str | None] = None
 
     artifact: str
     sides: tuple[Side, ...]
     prevalence: float
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        return (self.artifact,)
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False

@@ -83,16 +83,17 @@ class CellResult:
 
 def cell_key(cell: Cell, setup: Setup) -> str:
     """Name of the cell's folder: a hash of all that its numbers depend on."""
-    planted = getattr(cell.edit, "artifact", None)
     identity = {
         "cell": cell.as_json(),
         "recipe": setup.recipe.flat(),
         "options": setup.options.get(cell.detector, {}),
         "probe": repr(setup.artifact),
-        "planted": None if planted is None else repr(setup.plantable[planted]),
+        "planted": {name: repr(setup.plantable[name]) for name in cell.edit.artifacts},
         "explainers": {name: setup.options.get(name, {}) for name in setup.explainers},
         "explained": [setup.explained, setup.sanity],
-        "measures": [measure.name for name in MEASURED for measure in family(name)],
+        "measures": sorted(measure.name for name in MEASURED for measure in family(name))
+        if setup.explainers
+        else [],
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import itertools
 import multiprocessing
 import os
@@ -21,12 +23,15 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.mapped import dumps
+from fcdd_audit.core.registry import REGISTRIES, Foreign, foreign_entries
 from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.experiment.cells import Cell, cell_key, run_cell
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import RunStore
+
+MAIN = "__main__"
 
 
 def default_workers(device: str) -> int:
@@ -74,7 +79,8 @@ def run_cells(
 
     On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells run
     side by side in `workers` processes. on_step, on_cell: called after each training step and each
-    cell. The first error stops the run; finished cells stay.
+    cell. The first error stops the run; finished cells stay. InputError where worker processes can't know
+    what was registered from outside this package.
     """
     workers = min(workers, len(cells))
     if workers > 1:
@@ -99,6 +105,9 @@ def _run_in_processes(
     on_step: Callable[[], object],
     on_cell: Callable[[], object],
 ) -> None:
+    foreign = foreign_entries()
+    for one in foreign:
+        _check_importable(one)
     context = multiprocessing.get_context("spawn")
     # Each worker counts its steps in a place of its own: no lock that a killed worker could keep.
     steps = context.RawArray("q", workers)
@@ -111,10 +120,10 @@ def _run_in_processes(
     shared = spool / "setup.pickle"
     shared.write_bytes(dumps((setup, run), spool))
     strangers = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, steps, places))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, foreign, steps, places))
     shown = 0
     try:
-        waiting = {pool.submit(_work, cell) for cell in cells}
+        waiting = {pool.submit(_work, cell, cell_key(cell, setup)) for cell in cells}
         while waiting:
             done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             counted = sum(steps)
@@ -140,10 +149,11 @@ def _run_in_processes(
 
 @dataclass(frozen=True)
 class _Worker:
-    """What a worker process knows; `place` is where in `steps` it counts."""
+    """What a worker process knows. unknown: what it should know too. place: where in `steps` it counts."""
 
     setup: Setup
     run: RunStore
+    unknown: list[Foreign]
     steps: Any
     place: int
 
@@ -154,10 +164,25 @@ class _Worker:
 _worker: _Worker
 
 
-def _start_worker(shared: Path, steps: Any, places: SimpleQueue[int]) -> None:
+def _check_importable(one: Foreign) -> None:
+    if one.home != MAIN and importlib.util.find_spec(one.home.partition(".")[0]) is None:
+        raise _unknown(one)
+
+
+def _unknown(one: Foreign) -> InputError:
+    return InputError(
+        f"worker processes don't know the {one.kind} '{one.name}' of module '{one.home}'; register it where "
+        "that module is imported, or use --workers 1"
+    )
+
+
+def _start_worker(shared: Path, foreign: list[Foreign], steps: Any, places: SimpleQueue[int]) -> None:
     global _worker
+    for home in {one.home for one in foreign} - {MAIN}:  # a script is imported anew already
+        importlib.import_module(home)
     setup, run = pickle.loads(shared.read_bytes())
-    _worker = _Worker(setup, run, steps, places.get())
+    unknown = [one for one in foreign if one.name not in REGISTRIES[one.kind]]
+    _worker = _Worker(setup, run, unknown, steps, places.get())
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -171,7 +196,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(cell: Cell) -> None:
-    setup, run = _worker.setup, _worker.run
-    result = run_cell(cell, setup, _worker.count_step)
-    run.write_cell(cell_key(cell, setup), result)
+def _work(cell: Cell, key: str) -> None:
+    for one in _worker.unknown:
+        raise _unknown(one)
+    _worker.run.write_cell(key, run_cell(cell, _worker.setup, _worker.count_step))

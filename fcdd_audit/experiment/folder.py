@@ -16,6 +16,7 @@ from fcdd_audit.core.errors import InputError
 SCHEMA = 4  # of config.json and findings.json
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 VARIANTS = ("clean", "marked", "placebo")  # of the images shown of a finished detector
+PAIR = "planted-control"  # stands for the twin in rows of both together
 TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask", "split", "metric", "twin", "set")
 
 

@@ -26,7 +26,7 @@ class Question:
     prevalence: float
     planted: tuple[Cell, ...] = ()
     control: tuple[Cell, ...] = ()
-    identical: str | None = None
+    obstacle: str | None = None
     bearing: Tensor | None = None
 
 

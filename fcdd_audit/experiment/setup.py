@@ -36,7 +36,7 @@ class Setup:
     """What all cells of a nominal class and an artifact share.
 
     data: as it was loaded. pairs: its test images, by side. validation: nominal images as they are in use.
-    training: what detectors can be trained on, by the edit that made it; those that need a seed aren't there.
+    training: what detectors can be trained on, by the edit that made it; others are applied for each cell.
     probe: the name of the artifact that is probed. artifact: itself. plantable: artifacts by name, that edits
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
     artifact; removal: the edit that rids them of it; both None where it is planted.

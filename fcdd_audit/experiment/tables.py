@@ -12,7 +12,8 @@ import torch
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.folder import MEAN
+from fcdd_audit.experiment.explaining import DEFECT
+from fcdd_audit.experiment.folder import MEAN, PAIR
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.store import CellRecord
 from fcdd_audit.explainers import EXPLAINERS
@@ -40,7 +41,6 @@ COSTS = (
     *("detector", "twin", "prevalence", "seed", "explainer"),
     *("seconds", "megabytes", "seconds_to_score"),
 )
-PAIR = "planted-control"  # stands for the twin in rows of both together
 Number = tuple[str, str, str, float]  # explainer, split, metric, value
 
 
@@ -71,9 +71,9 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
     Splits: marked (both sides), marked-nominal, marked-anomalous; defect: with the true anomaly's mask,
     on clean images. Metrics ending in _dilated use the mask grown by half the map's stride.
     """
-    artifact = localization[localization["part"] != "defect"]
+    artifact = localization[localization["part"] != DEFECT]
     splits = [("marked", artifact)] + [
-        ("defect" if part == "defect" else f"marked-{part}", group)
+        (DEFECT if part == DEFECT else f"marked-{part}", group)
         for part, group in localization.groupby("part", sort=False)
     ]
     for split, rows in splits:
@@ -125,7 +125,7 @@ def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> I
 def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """By explainer and measure, the overlap with the artifact's mask on each marked image, (images,)."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    artifact = localization[localization["part"] != "defect"]
+    artifact = localization[localization["part"] != DEFECT]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
         for measure in family("overlap"):
             name = measured_name(measure.name, str(mask))
@@ -135,7 +135,7 @@ def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
 
 def chance_levels(record: CellRecord) -> dict[str, float | None]:
     """Each measure's chance level, from the mean area of the artifact's mask; None where there is none."""
-    artifact = record.localization[record.localization["part"] != "defect"]
+    artifact = record.localization[record.localization["part"] != DEFECT]
     return {
         measured_name(measure.name, str(mask)): measure.chance_of(float(group[AREA.name].mean()))
         for mask, group in artifact.groupby("mask", sort=False)
@@ -297,6 +297,6 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         untrained=_untrained(control),
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
-        identical=question.identical,
+        obstacle=question.obstacle,
         ability=None if question.bearing is None else _ability(question, records),
     )

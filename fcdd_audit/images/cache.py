@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from platformdirs import user_cache_path
-from tqdm import tqdm
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import TEMPORARY, mapped
+from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.decode import Decoded, Fit, Origin
 from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import Gallery
@@ -31,7 +30,7 @@ from fcdd_audit.images.sealed import sealed, unsealed
 from fcdd_audit.images.sets import ImageSet
 
 CENTRE = 224 / 256  # of the short side: ImageNet's usual centre crop
-FORMAT = 4  # of the cache's files
+FORMAT = 5  # of the cache's files
 CHUNK = 1024  # pictures decoded ahead of the writer
 LEFT_OVER = 24 * 3600  # s after which a temporary file is nobody's
 log = logging.getLogger("fcdd_audit")
@@ -214,21 +213,7 @@ def _decode_all(
             reason = " ".join(str(error).split()) or type(error).__name__
             return f"{gallery.names[index]}: {reason}"
 
-    with (
-        ThreadPoolExecutor() as pool,
-        tqdm(
-            total=len(gallery),
-            desc=f"decode {gallery.what}",
-            unit="image",
-            leave=False,
-            disable=None if progress else True,
-        ) as bar,
-    ):
-        for first in range(0, len(gallery), CHUNK):
-            indices = range(first, min(first + CHUNK, len(gallery)))
-            for index, found in zip(indices, pool.map(read, indices), strict=True):
-                bar.update()
-                yield index, found
+    return in_order(gallery, read, "decode", CHUNK, progress)
 
 
 def _fitted(picture: Image.Image, size: int, fit: Fit) -> Image.Image:

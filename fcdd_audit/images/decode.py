@@ -64,14 +64,19 @@ class Decoded(NamedTuple):
     origin: Origin | None
 
 
-def _eight_bit(values: np.ndarray, depth: Depth) -> Image.Image:
-    """Grey or RGB values of more than 8 bits as an 8-bit picture. ValueError for values beyond white."""
+def _eight_bit(values: np.ndarray, depth: Depth, inverted: bool) -> Image.Image:
+    """Grey or RGB values of more than 8 bits as an 8-bit picture. ValueError for values beyond the depth.
+
+    inverted: whether 0 is white.
+    """
     if reason := reason_against(values):
         raise ValueError(reason)
     white = depth.white(values)
-    if values.max() > white:
+    if values.max() > depth.limit(values):
         raise ValueError(f"its values reach {values.max():g}, and {white} is white")
-    return Image.fromarray(np.rint(values * (255.0 / white)).astype(np.uint8))
+    values = np.minimum(values.astype(float), white)
+    bright = white - values if inverted else values
+    return Image.fromarray(np.rint(bright * (255.0 / white)).astype(np.uint8))
 
 
 @lru_cache(maxsize=1024)
@@ -92,7 +97,7 @@ def decode(path: Path, depth: Depth = OWN_DEPTH) -> Decoded:
     """
     opened = open_image(path)
     content = opened.content
-    picture = content if isinstance(content, Image.Image) else _eight_bit(content, depth)
+    picture = content if isinstance(content, Image.Image) else _eight_bit(content, depth, opened.inverted)
     if opened.opacity is not None:
         picture.putalpha(Image.fromarray(np.rint(opened.opacity * 255.0).astype(np.uint8)))
     upright = turned(picture, opened.left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.images.decode import Origin
+from fcdd_audit.images.decode import OWN_DEPTH, Origin
+from fcdd_audit.images.listing import listed
 from fcdd_audit.images.opening import Opened, open_image, turned
 
 BLOCK = 8  # px: JPEG files are encoded in squares of this side
 LEAST_AREA = 0.1  # of a level in a JPEG file, as a share of what is brighter than half its brightest
 ROUNDING = 0.5  # grey levels by which black may come back brighter from a JPEG file than computed
 NEARLY_ALL = 0.95  # of an image: more is taken for a slip
-NAMED = 5  # masks named in a message
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -73,18 +73,13 @@ def mask_notes(shares: Mapping[str, float]) -> list[str]:
     nothing = [name for name, share in shares.items() if share == 0]
     everything = [name for name, share in shares.items() if share > NEARLY_ALL]
     return [
-        f"{len(names)} of {len(shares)} masks {what}: {_listed(names)}."
+        f"{len(names)} of {len(shares)} masks {what}: {listed(names)}."
         for names, what in (
             (nothing, "mark nothing and are not used"),
             (everything, f"mark more than {NEARLY_ALL:.0%} of their image"),
         )
         if names
     ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _marked(opened: Opened) -> np.ndarray:
@@ -97,6 +92,8 @@ def _marked(opened: Opened) -> np.ndarray:
         values, opacity = values[:, :, :3], values[:, :, 3]
     else:
         values = np.nan_to_num(content)
+        if opened.inverted:  # as a file of 8 bits, which comes inverted
+            values = values != OWN_DEPTH.white(values)
     marked = values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
     return marked if opacity is None else marked & (opacity > 0)
 

@@ -18,7 +18,8 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_BITS = 24  # the byte of a PNG file that says how many bits a channel has
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS_TAG, ORIENTATION_TAG = 258, 0x0112
+BITS_TAG, PHOTOMETRIC_TAG, ORIENTATION_TAG = 258, 262, 0x0112
+MIN_IS_WHITE = 0  # of the photometric interpretation
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Opened:
     content: a picture of 8 bits a channel or, where there are more, their values as they are stored, (H, W)
     or (H, W, 3). format, mode: as Pillow calls them. opacity: of such values, (H, W) in [0, 1]; None: opaque.
     table: the luminance quantisation of a JPEG file, 64 steps, row by row. orientation: EXIF's, 1 (upright)
-    to 8, of the file. left: the same of `content`: some readers put it upright themselves.
+    to 8, of the file. left: the same of `content`: some readers put it upright themselves. inverted:
+    whether 0 is white among values as they are stored; pictures come with 0 as black.
     """
 
     content: Image.Image | np.ndarray
@@ -38,6 +40,7 @@ class Opened:
     table: tuple[int, ...] | None = None
     orientation: int = 1
     left: int = 1
+    inverted: bool = False
 
 
 def open_image(path: Path) -> Opened:
@@ -45,21 +48,27 @@ def open_image(path: Path) -> Opened:
     data = path.read_bytes()
     picture = _header(data)
     if picture is None:
-        values, orientation = _tiff(data)
+        values, orientation, inverted = _tiff(data)
         values, opacity = _split(values)
-        content = Image.fromarray(values) if values.dtype.itemsize == 1 else values
         mode = "L" if values.ndim == 2 else "RGB"
+        if values.dtype.itemsize > 1:
+            return Opened(values, "TIFF", mode, opacity, None, orientation, orientation, inverted)
+        content = Image.fromarray(~values if inverted else values)
         return Opened(content, "TIFF", mode, opacity, None, orientation, orientation)
     about, orientation = (picture.format or "", picture.mode), _orientation(picture)
     if picture.mode not in DEEP_MODES and _holds_more(picture, data):
-        values, opacity = _split(_png(data) if data.startswith(PNG) else _tiff(data)[0])
-        if opacity is None and (key := picture.info.get("transparency")) is not None:
-            opacity = (np.atleast_3d(values) != np.asarray(key)).any(axis=2).astype(float)
-        return Opened(values, *about, opacity, None, orientation, orientation)
+        values, inverted = (_png(data), False) if data.startswith(PNG) else _tiff(data)[::2]
+        values, opacity = _split(values)
+        if opacity is None:
+            opacity = _keyed(values, picture)
+        return Opened(values, *about, opacity, None, orientation, orientation, inverted)
     picture.load()
     left = _orientation(picture)
     if picture.mode in DEEP_MODES:
-        return Opened(np.asarray(picture), *about, None, None, orientation, left)
+        values = np.asarray(picture)
+        return Opened(
+            values, *about, _keyed(values, picture), None, orientation, left, _is_min_white(picture)
+        )
     tables = getattr(picture, "quantization", None)
     table = tuple(tables[min(tables)]) if tables else None
     return Opened(picture, *about, None, table, orientation, left)
@@ -96,6 +105,20 @@ def reason_against(values: np.ndarray) -> str | None:
     if values.dtype.kind != "f" and values.max() > np.iinfo(np.uint16).max:
         return f"its values need more than 16 bits (up to {values.max()})"
     return None
+
+
+def _keyed(values: np.ndarray, picture: Image.Image) -> np.ndarray | None:
+    """The opacity, (H, W), of a PNG file in which one value or colour stands for transparency."""
+    key = picture.info.get("transparency")
+    return None if key is None else (np.atleast_3d(values) != np.asarray(key)).any(axis=2).astype(float)
+
+
+def _is_min_white(picture: Image.Image) -> bool:
+    """Whether it is a TIFF file in which 0 is white; Pillow inverts those of 8 bits only."""
+    return (
+        isinstance(picture, TiffImagePlugin.TiffImageFile)
+        and picture.tag_v2.get(PHOTOMETRIC_TAG) == MIN_IS_WHITE
+    )
 
 
 def turned(picture: Image.Image, orientation: int) -> Image.Image:
@@ -146,8 +169,8 @@ def _png(data: bytes) -> np.ndarray:
     return values.numpy().transpose(1, 2, 0)
 
 
-def _tiff(data: bytes) -> tuple[np.ndarray, int]:
-    """The values of the first page, (H, W) or (H, W, C), and its orientation."""
+def _tiff(data: bytes) -> tuple[np.ndarray, int, bool]:
+    """The values of the first page, (H, W) or (H, W, C), its orientation, and whether 0 is white."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         values = page.asarray()
@@ -158,7 +181,8 @@ def _tiff(data: bytes) -> tuple[np.ndarray, int]:
         alpha = [int(kind) in (1, 2) for kind in page.extrasamples]
         if values.ndim not in (2, 3) or colours not in (1, 3) or alpha not in ([], [True]):
             raise ValueError(f"its shape is {values.shape}, which is no grey or colour picture")
-        return values, 1 if tag is None else _valid(tag.value)
+        inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        return values, 1 if tag is None else _valid(tag.value), inverted
 
 
 def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

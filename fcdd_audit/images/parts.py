@@ -9,11 +9,10 @@ from fcdd_audit.images.cache import Cached, cache_folder, cached, clear
 from fcdd_audit.images.decode import Fit
 from fcdd_audit.images.depth import depth_notes, depth_of
 from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.listing import listed
 from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.scan import find_peaks
 from fcdd_audit.images.sets import ImageSet
-
-NAMED = 5  # corrupt files named in an error
 
 
 def decoded(
@@ -57,7 +56,7 @@ def decoded_parts(
         folder.mkdir(parents=True, exist_ok=True)
         clear(folder)
         peaks = find_peaks(galleries, identities, folder, reading.progress)
-        depth = depth_of(peaks, reading.bit_depth)
+        depth = depth_of(peaks, reading.bit_depth, own)
         for (part, gallery), own_identities in zip(parts.items(), identities, strict=False):
             found[part] = cached(gallery, own_identities, size, depth, channels, fit, reading)
             channels = found[part].channels
@@ -73,7 +72,8 @@ def decoded_parts(
     if corrupt and not reading.skip_corrupt:
         raise _undecodable(corrupt, list(parts.values()))
     notes += [
-        f"{len(names)} corrupt {what} images skipped: {', '.join(names)}" for what, names in corrupt.items()
+        f"{len(names)} corrupt {what} image{'s' * (len(names) > 1)} skipped: {', '.join(names)}"
+        for what, names in corrupt.items()
     ]
     return {part: cached_part.images for part, cached_part in found.items() if cached_part.images is not None}
 
@@ -96,7 +96,4 @@ def _undecodable(corrupt: Mapping[str, Sequence[str]], galleries: Sequence[Galle
         whole = f"{counts[0]} images can't be decoded"
     else:
         whole = f"{len(names)} of {sum(sizes.values())} images can't be decoded ({', '.join(counts)})"
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return InputError(
-        f"{whole}: {'; '.join(names[:NAMED])}{more} - repair or remove them, or pass --skip-corrupt"
-    )
+    return InputError(f"{whole}: {listed(names, '; ')} - repair or remove them, or pass --skip-corrupt")

@@ -7,12 +7,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fcdd_audit.core.mapped import TEMPORARY
+from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.depth import Largest, Peak, Peaks
 from fcdd_audit.images.gallery import Gallery
 from fcdd_audit.images.sealed import sealed, unsealed
@@ -61,22 +59,9 @@ def _look(galleries: Sequence[Gallery], progress: bool) -> Iterator[tuple[str, P
         look = gallery.peak
         if look is None:
             continue
-        with (
-            ThreadPoolExecutor() as pool,
-            tqdm(
-                total=len(gallery),
-                desc=f"depth of {gallery.what}",
-                unit="image",
-                leave=False,
-                disable=None if progress else True,
-            ) as bar,
-        ):
-            for first in range(0, len(gallery), CHUNK):
-                names = gallery.names[first : first + CHUNK]
-                for name, peak in zip(names, pool.map(look, range(first, first + len(names))), strict=True):
-                    bar.update()
-                    if peak is not None:
-                        yield name, peak
+        for index, peak in in_order(gallery, look, "depth of", CHUNK, progress):
+            if peak is not None:
+                yield gallery.names[index], peak
 
 
 def _largest(found: Iterator[tuple[str, Peak]]) -> Peaks:

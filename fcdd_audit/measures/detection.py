@@ -102,7 +102,7 @@ THRESHOLD = register(
     Measure(
         name="threshold",
         label="threshold",
-        unit="the score's own",
+        unit="units of the score",
         bounds=(-np.inf, np.inf),
         chance=None,
         function=threshold,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fcdd_audit.core.text import between
-from fcdd_audit.measures.table import FAMILIES, Measure, family
+from fcdd_audit.measures.table import CLOSED, FAMILIES, Measure, family
 
 HEAD = """# Measures
 
@@ -16,10 +16,14 @@ A name that ends in `_dilated` is of the mask grown by half a map's stride, one 
 def as_markdown() -> str:
     """The page: a section a family, one sentence a line."""
     sections = [
-        "\n".join([f"## {name.capitalize()}", "", about, *map(_entry, family(name))])
+        "\n".join([f"## {name.capitalize()}", "", *_about(name, about), *map(_entry, family(name))])
         for name, about in FAMILIES.items()
     ]
     return "\n\n".join([HEAD.rstrip(), *sections]) + "\n"
+
+
+def _about(name: str, about: str) -> list[str]:
+    return [about, "Only this package adds to them."] if name in CLOSED else [about]
 
 
 def _entry(measure: Measure) -> str:

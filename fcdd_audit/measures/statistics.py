@@ -159,7 +159,10 @@ def tail_share(draws: np.ndarray, limit: float, above: bool) -> float:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given (Holm 1979)."""
+    """p-values with Holm's step-down correction for their number.
+
+    In the order given (Holm 1979).
+    """
     order = np.argsort(p_values, kind="stable")
     count = len(p_values)
     adjusted = np.empty(count)
@@ -190,9 +193,9 @@ MIN_AGREEMENT = 5  # a rank correlation of fewer points says nothing
 
 
 def agreement(overlap: np.ndarray, reliance: np.ndarray) -> float | None:
-    """Spearman's rank correlation of overlap and reliance over cells.
+    """Spearman's rank correlation of excess overlap and reliance over pairs of twins.
 
-    overlap, reliance: (cells,). None with fewer than 5 cells or where one of them doesn't vary.
+    overlap, reliance: (pairs,). None with fewer than 5 pairs or where one of them doesn't vary.
     """
     if len(overlap) < MIN_AGREEMENT or np.ptp(overlap) == 0 or np.ptp(reliance) == 0:
         return None
@@ -208,7 +211,7 @@ register(
         chance=None,
         function=agreement,
         source="Spearman 1904",
-        family="pair",
+        family="pairs",
         row=None,
     )
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,9 +28,13 @@ FAMILIES = {
     "overlap": "How a heatmap coincides with a mask: `(heatmap: (N, 1, H, W), mask: (N, 1, H, W)) -> (N,)`.",
     "mask": "What stands beside the overlaps.",
     "pair": "What a planted twin does beyond its control.",
+    "pairs": "What is said of all pairs of twins together.",
     "similarity": "How alike two maps of an image are: `(a: (N, 1, H, W), b: (N, 1, H, W)) -> (N,)`.",
     "faithfulness": "What replacing pixels does to the score: `(curve: (N, steps + 1)) -> (N,)`.",
+    "placebos": "What an artifact does beyond placebos, to a finished detector.",
 }
+CLOSED = ("threshold", "mask", "pair", "pairs", "placebos")  # families that others can't add to
+CURVES = ("deletion", "insertion")
 DILATED = "_dilated"  # ends the name of an overlap with the mask grown by half a map's stride
 
 
@@ -53,8 +57,9 @@ class Measure:
     name: its key in every file. label: what people read. unit: None for a share or a difference of shares.
     bounds: the least and the largest possible value. chance: None where there is no such level.
     function: what computes it, with the signature of its family (`FAMILIES`). source: None for what is ours.
-    row: split and metric in results.csv; None where it stands under several splits there, or not at all.
-    ValueError for an unknown family.
+    row: split and metric in results.csv; None where it stands under several splits there, or not at all. A
+    measure of faithfulness has one, whose split says which curve it is of.
+    ValueError for an unknown family, and for a measure of faithfulness without such a row.
     """
 
     name: str
@@ -70,6 +75,8 @@ class Measure:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ValueError(f"family of {self.name} is '{self.family}' (known: {', '.join(FAMILIES)})")
+        if self.family == "faithfulness" and (self.row is None or self.row[0] not in CURVES):
+            raise ValueError(f"the row of {self.name} must be of one of these splits: {', '.join(CURVES)}")
 
     @property
     def summary(self) -> str:
@@ -116,8 +123,10 @@ MEASURES: Registry[Measure] = Registry("measure")
 
 
 def register(measure: Measure) -> Measure:
-    """Add it to the table; returns it. ValueError if its name is taken."""
-    return MEASURES.register(measure.name)(measure)
+    """Add it to the table; returns it. ValueError if its name is taken, or its family closed to others."""
+    if measure.family in CLOSED and not _own(measure):
+        raise ValueError(f"{measure.name} is of '{measure.family}', whose numbers only this package computes")
+    return MEASURES.register(measure.name, measure.function.__module__)(measure)
 
 
 @cache
@@ -134,10 +143,13 @@ def family(name: str) -> list[Measure]:
     return sorted(found, key=_file)  # whichever file was imported first
 
 
+def _own(measure: Measure) -> bool:
+    return measure.function.__module__.startswith(f"{__package__}.")
+
+
 def _file(measure: Measure) -> tuple[bool, str]:
-    module = measure.function.__module__
-    own = module.startswith(f"{__package__}.")
-    return not own, module if own else ""
+    own = _own(measure)
+    return not own, measure.function.__module__ if own else ""
 
 
 def measure_of(name: str) -> Measure:
@@ -146,6 +158,6 @@ def measure_of(name: str) -> Measure:
     return MEASURES[name.removesuffix(DILATED)]
 
 
-def described_measures() -> dict[str, dict[str, Any]]:
-    """All measures as plain values, by name, in the order of `FAMILIES`."""
-    return {measure.name: measure.described() for name in FAMILIES for measure in family(name)}
+def described_measures(families: Iterable[str] = tuple(FAMILIES)) -> dict[str, dict[str, Any]]:
+    """The measures of these families, by default of all, as plain values by name."""
+    return {measure.name: measure.described() for name in families for measure in family(name)}

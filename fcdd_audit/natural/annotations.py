@@ -23,17 +23,17 @@ from fcdd_audit.core.registry import suggest
 from fcdd_audit.images.decode import Origin
 from fcdd_audit.images.files import SUFFIXES, find_files, hidden_note
 from fcdd_audit.images.gallery import printable
+from fcdd_audit.images.listing import listed
 from fcdd_audit.images.masks import mask_notes, read_mask, turned_along
 
 KINDS = "give a folder of mask images, a folder of Pascal VOC XML files, or a COCO JSON file"
 MAX_PIXELS = 1 << 28  # of an annotated image; more is a slip, and would fill the memory
 SLACK = 1.0  # px that a box may lie outside its image: tools round, and some count VOC's pixels from 0
 ROUNDING = 1e-6  # px that a box's end may pass a pixel's edge by without covering it: 0.1 + 0.2 isn't 0.3
+FLAT = 1e-9  # of the square of a polygon's extent: an area up to this is none, but for rounding
 
 ENDINGS = (*SUFFIXES, ".xml")  # that don't count when names are compared
 STRANGERS = (0, False, False)  # how well paths agree that don't
-
-NAMED = 5  # annotations named in a warning
 
 Part = Callable[[], Any]  # makes what selects the part's pixels in a bool (H, W) array
 Size = tuple[int, int]  # height and width
@@ -180,8 +180,8 @@ def read_annotations(path: str | Path, only: Collection[str] = (), strict: bool 
     image's upper left corner. Of a box every pixel that it touches is artifact; of a polygon every pixel
     whose centre it contains or, if it contains none, those that its corners are in. Boxes and polygons may
     lie outside the image by up to one pixel, which is cut off. Where COCO has a polygon or run lengths,
-    compressed or not, beside a box, the box isn't used. A VOC file whose size is missing or 0 x 0 is taken to
-    have the image's own.
+    compressed or not, beside a box, the box isn't used, unless all its polygons enclose nothing and are left
+    out. A VOC file whose size is missing, empty or 0 x 0 is taken to have the image's own.
 
     InputError for whatever can't be used as it is, and if nothing is annotated at all.
     """
@@ -289,6 +289,30 @@ def _box(left: float, top: float, right: float, bottom: float, size: Size, what:
     return lambda: spans
 
 
+def _encloses_nothing(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a polygon with these corners is a point, a line, or a path there and back.
+
+    Its area is zero, and it is no figure of eight, whose halves cancel out though it encloses them.
+    """
+    starts = np.stack([x - x[0], y - y[0]], axis=1)
+    ends = np.roll(starts, -1, axis=0)
+    least = FLAT * float(np.ptp(starts, axis=0).max()) ** 2
+    if abs(_cross(starts, ends).sum()) > least:
+        return False
+
+    def sides(points: np.ndarray) -> np.ndarray:
+        """On which side of each edge each point is; 0: on its line."""
+        found = _cross((ends - starts)[:, None], points[None] - starts[:, None])
+        return np.where(np.abs(found) > least, np.sign(found), 0)
+
+    apart = sides(starts) * sides(ends) < 0
+    return not (apart & apart.T).any()
+
+
+def _cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.asarray(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0])
+
+
 def _polygon(points: Any, size: Size, what: str) -> Part:
     """points: x and y in turn, in px from the image's upper left corner."""
     if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
@@ -296,6 +320,10 @@ def _polygon(points: Any, size: Size, what: str) -> Part:
     values = np.array([_number(value, f"a corner of {what}") for value in points])
     x, y = values[0::2], values[1::2]
     _check_inside((y.min(), x.min()), (y.max(), x.max()), size, what)
+    if _encloses_nothing(x, y):
+        raise InputError(
+            f"{what} has the polygon {_short(points)}, which encloses nothing; correct or drop it"
+        )
 
     def pixels() -> Any:
         rows, columns = polygon(y - 0.5, x - 0.5, shape=size)  # it has pixel centres at whole numbers
@@ -383,12 +411,12 @@ def _read_coco(path: Path, only: Collection[str], strict: bool) -> dict[str, Are
         if usable is not None:
             parts.setdefault(key, []).extend(_coco_parts(usable, sizes[key], what))
     if degenerate:
-        named = list(dict.fromkeys(degenerate))
-        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-        log.warning(
-            "'%s': %d polygons or boxes enclose nothing and are left out, of %s%s",
-            *(path, len(degenerate), ", ".join(named[:NAMED]), more),
+        what = (
+            "1 polygon or box encloses nothing and is"
+            if len(degenerate) == 1
+            else f"{len(degenerate)} polygons or boxes enclose nothing and are"
         )
+        log.warning("'%s': %s left out, of %s", path, what, listed(list(dict.fromkeys(degenerate))))
     return {
         name: partial(_painted, sizes[key], parts[key]) if key in parts else None
         for key, name in names.items()
@@ -432,14 +460,14 @@ def _key(record: Mapping[str, Any], name: str, path: Path) -> int | str:
 def _without_degenerate(
     annotation: Mapping[str, Any], name: str, left_out: list[str]
 ) -> Mapping[str, Any] | None:
-    """The annotation without polygons of fewer than three corners; None if none is left, or it is a box
-    without an area. Adds its image's name to `left_out` for each.
+    """The annotation without polygons that enclose nothing; if none is left, its box. None if that has no
+    area, either. Adds its image's name to `left_out` for each polygon, and for a box without any.
     """
     outline, box = annotation.get("segmentation"), annotation.get("bbox")
     if isinstance(outline, list) and outline:
         kept = [points for points in outline if not _is_degenerate(points)]
         left_out += [name] * (len(outline) - len(kept))
-        return {**annotation, "segmentation": kept} if kept else None
+        return {**annotation, "segmentation": kept} if kept or _has_area(box) else None
     if not outline and isinstance(box, list) and len(box) == 4 and 0 in box[2:]:
         left_out.append(name)
         return None
@@ -447,8 +475,24 @@ def _without_degenerate(
 
 
 def _is_degenerate(points: Any) -> bool:
-    """Whether a polygon is a point, a line or nothing; what is no polygon at all is refused later."""
-    return isinstance(points, list) and len(points) < 6 and len(points) % 2 == 0
+    """Whether a polygon encloses nothing; what is no polygon at all is refused later."""
+    if not isinstance(points, list) or len(points) % 2:
+        return False
+    if len(points) < 6:
+        return True
+    return _are_near(points) and _encloses_nothing(
+        np.array(points[0::2], float), np.array(points[1::2], float)
+    )
+
+
+def _has_area(box: Any) -> bool:
+    """Whether it is a box of COCO's with a width and a height."""
+    return isinstance(box, list) and len(box) == 4 and _are_near(box) and min(box[2:]) > 0
+
+
+def _are_near(values: Sequence[Any]) -> bool:
+    """Whether these are numbers that can be px of an image; others are refused where they are used."""
+    return all(isinstance(value, int | float) and abs(value) <= MAX_PIXELS for value in values)
 
 
 def _coco_parts(annotation: Mapping[str, Any], size: Size, what: str) -> list[Part]:
@@ -487,10 +531,18 @@ def _read_voc(base: Path, paths: Sequence[Path], only: Collection[str]) -> dict[
 
 def _voc_area(root: Element, chosen: Sequence[Element], path: Path) -> Area:
     height, width = root.findtext("size/height"), root.findtext("size/width")
-    if all(side is None or side.strip() == "0" for side in (height, width)):
+    if _is_unknown(height) and _is_unknown(width):
         return partial(_voc_area_of_image, chosen, path)
     size = _size(height, width, f"the image of '{path}'")
     return partial(_painted, size, [_voc_box(found, size, path) for found in chosen])
+
+
+def _is_unknown(side: str | None) -> bool:
+    """Whether a height or width is missing, empty or zero."""
+    try:
+        return not (side or "").strip() or float(side or "") == 0
+    except ValueError:
+        return False
 
 
 def _voc_area_of_image(chosen: Sequence[Element], path: Path, size: Size | None) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -185,7 +185,8 @@ class Masked:
     masks: str = ""
     only: str = ""
     outliers: bool = False
-    strict: bool = False
+    # No part of the repr, which is in the key of finished cells: strictness changes no number.
+    strict: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.masks.strip():

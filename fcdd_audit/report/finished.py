@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import VARIANTS, RunFolder
 from fcdd_audit.report.figures import among_placebos
+from fcdd_audit.report.glossary import glossary, read_results
 from fcdd_audit.report.strips import picture_rows
 
 
@@ -21,7 +22,9 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     strips, scales = picture_rows(
         arrays, VARIANTS, maps, reference, config["config"]["explanation"]["quantile"]
     )
+    names = glossary(config["measures"], found["findings"], read_results(run))
     return {
+        "glossary": names,
         "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
         "strips": strips,
         "scales": scales,

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
+from fcdd_audit.experiment.folder import RunFolder
+
 DILATED = "_dilated"  # ends the name of an overlap with the grown mask
 
 
@@ -26,6 +28,13 @@ class Glossary:
         """Its label, or another text, that leads to its row of the glossary."""
         target = escape(name.removesuffix(DILATED))
         return Markup('<a href="#measure-{}">{}</a>').format(target, text or self.label(name))
+
+
+def read_results(run: RunFolder) -> pd.DataFrame:
+    """results.csv. Of a found artifact there is no prevalence, which is NaN; other empty text stays text."""
+    return pd.read_csv(
+        run.path / "results.csv", keep_default_na=False, na_values={"value": [""], "prevalence": [""]}
+    )
 
 
 def glossary(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -42,7 +43,7 @@ def render_report(path: Path) -> Path:
     design = DESIGNS[config["design"]]
     try:
         context = design.context(run, config, found)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         missing = getattr(error, "filename", None) or error
         raise InputError(
             f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "

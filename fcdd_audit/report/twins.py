@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from fcdd_audit.experiment.folder import MEAN, RunFolder
+from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
 from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
-from fcdd_audit.report.glossary import Glossary, glossary
+from fcdd_audit.report.glossary import Glossary, glossary, read_results
 from fcdd_audit.report.strips import picture_rows
 
 # Of each family of measures, the splits that are shown of every cell.
@@ -34,10 +35,10 @@ class Section:
 
 def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """What report.html.j2 shows besides config.json and findings.json."""
-    results = pd.read_csv(run.path / "results.csv", keep_default_na=False, na_values={"value": [""]})
+    results = read_results(run)
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
     drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
-    natural = any(finding["plant_on"].startswith("found-on") for finding in found["findings"])
+    natural = any(DIRECTIONS[finding["plant_on"]].found for finding in found["findings"])
     names = glossary(config["measures"], found["findings"], results)
     columns = _columns(names, results)
     return {
@@ -126,9 +127,7 @@ def _by_seed(results: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[
     rows: list[dict[str, Any]] = []
     keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
     cells = results[
-        (results["twin"] != "planted-control")
-        & (results["nominal_class"] != MEAN)
-        & (results["explainer"] == "")
+        (results["twin"] != PAIR) & (results["nominal_class"] != MEAN) & (results["explainer"] == "")
     ]
     for values, cell in cells.groupby(keys, sort=False):
         found = cell.set_index(["split", "metric"])["value"].to_dict()

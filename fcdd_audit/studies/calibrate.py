@@ -124,7 +124,8 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
     setup = prepare(config, classes[0], progress=not quiet)
     decoys = {name: make_probe(name, config.options) for name in calibration.decoys}
-    setup = replace(setup, explainers=(), plantable={**setup.plantable, **decoys})
+    plantable = {**setup.plantable, **decoys}
+    setup = replace(setup, explainers=(), explained=None, sanity=0, plantable=plantable)
     check_trainable(config, setup)
     planned = [
         trial for detector in config.detector.detectors for trial in trials(calibration, setup, detector)

@@ -29,7 +29,7 @@ from scipy import stats
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.experiment.folder import MEAN, RunFolder
+from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import MIN_AGREEMENT, Interval, interval, share
 from fcdd_audit.verdict.findings import without_nan
@@ -383,9 +383,9 @@ def _high(excess: dict[str, float | None]) -> float:
 def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame, headline: str) -> pd.DataFrame:
     """A row a planted twin of the findings in `shown`: reliance, excess, overlap, and whether it may rely."""
     keys = [*CASE, "seed"]
-    paired = own[own["twin"] == "planted-control"]
+    paired = own[own["twin"] == PAIR]
     reliance = paired[paired["metric"] == "reliance"][[*keys, "value"]]
-    excess = mine[(mine["twin"] == "planted-control") & (mine["metric"] == "excess_pixel_auroc")]
+    excess = mine[(mine["twin"] == PAIR) & (mine["metric"] == "excess_pixel_auroc")]
     found = reliance.rename(columns={"value": "reliance"})
     found = found.merge(excess[[*keys, "value"]].rename(columns={"value": "excess"}), on=keys)
     found = found.merge(_overlap_of(mine, "planted", headline), on=keys)

@@ -33,7 +33,7 @@ class Evidence:
     chance: each measure's chance level, or None. untrained: by explainer and measure, of the network before
     training. references: the explainers that know nothing of the model. either_way: those that also show what
     lowers the score.
-    identical: why the twins can't differ, or no verdict is possible otherwise; or None.
+    obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
     the planted twin's as found, which it may be all of.
     """
@@ -51,7 +51,7 @@ class Evidence:
     chance: dict[str, float | None]
     references: tuple[str, ...] = ()
     either_way: tuple[str, ...] = ()
-    identical: str | None = None
+    obstacle: str | None = None
     untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ability: float | None = None
 

@@ -127,8 +127,8 @@ def _answers(tests: Mapping[Key, Sequence[_Drawn]], limit: float, confidence: fl
 
 def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     """Why no verdict can be given, whatever the reliance; None if one can."""
-    if item.identical:
-        return item.identical
+    if item.obstacle:
+        return item.obstacle
     seeds = len(item.planted)
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
@@ -343,7 +343,7 @@ def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]
     """Rank correlation of excess overlap with reliance, over a detector's seeds and prevalences."""
     points: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for item in evidence:
-        if item.identical:
+        if item.obstacle:
             continue
         per_seed = reliance(item.planted, item.control, item.plant_on)
         for explainer, measures in item.overlaps.items():

@@ -180,7 +180,7 @@ def test_list_prints_the_presets_as_a_table():
         (["--dataset", "folder", "--data-root", "empty", "--preset", "paper"], ["'paper'", "'folder'"]),
         (["--network", "cnn3"], ["unknown network 'cnn3'", "did you mean 'cnn32'?"]),
         (["--set", "recipe.normalise=grey"], ["unknown normalisation 'grey'", "contrast"]),
-        (["--set", "recipe.flip=2"], ["flip is 2.0; it must be in [0, 1]"]),
+        (["--set", "recipe.flip=2"], ["flip is 2.0; it must be at least 0, and at most 1"]),
         (["--set", "recipe.flp=0"], ["unknown recipe setting 'flp'", "did you mean 'flip'?"]),
         (["--nominal-class", "grass"], ["'textures' has no nominal class", "--nominal-class"]),
         (
@@ -391,6 +391,11 @@ def test_settings_come_from_file_then_environment_then_flags(tmp_path, dry, monk
 def test_a_dry_run_says_that_the_output_folder_cannot_be_written(tmp_path, dry):
     (tmp_path / "file").touch()
     assert_refused(invoke(*dry, "--out", tmp_path / "file/below"), "--out")
+
+
+def test_a_dry_run_says_that_a_calibration_is_none(tmp_path, dry):
+    (tmp_path / "bad.json").write_text("{}")
+    assert_refused(invoke(*dry, "--calibration", tmp_path / "bad.json"), "is no calibration", "calibrate")
 
 
 # Several nominal classes

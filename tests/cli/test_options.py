@@ -72,7 +72,8 @@ def test_flags_win_over_variables_over_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", UNUSED)
 def test_a_calibration_says_what_it_makes_no_use_of(name, tmp_path):
     setting = settings()[name]
-    result = invoke("calibrate", setting.flag, 1, "--out", tmp_path)
+    value = [] if setting.kind is bool else [1]
+    result = invoke("calibrate", setting.flag, *value, "--out", tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"fcdd-audit: error: {setting.flag}: a calibration makes no use of ")

@@ -221,6 +221,12 @@ def test_text_in_a_file_may_be_a_number():
     assert make_config({"name": 2024}).run.name == "2024"
 
 
+def test_options_of_what_is_not_asked_for_may_stand_in_a_shared_file():
+    options = {"frame": {"width": 0.5}, "dsvdd": {"nu": 0.2}, "mask": {"only": "date"}}
+    config = make_config({"detector": "fcdd", "options": options})
+    assert {name: config.options[name] for name in options} == options
+
+
 def test_several_probes_have_their_options_by_name():
     config = make_config(
         {"probe": "watermark+jpeg", "options": {"watermark": {"size": 0.5}, "jpeg": {"quality": 50}}}
@@ -230,6 +236,17 @@ def test_several_probes_have_their_options_by_name():
 
 
 REGION = {"probe": "region", "options": {"region": {"width": 0.25, "height": 0.5}}}
+
+
+MASK = {"probe": "mask", "options": {"mask": {"masks": "marks.json"}}}
+
+
+def test_annotations_are_read_strictly_by_flag_or_option():
+    strict = Masked(masks="marks.json", strict=True)
+    for given in ({"strict": True}, {"mask.strict": True}, {"strict": True, "mask.strict": True}):
+        assert make_config(MASK, given).make_artifact() == strict
+    assert make_config(MASK, {"mask.strict": False}).make_artifact() == Masked(masks="marks.json")
+    assert repr(strict) == repr(Masked(masks="marks.json")), "it is in the key of finished cells"
 
 
 def test_an_artifact_may_be_found_on_the_images():
@@ -296,6 +313,9 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
         ({"options": {"fcdd": {"sigm": 1}}}, "fcdd has no option 'sigm'; did you mean 'sigma'?"),
         ({"options": {"fcdd": {"shape": 1}}}, "fcdd has no option 'shape'"),
+        ({"frame.typo": 1}, "frame has no option 'typo'"),
+        ({"detector": "fcdd", "dsvdd.typo": 1}, "dsvdd has no option 'typo'"),
+        ({"mask.typo": 1}, "mask has no option 'typo'"),
         ({"options": {"watermark": {"corner": "lower"}}}, "unknown watermark corner 'lower'"),
     ],
 )
@@ -355,6 +375,15 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ),
         ({"removal": "inpaint", "probe": "frame+jpeg"}, "and 'frame+jpeg' is planted; drop --removal"),
         (
+            {"strict": True},
+            "--strict is for artifacts that annotations mark on images, and 'watermark' has none",
+        ),
+        ({**REGION, "strict": True}, "and 'region' has none; drop --strict"),
+        (
+            {**MASK, "strict": True, "mask.strict": False},
+            "--strict and mask.strict=false contradict each other; drop one of them",
+        ),
+        (
             {"plant_on": "all-but-eo"},
             "'all-but-eo'; did you mean 'all-but-oe'? (known: auto, ",
         ),
@@ -368,9 +397,9 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"batch_size": 1}, "batch size is 1; it must be at least 2"),
         ({"lr": 0}, "lr is 0.0; it must be over 0"),
-        ({"lr": float("nan")}, "lr is nan; it must be over 0"),
-        ({"recipe": {"oe_probability": 1}}, "oe probability is 1.0; it must be in (0, 1)"),
-        ({"recipe": {"shift": 0.5}}, "shift is 0.5; it must be in [0, 0.5)"),
+        ({"lr": float("nan")}, "lr is nan; it must be a finite number"),
+        ({"recipe": {"oe_probability": 1}}, "oe probability is 1.0; it must be over 0, and under 1"),
+        ({"recipe": {"shift": 0.5}}, "shift is 0.5; it must be at least 0, and under 0.5"),
         ({"recipe": {"noise": -1}}, "noise is -1.0; it must be at least 0"),
         ({"confetti_mask": "half"}, "confetti mask is 'half'; it must be full or blob"),
         ({"quantile": 0}, "quantile is 0; it must be over 0"),
@@ -386,6 +415,7 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"recipe": 5}, "setting 'recipe' must be a table"),
         ({"options": "watermark"}, "setting 'options' must be a table"),
         ({"options": {"watermark": 5}}, "setting 'options.watermark' must be a table"),
+        ({"frame.width": "big"}, "frame width is 'big'; a number is needed"),
         ({"options": {"watermark": {"size": "big"}}}, "watermark size is 'big'; a number is needed"),
         ({"options": {"watermark": {"size": True}}}, "watermark size is True; a number is needed"),
         ({"options": {"watermark": {"size": 0}}}, "watermark size is 0; it must be in (0, 1]"),
@@ -475,6 +505,15 @@ def test_none_is_what_it_would_be_without():
     assert again == config
 
 
+def test_none_in_place_of_a_table_is_what_all_in_it_would_be_without():
+    config = make_config(dataset="mvtec", seeds=3)
+    changed = config.having(epochs=3, options={"watermark": {"size": 0.5}})
+    assert changed.having(recipe=None).detector.recipe == config.detector.recipe
+    assert changed.having(recipe=None).options == changed.options
+    assert changed.having(options=None).options == config.options
+    assert changed.having(recipe=None, options=None) == config
+
+
 def test_a_change_is_checked():
     with pytest.raises(InputError, match="seeds is 0"):
         make_config().having(seeds=0)
@@ -484,7 +523,10 @@ def test_a_change_is_checked():
 
 def test_thresholds_are_for_python_only():
     assert make_config(thresholds=Thresholds(draws=9)).having(seeds=1).design.thresholds.draws == 9
-    assert "unknown setting 'thresholds'" in complaint(thresholds={"draws": 9})
+    for other in (3, {"draws": 9}):
+        assert complaint(thresholds=other) == (
+            "setting 'thresholds' must be a Thresholds, which only Python can give"
+        )
 
 
 # Where a value is from
@@ -496,7 +538,7 @@ def test_thresholds_are_for_python_only():
         (Layer({"seeds": "0"}, lambda key: f"--{key}"), "--seeds: seeds is 0; it must be at least 1"),
         (read_environment({"FCDD_AUDIT_SEEDS": "few"}), "variable FCDD_AUDIT_SEEDS: seeds is 'few'"),
         (read_environment({"FCDD_AUDIT_SEDS": "5"}), "variable FCDD_AUDIT_SEDS: unknown setting 'seds'"),
-        (read_environment({"FCDD_AUDIT_FLIP": "2"}), "variable FCDD_AUDIT_FLIP: flip is 2.0; it must be in"),
+        (read_environment({"FCDD_AUDIT_FLIP": "2"}), "variable FCDD_AUDIT_FLIP: flip is 2.0; it must be at"),
         (read_environment({"FCDD_AUDIT_DETECTOR": "fccd"}), "variable FCDD_AUDIT_DETECTOR: unknown detector"),
         (read_environment({"FCDD_AUDIT_NETWORK": "cnn3"}), "variable FCDD_AUDIT_NETWORK: unknown network"),
         (read_environment({"FCDD_AUDIT_PLANT_ON": "eo"}), "variable FCDD_AUDIT_PLANT_ON: unknown side"),
@@ -509,7 +551,10 @@ def test_thresholds_are_for_python_only():
         (read_assignments(["watermark.size=2"]), "--set watermark.size: watermark size is 2; it must be in"),
         (read_assignments(["watermark.sise=2"]), "--set watermark.sise: watermark has no option 'sise'"),
         (read_assignments(["recipe.flp=2"]), "--set recipe.flp: unknown recipe setting 'flp'"),
-        (read_assignments(["recipe.flip=2"]), "--set recipe.flip: flip is 2.0; it must be in [0, 1]"),
+        (
+            read_assignments(["recipe.flip=2"]),
+            "--set recipe.flip: flip is 2.0; it must be at least 0, and at most 1",
+        ),
         (read_assignments(["occlusion.windw=2"]), "--set occlusion.windw: occlusion has no option 'windw'"),
     ],
 )

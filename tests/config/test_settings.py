@@ -8,7 +8,7 @@ import pytest
 from fcdd_audit.config.parts import PARTS
 from fcdd_audit.config.settings import settings
 from fcdd_audit.config.training import MEANINGS, make_recipe, recipe_kinds, recipe_settings
-from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.core.recipe import Range, Recipe
 
 
 def test_every_field_of_a_part_is_a_setting_with_a_meaning():
@@ -22,6 +22,14 @@ def test_the_recipes_settings_are_all_of_the_recipe():
     assert list(MEANINGS) == list(recipe_kinds())
     recipe = Recipe.of(epochs=3, milestones=())
     assert make_recipe(recipe_settings(recipe)) == recipe
+
+
+def test_the_recipes_numbers_have_ranges_and_what_no_preset_sets_its_own_default():
+    known = settings()
+    assert known["shift"].range == Range(at_least=0, under=0.5)
+    unbounded = [one.name for one in known.values() if one.part == "recipe" and one.range is None]
+    assert unbounded == ["optimizer", "milestones", "border", "precision", "network", "normalise"]
+    assert (known["steps"].shown, known["epochs"].shown) == ("", "the preset's")
 
 
 @pytest.mark.parametrize("kind", PARTS.values())

@@ -78,27 +78,6 @@ def test_values_are_of_the_declared_type(option, good, bad):
         assert str(error.value) == f"brush {option} is {value!r}; a {wanted} is needed"
 
 
-@pytest.mark.parametrize(
-    ("option", "text", "value"),
-    [
-        ("wet", "true", True),
-        ("wet", "False", False),
-        ("wet", "yes", "yes"),
-        ("hairs", "3", 3),
-        ("width", "1e-3", 0.001),
-        ("angle", "None", None),
-        ("tip", "3", "3"),
-        ("tip", "'3'", "3"),
-        ("tip", "true", "true"),
-        ("tip", "", ""),
-        ("width", "wide", "wide"),
-    ],
-)
-def test_values_are_read_by_the_declared_type(option, text, value):
-    found = options_of(Brush)[option].read(text)
-    assert (found, type(found)) == (value, type(value))
-
-
 def test_an_unknown_option_gets_the_nearest_and_all_known_ones():
     with pytest.raises(InputError) as error:
         check_options("brush", Brush, {"hair": 1})

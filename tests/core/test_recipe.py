@@ -117,7 +117,8 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(make):
     [
         (Optimisation, {"epochs": 0}, "epochs is 0; it must be at least 1, and at most 1,000,000"),
         (Optimisation, {"batch_size": 2.0}, "batch size is 2.0; it must be a whole number"),
-        (Augmentation, {"shift": 0.5}, "shift is 0.5; it must be in [0, 0.5)"),
+        (Augmentation, {"shift": 0.5}, "shift is 0.5; it must be at least 0, and under 0.5"),
+        (Optimisation, {"lr": math.inf}, "lr is inf; it must be a finite number"),
         (Augmentation, {"noise": None}, "noise is None; it must be a number"),
         (Compute, {"precision": "int8"}, "precision is 'int8'; it must be auto, float32 or bfloat16"),
     ],

@@ -486,7 +486,7 @@ def test_a_corrupt_image_is_named_or_skipped_and_noted(tmp_path, part):
     names = [name for images in data.parts().values() for name in images.names]
     assert len(names) == 12 + 3 + 4 + 2 - 1
     assert f"{part}/01.png" not in names
-    assert f"1 corrupt {part} images skipped: {part}/01.png" in said(data)
+    assert f"1 corrupt {part} image skipped: {part}/01.png" in said(data)
 
 
 def test_corrupt_images_of_all_parts_are_counted_over_the_whole_folder(tmp_path):

@@ -188,7 +188,7 @@ def test_corrupt_pictures_are_skipped_on_request(tmp_path, paint, refused):
         load("cifar10-oe", tmp_path, **request)
     data = load("cifar10-oe", tmp_path, skip_corrupt=True, **request)
     assert len(data.test_anomalous) == 2
-    assert "1 corrupt CIFAR-10 test images skipped: test/dog/01.png: no picture" in data.notes
+    assert "1 corrupt CIFAR-10 test image skipped: test/dog/01.png: no picture" in data.notes
 
 
 def test_hidden_files_are_said(tmp_path, paint):

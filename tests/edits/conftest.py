@@ -24,7 +24,7 @@ class Dot:
         return torch.where(mask, torch.ones_like(x), x), mask
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dot():
     return Dot()
 

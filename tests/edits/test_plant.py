@@ -15,18 +15,6 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-class Dot:
-    """One white pixel in the first row, in a random column."""
-
-    placed = True
-
-    def apply(self, x, generator):
-        columns = torch.randint(0, x.shape[3], (len(x),), generator=generator)
-        mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
-        mask[torch.arange(len(x)), 0, 0, columns] = True
-        return torch.where(mask, torch.ones_like(x), x), mask
-
-
 def black(count):
     return torch.zeros(count, 1, 4, 50, dtype=torch.uint8)
 
@@ -37,60 +25,60 @@ def bearing(images):
 
 @settings(deadline=None)
 @given(st.integers(1, 80).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.integers(0, 99))
-def test_exactly_the_asked_share_is_planted(counts, seed):
+def test_exactly_the_asked_share_is_planted(dot, counts, seed):
     planted, total = counts
-    result = plant(black(total), Dot(), planted / total, generator(seed))
+    result = plant(black(total), dot, planted / total, generator(seed))
     assert len(bearing(result)) == planted
     assert (result.shape, result.dtype) == ((total, 1, 4, 50), torch.uint8)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
-def test_a_higher_prevalence_adds_images_and_moves_none(total, one, other, seed):
+def test_a_higher_prevalence_adds_images_and_moves_none(dot, total, one, other, seed):
     low, high = sorted((one, other))
     assume(all(share == 0 or round(share * total) > 0 for share in (low, high)))
-    fewer, more = (plant(black(total), Dot(), prevalence, generator(seed)) for prevalence in (low, high))
+    fewer, more = (plant(black(total), dot, prevalence, generator(seed)) for prevalence in (low, high))
     assert bearing(fewer) <= bearing(more)
     both = sorted(bearing(fewer))
     assert torch.equal(fewer[both], more[both])
 
 
-def test_prevalence_0_is_a_copy_and_1_marks_all():
+def test_prevalence_0_is_a_copy_and_1_marks_all(dot):
     images = black(9)
-    copy = plant(images, Dot(), 0, generator())
+    copy = plant(images, dot, 0, generator())
     assert torch.equal(copy, images)
     assert copy.data_ptr() != images.data_ptr()
-    assert len(bearing(plant(images, Dot(), 1, generator()))) == 9
+    assert len(bearing(plant(images, dot, 1, generator()))) == 9
 
 
-def test_the_originals_stay_as_they_were():
+def test_the_originals_stay_as_they_were(dot):
     images = black(9)
-    plant(images, Dot(), 1, generator())
+    plant(images, dot, 1, generator())
     assert not images.any()
 
 
-def test_which_images_bear_it_depends_on_the_generator_only():
-    one = bearing(plant(black(40), Dot(), 0.5, generator(1)))
-    assert bearing(plant(black(40) + 1 - 1, Dot(), 0.5, generator(1))) == one
-    assert bearing(plant(black(40), Dot(), 0.5, generator(2))) != one
+def test_which_images_bear_it_depends_on_the_generator_only(dot):
+    one = bearing(plant(black(40), dot, 0.5, generator(1)))
+    assert bearing(plant(black(40) + 1 - 1, dot, 0.5, generator(1))) == one
+    assert bearing(plant(black(40), dot, 0.5, generator(2))) != one
     assert one != set(range(20)), "not simply the first"
 
 
 @settings(deadline=None)
 @given(st.integers(1, 2000))
-def test_a_share_that_rounds_to_no_image_is_refused_with_one_that_works(total):
+def test_a_share_that_rounds_to_no_image_is_refused_with_one_that_works(dot, total):
     with pytest.raises(InputError) as error:
-        plant(black(total), Dot(), 0.4 / total, generator())
+        plant(black(total), dot, 0.4 / total, generator())
     message = str(error.value)
     assert f"of {total} images plants the artifact on none" in message
     enough = float(message.rsplit(" ", 1)[1])
-    assert len(bearing(plant(black(total), Dot(), enough, generator()))) == 1
+    assert len(bearing(plant(black(total), dot, enough, generator()))) == 1
 
 
-def test_planting_on_no_images_is_refused():
+def test_planting_on_no_images_is_refused(dot):
     with pytest.raises(InputError, match="of 0 images"):
-        plant(black(0), Dot(), 1, generator())
-    assert len(plant(black(0), Dot(), 0, generator())) == 0
+        plant(black(0), dot, 1, generator())
+    assert len(plant(black(0), dot, 0, generator())) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

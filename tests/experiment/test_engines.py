@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fcdd_audit import Recipe, RunError, make_config
+from fcdd_audit import DETECTORS, InputError, Recipe, RunError, make_config
 from fcdd_audit.core import mapped
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment.cells import cell_key
@@ -54,6 +54,18 @@ def test_every_step_and_every_cell_is_counted(tmp_path, workers):
     with run.opened():
         run_cells(cells, setup, run, workers, lambda: steps.append(1), lambda: finished.append(1))
     assert (len(steps), len(finished)) == (2 * 8, 2)
+
+
+@pytest.mark.parametrize("home", ["nowhere", "json"])
+def test_what_workers_cannot_know_is_said_before_training(tmp_path, monkeypatch, home):
+    monkeypatch.setattr(DETECTORS, "_entries", dict(DETECTORS.items()))
+    DETECTORS.register("strange", home)(DETECTORS["fcdd"])  # importing json registers nothing
+    setup = prepare(LONG)
+    cells = planned_cells(plan(LONG, setup))
+    run = RunStore(tmp_path)
+    with run.opened(), pytest.raises(InputError, match=f"'strange' of module '{home}'.*use --workers 1"):
+        run_cells(cells, setup, run, workers=2)
+    assert not list(run.cells.glob("*"))
 
 
 def test_a_gpu_is_used_from_this_process_alone():

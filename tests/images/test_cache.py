@@ -16,7 +16,8 @@ from fcdd_audit.images.cache import LEFT_OVER
 from fcdd_audit.images.decode import Decoded, Origin
 from fcdd_audit.images.depth import Depth, Peak
 from fcdd_audit.images.gallery import Gallery, of_files
-from fcdd_audit.images.parts import NAMED, decoded
+from fcdd_audit.images.listing import NAMED
+from fcdd_audit.images.parts import decoded
 from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
 
@@ -225,7 +226,7 @@ def test_damaged_pictures_are_skipped_on_request_and_noted_each_time(cache):
         found = load(source.gallery, cache, notes=notes, request={"skip_corrupt": True})
         assert found.names == ("0.png", "2.png")
         assert found.images[:, 0, 0, 0].tolist() == [3, 7]
-        assert notes == ["1 corrupt counted images skipped: 1.png: bad header"]
+        assert notes == ["1 corrupt counted image skipped: 1.png: bad header"]
     assert source.reads == 3
 
 

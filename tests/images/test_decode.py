@@ -55,7 +55,7 @@ def deep_png(pixels, interlaced=0, key=None):
     # Interlaced, the first pixel is in the first pass and the second in the sixth.
     parts = [rows[0, :1], rows[0, 1:]] if interlaced else [rows[0]]
     data = b"".join(b"\0" + part.tobytes() for part in parts)
-    transparent = chunk(b"tRNS", struct.pack(">HHH", *key)) if key else b""
+    transparent = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key else b""
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -173,7 +173,7 @@ def test_floats_between_0_and_1_are_scaled_to_8_bits(tmp_path, kind):
     assert decoded(tiff(tmp_path, colour, photometric="rgb")) == ("RGB", expected)
 
 
-@pytest.mark.parametrize("bad", [-0.5, 1.5, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [-0.5, 1.6, np.nan, np.inf])
 def test_floats_that_are_no_share_of_white_are_refused(tmp_path, bad):
     with pytest.raises(ValueError, match=r"negative|finite|1 is white"):
         decode(tiff(tmp_path, np.array([[0, bad, 1]], np.float32)))
@@ -219,6 +219,28 @@ def test_a_deep_colour_that_stands_for_transparency_is_laid_on_white(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(deep_png([[[1, 2, 3], [1, 2, 4]]], key=(1, 2, 3)))
     assert np.asarray(decode(path, Depth(integers=12)).picture).tolist() == [[[255] * 3, [0] * 3]]
+
+
+def test_a_deep_grey_that_stands_for_transparency_is_laid_on_white(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(deep_png([[[0], [4095 * 100 // 255]]], key=(0,)))
+    assert np.asarray(decode(path, Depth(integers=12)).picture).tolist() == [[255, 100]]
+    # As one of 8 bits is.
+    assert decoded(saved(tmp_path, "b.png", np.array([[0, 100]], np.uint8), transparency=0))[1] == [
+        [255, 100]
+    ]
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"], ids=["Pillow", "tifffile"])  # which of them reads it
+def test_deep_scans_in_which_0_is_white_are_inverted(tmp_path, byteorder):
+    white_is_0 = {"photometric": "miniswhite", "byteorder": byteorder}
+    path = tiff(tmp_path, np.array([[0, 1365, 4095]], np.uint16), **white_is_0)
+    # A third of 4095, and what is left of 255 is two thirds.
+    assert np.asarray(decode(path, Depth(integers=12)).picture).tolist() == [[255, 170, 0]]
+    path = tiff(tmp_path, np.array([[0, 0.2, 1.25]], np.float32), **white_is_0)
+    assert decoded(path) == ("L", [[255, 204, 0]])
+    path = tiff(tmp_path, np.array([[0, 55, 255]], np.uint8), **white_is_0)
+    assert decoded(path) == ("L", [[255, 200, 0]]), "as Pillow does it"
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.images.depth import Depth, Largest, Peaks, bits, check_bit_depth, depth_notes, depth_of
 
 
@@ -37,6 +38,13 @@ def of(integers=None, floats=None):
         (of(3000), 14, Depth(14, 1)),
         (of(floats=1), None, Depth(16, 1)),
         (of(floats=0), None, Depth(16, 1)),
+        (of(floats=1.05), None, Depth(16, 1)),
+        (of(floats=1.5), None, Depth(16, 1)),
+        (of(700, 1.05), None, Depth(10, 1)),
+        (of(floats=1.05), 8, Depth(16, 8)),
+        (of(floats=7.5), 10, Depth(16, 10)),
+        (of(floats=127.5), None, Depth(16, 8)),
+        (of(floats=255), None, Depth(16, 8)),
         (of(floats=4000.5), None, Depth(16, 12)),
         (of(floats=4000.5), 14, Depth(16, 14)),
         (of(700, 0.5), None, Depth(10, 1)),
@@ -54,6 +62,8 @@ def test_the_depth_of_a_data_set(peaks, asked, expected):
         (of(), 12, ("bit depth 12 is given", "no image file", "drop --bit-depth")),
         (of(floats=0.7), 12, ("no image file", "drop --bit-depth")),
         (of(5000), 12, ("12 allows values up to 4095", "'a.png' reach 5000", "raise --bit-depth to 13")),
+        (of(floats=1.51), None, ("'a.png' are floats up to 1.51", "give n with --bit-depth")),
+        (of(4000, 127.0), None, ("'a.png' are floats up to 127", "2^n - 1 with n from 8 to 16")),
         (of(floats=1e6), 12, ("'a.png' reach 1e+06", "; drop --bit-depth")),
     ],
 )
@@ -92,4 +102,13 @@ def test_the_depth_is_said():
     assert "a depth of 14 bits, as asked: 16383 is white" in note
     assert depth_notes(of(), Depth(), None) == []
     assert depth_notes(of(floats=0.5), Depth(), None) == [], "shares of white are read as they are"
-    assert len(depth_notes(of(4000, 7.5), depth_of(of(4000, 7.5), None), None)) == 2
+    assert len(depth_notes(of(4000, 200.5), depth_of(of(4000, 200.5), None), None)) == 2
+
+
+def test_a_bit_depth_is_not_offered_for_outlier_exposure():
+    with pytest.raises(InputError) as error:
+        depth_of(of(floats=7.5), None, own=False)
+    assert str(error.value) == (
+        "the values of 'a.png' are floats up to 7.5, and what is white can't be told; scale them to 0 to 1, "
+        "or to 0 to 2^n - 1 with n from 8 to 16"
+    )

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,6 +215,13 @@ def test_a_square_made_of_a_mask_is_turned_as_the_mask_would_be():
 
 
 # What is said
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_in_a_mask_in_which_0_is_white_the_largest_value_is_background(tmp_path, kind):
+    black = np.iinfo(kind).max
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 7, black]], kind), photometric="miniswhite")
+    assert read_mask(tmp_path / "a.tif").tolist() == [[True, True, False]]
 
 
 def test_masks_that_mark_nothing_or_nearly_everything_are_named():

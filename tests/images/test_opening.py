@@ -25,6 +25,12 @@ def test_the_peak_of_a_deep_file(tmp_path):
     assert peak(tmp_path / "c.tif") == Peak(2.5, True)
 
 
+def test_the_peak_of_a_file_in_which_0_is_white_is_that_of_its_stored_values(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="miniswhite")
+    assert peak(tmp_path / "a.tif") == Peak(4095, False)
+    assert open_image(tmp_path / "a.tif").inverted
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp"])
 @pytest.mark.parametrize("shape", [(2, 2), (2, 2, 3)])
 def test_only_the_header_of_other_files_is_read(tmp_path, monkeypatch, name, shape):

@@ -4,7 +4,8 @@ from PIL import Image
 
 from fcdd_audit.images import opening
 from fcdd_audit.images.gallery import of_files
-from fcdd_audit.images.parts import NAMED, decoded, decoded_parts
+from fcdd_audit.images.listing import NAMED
+from fcdd_audit.images.parts import decoded, decoded_parts
 from fcdd_audit.images.reading import Reading
 
 
@@ -113,6 +114,26 @@ def test_floats_have_a_range(tmp_path):
     assert "is 255 (of 'more/0.tif'); they are read with a depth of 8 bits" in notes[0]
 
 
+def test_floats_that_go_a_bit_beyond_1_are_shares_of_white(tmp_path, refused):
+    def floats(*row):
+        path = tmp_path / "a.tif"
+        Image.fromarray(np.array([row] * 2, np.float32)).save(path)
+        return {"": of_files([path], tmp_path, "files")}
+
+    notes = []
+    assert values(load(floats(0.2, 1.25), notes)) == {"": [[51, 255]]}
+    assert notes == [
+        "The largest value of image files of floats is 1.25 (of 'a.tif'); they are read as 0 to 1, and what "
+        "is above 1 is white."
+    ]
+    assert values(load(floats(51, 1.25), bit_depth=8)) == {"": [[51, 1]]}, "as asked"
+    with refused(
+        "'a.tif' are floats up to 7.5", "0 to 1, or to 0 to 2^n - 1 with n from 8 to 16", "--bit-depth"
+    ):
+        load(floats(0.2, 7.5))
+    assert values(load(floats(0.2, 7.5), bit_depth=8)) == {"": [[0, 8]]}
+
+
 def test_negative_and_infinite_values_are_refused_by_name(tmp_path, refused):
     for name, value in (("a", -0.5), ("b", np.inf), ("c", np.nan)):
         path = tmp_path / f"{name}.tif"
@@ -157,7 +178,7 @@ def test_damaged_files_are_counted_over_all_parts_and_named_part_by_part(tmp_pat
         "more": 1,
     }
     assert notes == [
-        "1 corrupt train images skipped: train/9.png: no picture",
+        "1 corrupt train image skipped: train/9.png: no picture",
         "2 corrupt test images skipped: test/0.png: no picture, test/2.png: no picture",
     ]
 

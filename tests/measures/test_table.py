@@ -101,6 +101,17 @@ def test_every_measure_says_what_it_is(measure):
     assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
+def test_others_cannot_add_what_nothing_would_compute(table):
+    def strange(heatmap, mask):
+        """Strange."""
+
+    about = {"name": "strange", "label": "strange", "unit": None, "bounds": (0, 1), "chance": None}
+    with pytest.raises(ValueError, match="only this package computes"):
+        register(Measure(**about, function=strange, source=None, family="pair", row=None))
+    with pytest.raises(ValueError, match="one of these splits: deletion, insertion"):
+        Measure(**about, function=strange, source=None, family="faithfulness", row=("marked", "strange"))
+
+
 def test_names_and_labels_are_told_apart():
     labels = [measure.label for _, measure in MEASURES.items()]
     assert len(labels) == len(set(labels))

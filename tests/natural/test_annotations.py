@@ -212,10 +212,54 @@ def test_polygons_and_boxes_that_enclose_nothing_are_left_out_and_said(tmp_path,
         {"segmentation": [[5, 3, 5, 3]], "bbox": [5, 3, 1, 1]},
         {"bbox": [5, 0, 0, 2]},
     )
-    assert read_annotations(path).mask("a.png").tolist() == drawn("...... .##... .##... ......").tolist()
+    assert read_annotations(path).mask("a.png").tolist() == drawn("...... .##... .##... .....#").tolist()
     assert caplog.messages == [f"'{path}': 4 polygons or boxes enclose nothing and are left out, of a.png"]
     with pytest.raises(InputError, match="of at least three corners is needed"):
         read_annotations(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [1, 1, 2, 2, 3, 3],
+        [1, 1, 1, 1, 1, 1],
+        [0.1, 0.1, 0.2, 0.2, 0.3, 0.3],  # whose area isn't exactly 0 in floats
+        [0, 3, 5, 3, 2, 3, 1, 3],
+        [0, 0, 5, 0, 5, 3, 5, 0],  # there and back
+    ],
+)
+def test_a_polygon_of_no_area_encloses_nothing(tmp_path, caplog, points):
+    path = coco(tmp_path, {"segmentation": [points]}, {"bbox": [4, 0, 1, 1]})
+    assert read_annotations(path).mask("a.png").tolist() == drawn("....#. ...... ...... ......").tolist()
+    assert caplog.messages == [f"'{path}': 1 polygon or box encloses nothing and is left out, of a.png"]
+    with pytest.raises(InputError, match="which encloses nothing; correct or drop it"):
+        read_annotations(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([0, 0, 5, 4, 5, 0, 0, 4], "#...#. ##.##. ##.##. #...#."),  # its two triangles cancel out
+        ([0, 0, 6, 0, 6, 0.01], "#....# ...... ...... ......"),
+    ],
+)
+def test_a_polygon_that_encloses_something_is_used(tmp_path, caplog, points, expected):
+    path = coco(tmp_path, {"segmentation": [points]})
+    assert read_annotations(path, strict=True).mask("a.png").tolist() == drawn(expected).tolist()
+    assert read_annotations(path).mask("a.png").tolist() == drawn(expected).tolist()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "box", [None, [4, 0, 0, 1], [4, 0, -1, 1], [4, 0, 1], ["a", 0, 1, 1], [0, 0, 1, 10**400]]
+)
+def test_a_box_stands_in_for_polygons_that_enclose_nothing_if_it_is_one(tmp_path, caplog, box):
+    line = [1, 1, 2, 2, 3, 3]
+    path = coco(tmp_path, {"segmentation": [line, line], "bbox": [4, 1, 2, 2]})
+    assert read_annotations(path).mask("a.png").tolist() == drawn("...... ....## ....## ......").tolist()
+    assert "2 polygons or boxes enclose nothing and are left out" in caplog.text
+    path = coco(tmp_path, {"segmentation": [line], "bbox": box}, {"bbox": [0, 3, 1, 1]})
+    assert read_annotations(path).mask("a.png").tolist() == drawn("...... ...... ...... #.....").tolist()
 
 
 def test_a_strict_reader_refuses_a_box_without_an_area(tmp_path):
@@ -482,7 +526,15 @@ def test_a_voc_file_belongs_to_the_image_of_its_own_name(tmp_path):
     assert found.mask("old.jpg") is None, "<filename> isn't looked at"
 
 
-@pytest.mark.parametrize("size", ["", "<size><width>0</width><height> 0 </height></size>"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        "",
+        "<size><width>0</width><height> 0 </height></size>",
+        "<size><width/><height> </height></size>",
+        "<size><width>0.0</width><height/></size>",
+    ],
+)
 def test_a_voc_file_without_a_size_takes_the_images_own(tmp_path, size):
     found = read_annotations(voc(tmp_path, voc_object((2, 2, 4, 3)), size=size))
     mask = found.mask("a.jpg", Origin("JPEG", 6, 4, "RGB"))

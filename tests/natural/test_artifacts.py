@@ -264,7 +264,7 @@ def test_strict_refuses_what_is_left_out_otherwise(tmp_path, caplog):
         json.dumps({"images": [image], "annotations": [{"image_id": 1, "segmentation": polygons}]})
     )
     assert Masked(str(path)).find(["a.jpg"], (4, 4)).sum() == 4
-    assert "1 polygons or boxes enclose nothing and are left out" in caplog.text
+    assert "1 polygon or box encloses nothing and is left out" in caplog.text
     with pytest.raises(InputError, match="at least three corners"):
         Masked(str(path), strict=True).find(["a.jpg"], (4, 4))
 

@@ -1,9 +1,12 @@
 """What the page shows of twins besides config.json and findings.json."""
 
 import json
+import shutil
 
+import pandas as pd
 import pytest
 
+from fcdd_audit import render_report
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.report.twins import context
 
@@ -40,6 +43,15 @@ def test_explanations_are_named_by_all_that_varies(shown):
     (labels,) = [labels for name, labels in shown[1]["quadrants"].items() if name == "undecided"]
     assert "airplane · fcdd · native · prevalence 0.5" in labels
     assert len(labels) == 8
+
+
+def test_means_over_classes_may_have_no_prevalence(shown, classes_run, tmp_path):
+    """As of found artifacts, whose share differs from class to class."""
+    run = RunFolder(shutil.copytree(classes_run.folder, tmp_path / "run"))
+    table = pd.read_csv(run.path / "results.csv", dtype=str, keep_default_na=False)
+    table.loc[table["nominal_class"] == "mean", "prevalence"] = ""
+    table.to_csv(run.path / "results.csv", index=False)
+    assert "airplane" in render_report(run.path).read_text(encoding="utf-8")
 
 
 def test_origins_are_those_that_were_found(shown):

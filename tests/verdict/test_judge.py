@@ -170,7 +170,7 @@ def test_a_control_that_detects_nothing_gives_no_verdict():
 
 
 def test_twins_identical_by_construction_get_the_reason_and_no_number():
-    finding = judge_one([], identical="identical by construction: ae never sees anomalous images")
+    finding = judge_one([], obstacle="identical by construction: ae never sees anomalous images")
     assert finding.verdict == "inconclusive"
     assert finding.reason.startswith("identical by construction")
     assert finding.reliance is finding.control_auroc is finding.planted_auroc is None
@@ -284,7 +284,7 @@ def test_json_has_the_documented_keys_and_no_nan():
     everything = [
         evidence([1.0] * 3, overlaps={"native": overlap(0.9)}),
         evidence([1.0], overlaps={"native": overlap(np.nan, seeds=1)}),
-        evidence([], identical="identical by construction"),
+        evidence([], obstacle="identical by construction"),
     ]
     for finding in judge(everything, Thresholds()):
         found = json.loads(json.dumps(finding.as_json(), allow_nan=False))

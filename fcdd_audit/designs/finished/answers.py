@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from fcdd_audit.core.sides import Side
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.findings import Answer, Verdict, without_nan
@@ -39,11 +37,6 @@ class SideResult:
     shift: float
     placebo_shifts: tuple[float, ...]
     shift_p: float
-
-    @property
-    def placebo_effect(self) -> float:
-        """Median over the placebos."""
-        return float(np.median(self.placebo_effects))
 
 
 @dataclass(frozen=True)

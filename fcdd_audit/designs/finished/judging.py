@@ -12,6 +12,7 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.designs.finished.answers import RevealResult, SideResult
 from fcdd_audit.designs.finished.measuring import Measured
 from fcdd_audit.measures.detection import auroc, weighted_auroc
+from fcdd_audit.measures.placebos import auroc_lost, beyond_placebos, rank_p_value
 from fcdd_audit.measures.statistics import Interval, holm, image_weights, interval
 from fcdd_audit.verdict.findings import Answer, Verdict
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -19,12 +20,6 @@ from fcdd_audit.verdict.thresholds import Thresholds
 DRAWS_AT_ONCE = 128
 ROUNDING = 1e-9
 CHANCE = 0.5  # of an AUROC
-
-
-def rank_p_value(observed: float, placebos: np.ndarray) -> float:
-    """Chance of a value as high among placebos, were the artifact one of them: (1 + #{placebo >= observed}) /
-    (placebos + 1), in (0, 1]. Exact, not an estimate (Phipson & Smyth 2010)."""
-    return float((1 + (placebos >= observed).sum()) / (len(placebos) + 1))
 
 
 def placebos_needed(level: float, together: int = len(SIDES)) -> int:
@@ -41,8 +36,8 @@ def judge_sides(
     drawn = _effect_draws(nominal, anomalous, limits.draws, rng)
     clean = auroc(nominal.clean, anomalous.clean)
     effects = (
-        np.array([clean - auroc(marked, anomalous.clean) for marked in nominal.marked]),
-        np.array([clean - auroc(nominal.clean, marked) for marked in anomalous.marked]),
+        np.array([auroc_lost(clean, marked, anomalous.clean) for marked in nominal.marked]),
+        np.array([auroc_lost(clean, nominal.clean, marked) for marked in anomalous.marked]),
     )
     p_values = [rank_p_value(of_side[0], of_side[1:]) for of_side in effects]
     low, high = np.quantile(nominal.clean, [0.25, 0.75])
@@ -104,7 +99,7 @@ def _intervals(
     medians = np.median(np.take_along_axis(drawn[1:], chosen, axis=0), axis=0)
     return (
         interval(values[0], drawn[0], limits.confidence),
-        interval(values[0] - np.median(values[1:]), drawn[0] - medians, limits.confidence),
+        interval(beyond_placebos(values), drawn[0] - medians, limits.confidence),
     )
 
 

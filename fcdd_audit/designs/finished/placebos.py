@@ -25,6 +25,7 @@ from fcdd_audit.designs.finished.answers import PlaceboResult
 from fcdd_audit.designs.finished.judging import judge_explanations, judge_sides, overall, placebos_needed
 from fcdd_audit.designs.finished.measuring import BATCH, Score, correlation, measure, places
 from fcdd_audit.measures.detection import auroc
+from fcdd_audit.measures.placebos import likeness
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.surrogates import Placebos, blend_of
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -73,7 +74,7 @@ def placebo_test(
     _check(nominal, anomalous, placebos, len(explainers), limits)
     device = torch.device(device)
     marks = Placebos(placebos, seed)
-    likeness = _likeness(marks, probe, nominal[:BATCH].shape, device)
+    alike = _likeness(marks, probe, nominal[:BATCH].shape, device)
     with (
         deterministic(),
         tqdm(total=len(nominal) + len(anomalous), desc="placebos", unit="image", disable=not progress) as bar,
@@ -90,7 +91,7 @@ def placebo_test(
         reason,
         clean,
         placebos,
-        likeness,
+        alike,
         seed,
         len(nominal),
         len(anomalous),
@@ -134,11 +135,11 @@ def check_placebos(placebos: int, explainers: int, limits: Thresholds) -> None:
 def _likeness(marks: Placebos, probe: Probe, shape: torch.Size, device: torch.device) -> float:
     """Median absolute correlation of the placebos' content with the artifact's; InputError if it is high."""
     artifact = blend_of(probe, shape, places(marks.seed, "nominal"), device)
-    likeness = float(np.median([abs(correlation(artifact, mark)) for mark in marks.of(artifact)]))
-    if likeness > ALIKE:
+    found = likeness(np.array([correlation(artifact, mark) for mark in marks.of(artifact)]))
+    if found > ALIKE:
         raise InputError(
             f"placebos of {type(probe).__name__} come out like the artifact itself (correlation "
-            f"{likeness:.2f}, over {ALIKE}), because its content has hardly another form; use a larger or "
+            f"{found:.2f}, over {ALIKE}), because its content has hardly another form; use a larger or "
             "less regular artifact, or train twins (fcdd-audit run)"
         )
-    return likeness
+    return found

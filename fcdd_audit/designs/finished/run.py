@@ -9,9 +9,7 @@ from fcdd_audit.designs.audited import Audited, describe_data
 from fcdd_audit.designs.finished.findings import finding_on, results_table
 from fcdd_audit.designs.finished.loading import SEED, load
 from fcdd_audit.designs.finished.pictures import pictures_of
-from fcdd_audit.designs.finished.placebos import (
-    placebo_test,
-)
+from fcdd_audit.designs.finished.placebos import placebo_test
 from fcdd_audit.experiment.store import RunStore
 from fcdd_audit.probes import make_probe
 from fcdd_audit.verdict.findings import Finding

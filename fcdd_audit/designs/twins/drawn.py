@@ -72,11 +72,11 @@ def curves_table(
     frames = [pd.DataFrame(columns=["question", "twin", "seed", "set", "fpr", "tpr"])]
     for index, question in enumerate(questions, asked):
         for twin, cells in (("planted", question.planted), ("control", question.control)):
-            for seed, cell in enumerate(cells):
+            for cell in cells:
                 scores = relevant(records[cell], question).scores
                 for split, name in SETS.items():
                     fpr, tpr = _roc(scores, split, question.plant_on)
-                    about = {"question": index, "twin": twin, "seed": seed, "set": name}
+                    about = {"question": index, "twin": twin, "seed": cell.seed, "set": name}
                     frames.append(pd.DataFrame({**about, "fpr": fpr, "tpr": tpr}))
     return pd.concat(frames[1:] or frames, ignore_index=True)
 

@@ -42,13 +42,13 @@ def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]
             f"identical by construction: {detector} never sees {side} images in training, so the "
             f"twins can't differ; plant on the {learns_from[0]} side"
         )
-        return [Question(*about, prevalence, identical=reason) for prevalence in config.artifact.prevalence]
+        return [Question(*about, prevalence, obstacle=reason) for prevalence in config.artifact.prevalence]
     train_images = len(setup.training[AS_IS].of(side))
     questions = []
     for prevalence in config.artifact.prevalence:
         if planted_count(train_images, prevalence) == 0:
             reason = "identical by construction: at prevalence 0 nothing is planted"
-            questions.append(Question(*about, prevalence, identical=reason))
+            questions.append(Question(*about, prevalence, obstacle=reason))
             continue
         planted, control = twins(
             detector, Plant(config.artifact.probe, (side,), prevalence), AS_IS, config.design.seeds
@@ -85,7 +85,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
             "removal does"
         )
     if reason is not None:
-        return [Question(*about, identical=reason)]
+        return [Question(*about, obstacle=reason)]
     planted, control = twins(detector, AS_IS, removal, config.design.seeds)
     return [Question(*about, planted, control, bearing=bearing)]
 

@@ -224,11 +224,15 @@ def test_the_report_says_it_in_words(run, found):
     first = found["findings"][0]
     assert "fcdd</b> and the watermark: no clear answer where nominal images bear it" in words
     assert "does not rely on the watermark where anomalous images bear it" in words
-    assert f"costs <b>{span(first['placebo']['effect'])}</b> of AUROC" in words
+    cost = span(first["placebo"]["effect"])
+    assert f'<a href="#measure-auroc_lost">costs</a> <b>{cost}</b> of AUROC' in words
+    for measure in ("auroc_lost", "auroc_lost_beyond_placebos", "p", "p_holm", "score_shift", "likeness"):
+        assert f'<tr id="measure-{measure}">' in source
+    assert '<tr id="measure-reliance">' not in source, "which compares twins"
     assert "Only twins can" in words
     assert "SHA-256" in words
     assert number(first["placebo"]["likeness"]) in words
-    for part in ("verdict", "question", "placebos", "pictures", "method", "provenance"):
+    for part in ("verdict", "question", "placebos", "pictures", "method", "measures", "provenance"):
         assert f'<section id="{part}"' in source
         assert f'href="#{part}"' in source
     assert source.count("<svg ") == 2 + 2, "a figure for each side and each explanation"

@@ -109,7 +109,7 @@ def test_curves_are_of_the_set_in_use_and_of_the_conflict_set(plant_on):
 
 
 def test_without_twins_the_tables_have_columns_and_no_rows(setup):
-    question = Question("set", "cat", "fcdd", "frame", "nominal", 0.0, identical="nothing is planted")
+    question = Question("set", "cat", "fcdd", "frame", "nominal", 0.0, obstacle="nothing is planted")
     for table in (scores_table([question], {}, setup, 0), curves_table([question], {}, 0)):
         assert table.empty
         assert {"question", "twin"} < set(table)

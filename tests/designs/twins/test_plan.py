@@ -62,7 +62,7 @@ def test_where_all_training_anomalies_are_outlier_exposure_training_is_that_of_t
 def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(exposed_config):
     asked = exposed_config.having(detectors=("ae", "fcdd"), plant_on="oe", prevalence=(0.5, 1.0))
     questions = plan(asked, prepare(asked))
-    reasons = [question.identical for question in questions]
+    reasons = [question.obstacle for question in questions]
     because = (
         "identical by construction: ae never sees anomalous images in training, so the twins can't differ; "
         "plant on the nominal side"
@@ -71,7 +71,7 @@ def test_what_never_sees_outlier_exposure_cannot_learn_a_cue_from_it(exposed_con
     assert reasons[2:] == [None, None]
     assert [question.plant_on for question in questions] == ["oe"] * 4
     asked = asked.having(plant_on="all-but-oe")
-    assert all(question.identical is None for question in plan(asked, prepare(asked)))
+    assert all(question.obstacle is None for question in plan(asked, prepare(asked)))
 
 
 def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_every_seed(exposed_config):
@@ -83,10 +83,10 @@ def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_ever
     ]
     for question in questions:
         if question.prevalence == 0:
-            assert question.identical == "identical by construction: at prevalence 0 nothing is planted"
+            assert question.obstacle == "identical by construction: at prevalence 0 nothing is planted"
             assert (question.planted, question.control) == ((), ())
             continue
-        assert question.identical is question.bearing is None
+        assert question.obstacle is question.bearing is None
         edit = Plant("frame", (question.plant_on,), question.prevalence)
         assert question.planted == tuple(Cell(question.detector, "planted", s, edit) for s in (0, 1))
         assert question.control == tuple(Cell(question.detector, "control", s, AS_IS) for s in (0, 1))
@@ -109,7 +109,7 @@ def test_cells_are_planned_once_twins_next_to_each_other():
     full, half = (Plant("frame", ("anomalous",), share) for share in (1.0, 0.5))
     questions = [
         Question(*about, 1.0, *twins("fcdd", full, AS_IS, 2)),
-        Question(*about, 0.0, identical="nothing"),
+        Question(*about, 0.0, obstacle="nothing"),
         Question(*about, 0.5, *twins("fcdd", half, AS_IS, 2)),
     ]
     assert [(cell.seed, cell.edit) for cell in planned_cells(questions)] == [
@@ -152,7 +152,7 @@ def test_a_detector_that_learns_from_images_without_it_gets_words(squares_config
     asked = squares_config.having(detectors=("ae",))
     (question,) = plan(asked, prepare(asked))
     assert (question.plant_on, question.prevalence) == ("found-on-nominal", 0)
-    assert question.identical == (
+    assert question.obstacle == (
         "identical by construction: no nominal training image, from which ae learns, bears it"
     )
     assert question.bearing is None
@@ -167,11 +167,11 @@ def test_too_few_test_images_of_the_side_that_a_detector_learned_it_from_give_wo
     few = replace(setup, pairs={**setup.pairs, "nominal": replace(nominal, mask=one)})
     for question in plan(config, few):
         assert (question.plant_on, question.prevalence) == ("found-on-nominal", 0.9)
-        assert question.identical == (
+        assert question.obstacle == (
             "1 nominal test image(s) bear it, and at least 2 are needed to see what its removal does"
         )
     for question in plan(config, setup):
-        assert question.identical is None
+        assert question.obstacle is None
         assert question.bearing.tolist() == [True, True, False, False, False, False]
 
 

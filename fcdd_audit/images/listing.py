@@ -1,0 +1,13 @@
+"""Names in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAMED = 5  # at most; of more, only the number is said
+
+
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{separator.join(names[:NAMED])}{more}"
