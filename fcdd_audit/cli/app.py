@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import logging
 import sys
@@ -58,4 +60,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a dash must not end an audit where it can't be printed
+    atexit.register(gc.freeze)  # looking for garbage once more takes a second
     app(prog_name="fcdd-audit")

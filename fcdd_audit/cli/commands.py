@@ -26,6 +26,7 @@ from fcdd_audit.cli.tables import (
     print_rates,
 )
 from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS, UNUSED, merge_calibrated
+from fcdd_audit.core.late import importing
 
 
 @takes_settings()
@@ -58,10 +59,11 @@ def run(
         check_gate(fail_on)
         layers = read_layers(flags, config, assignments)
 
-        from fcdd_audit.auditing import run_audit
-        from fcdd_audit.config.audit import make_config
-        from fcdd_audit.designs import DESIGNS
-        from fcdd_audit.studies.error_rates import read_calibration
+        with importing():
+            from fcdd_audit.auditing import run_audit
+            from fcdd_audit.config.audit import make_config
+            from fcdd_audit.designs import DESIGNS
+            from fcdd_audit.studies.error_rates import read_calibration
 
         audit = make_config(*layers)
         design = DESIGNS[audit.design_name]

@@ -10,14 +10,12 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from http.client import HTTPException
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import URLError
 
 import numpy as np
-import torchvision.datasets as tv
-from torchvision.datasets import imagenet as tv_imagenet
-from torchvision.datasets.utils import check_integrity
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
@@ -147,11 +145,15 @@ def _reading(source: Source, base: Path) -> Iterator[None]:
 class _Packed(Source):
     """A source that torchvision downloads and reads as arrays.
 
-    reader: torchvision's. unpacked: a pattern of what is below a base folder once it is unpacked.
+    reader: the name of torchvision's. unpacked: a pattern of what is below a base folder once it is unpacked.
     """
 
-    reader: ClassVar[Any]
+    reader: ClassVar[str]
     unpacked: ClassVar[str]
+
+    @property
+    def _reader(self) -> Any:
+        return getattr(import_module("torchvision.datasets"), self.reader)
 
     @abstractmethod
     def _archives(self) -> dict[str, str]:
@@ -176,7 +178,7 @@ class _Packed(Source):
             self._check_archives(base)
         with _reading(self, base):
             # torchvision unpacks an archive that is there already as part of its "download".
-            data = self.reader(str(base), train=train, download=download or unpack, **self._options())
+            data = self._reader(str(base), train=train, download=download or unpack, **self._options())
             pixels = np.ascontiguousarray(self._pixels(data))
             classes = [self._class_of(data, int(label)) for label in data.targets]
             if len(pixels) != len(classes):
@@ -186,6 +188,8 @@ class _Packed(Source):
 
     def _check_archives(self, base: Path) -> None:
         """So that torchvision downloads nothing unasked."""
+        from torchvision.datasets.utils import check_integrity
+
         for name, md5 in self._archives().items():
             if not check_integrity(base / name, md5):
                 state = f"is damaged or half a download (its MD5 sum isn't {md5})"
@@ -207,7 +211,7 @@ class _Packed(Source):
 
 class _Cifar(_Packed):
     def _archives(self) -> dict[str, str]:
-        return {self.reader.filename: self.reader.tgz_md5}
+        return {self._reader.filename: self._reader.tgz_md5}
 
     def _class_of(self, data: Any, label: int) -> str:
         return str(data.classes[label])
@@ -236,7 +240,7 @@ class Cifar10(_Cifar):
         "test/<class>/, there or in cifar10/"
     )
     obtain = f"{DOWNLOAD} (170 MB, cs.toronto.edu/~kriz; no licence stated, cite Krizhevsky 2009)"
-    reader = tv.CIFAR10
+    reader = "CIFAR10"
     unpacked = "cifar-10-batches-py"
 
 
@@ -251,7 +255,7 @@ class Cifar100(_Cifar):
         "cifar100/train/<class>/"
     )
     obtain = f"{DOWNLOAD} (170 MB, cs.toronto.edu/~kriz; no licence stated, cite Krizhevsky 2009)"
-    reader = tv.CIFAR100
+    reader = "CIFAR100"
     unpacked = "cifar-100-python"
 
     def _class_folders(self, root: Path) -> Path | None:
@@ -285,11 +289,11 @@ class FashionMnist(_Packed):
         "fashion-mnist/"
     )
     obtain = f"{DOWNLOAD} (30 MB, github.com/zalandoresearch/fashion-mnist, MIT licence)"
-    reader = tv.FashionMNIST
+    reader = "FashionMNIST"
     unpacked = "FashionMNIST/raw/*ubyte"
 
     def _archives(self) -> dict[str, str]:
-        return {f"FashionMNIST/raw/{name}": md5 for name, md5 in self.reader.resources}
+        return {f"FashionMNIST/raw/{name}": md5 for name, md5 in self._reader.resources}
 
 
 @SOURCES.register("emnist")
@@ -300,7 +304,7 @@ class Emnist(_Packed):
     folders = ("emnist",)
     layout = "torchvision's EMNIST/raw/, there or in emnist/"
     obtain = f"{DOWNLOAD} (560 MB, nist.gov/itl/products-and-services/emnist-dataset; public domain)"
-    reader = tv.EMNIST
+    reader = "EMNIST"
     unpacked = "EMNIST/raw/emnist-letters-*ubyte"
     known = tuple("abcdefghijklmnopqrstuvwxyz")
 
@@ -308,7 +312,7 @@ class Emnist(_Packed):
         return None
 
     def _archives(self) -> dict[str, str]:
-        return {"EMNIST/raw/gzip.zip": self.reader.md5}
+        return {"EMNIST/raw/gzip.zip": self._reader.md5}
 
     def _options(self) -> dict[str, str]:
         return {"split": "letters"}
@@ -357,6 +361,8 @@ class ImageNet(Source):
         return self._tar_base(root) is not None
 
     def _packed(self, root: Path, train: bool, download: bool) -> Gallery | None:
+        from torchvision.datasets import imagenet
+
         base = self._tar_base(root)
         if base is None:
             return None
@@ -367,11 +373,11 @@ class ImageNet(Source):
                 f"needed: {self.obtain}"
             )
         with _reading(self, base):
-            tv_imagenet.parse_devkit_archive(str(base))
+            imagenet.parse_devkit_archive(str(base))
             # Into folders with other names, so that an interrupted run leaves nothing that looks whole.
             for part, unpack in (
-                ("val", tv_imagenet.parse_val_archive),
-                ("train", tv_imagenet.parse_train_archive),
+                ("val", imagenet.parse_val_archive),
+                ("train", imagenet.parse_train_archive),
             ):
                 if not (base / part).exists():
                     shutil.rmtree(base / f"{part}.part", ignore_errors=True)
@@ -445,13 +451,15 @@ class Voc(Source):
         return self._devkit(root) is not None
 
     def _packed(self, root: Path, train: bool, download: bool) -> Gallery | None:
+        from torchvision.datasets import VOCDetection
+
         found = self._devkit(root)
         if found is None and not download:
             return None
         base, year = found or (root, self.years[0])
         part = "train" if train else "val"
         with _reading(self, base):
-            data = tv.VOCDetection(str(base), year=year, image_set=part, download=found is None)
+            data = VOCDetection(str(base), year=year, image_set=part, download=found is None)
             classes = [self._class_of(Path(path)) for path in data.annotations]
         return of_files(
             [Path(p) for p in data.images], Path(data.root), f"{self.title} {year} {part}", classes

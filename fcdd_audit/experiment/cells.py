@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -97,9 +98,14 @@ def cell_key(cell: Cell, setup: Setup) -> str:
         "shown": [EXAMPLES, SCALED_BY, LEVELS],
         "data": setup.fingerprint,
         "device": [setup.device, device_name(setup.device), precision_of(setup.recipe, setup.device)],
-        "versions": [__version__, platform.machine(), *map(version, MEASURED_WITH)],
+        "versions": _versions(),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _versions() -> list[str]:
+    return [__version__, platform.machine(), *map(version, MEASURED_WITH)]
 
 
 def precision_of(recipe: Recipe, device: str) -> str:

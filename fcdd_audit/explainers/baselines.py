@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
@@ -35,5 +34,7 @@ def check_baseline(kind: str) -> None:
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
     """Images (N, C, H, W) after a Gaussian of `sigma` pixels, cut at two sigma or the image's side."""
+    from torchvision.transforms.v2.functional import gaussian_blur  # takes more than a second to import
+
     reach = min(int(2 * sigma), min(x.shape[-2:]) - 1)
     return gaussian_blur(x, [2 * reach + 1] * 2, [sigma] * 2)

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.probes.base import PROBES
@@ -95,6 +94,8 @@ class Blur:
         check_interval("blur", "(0, 0.25]", sigma=self.sigma)
 
     def apply(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, None]:
+        from torchvision.transforms.functional import gaussian_blur  # takes more than a second to import
+
         sigma = self.sigma * min(x.shape[2:])
         kernel = 2 * math.ceil(3 * sigma) + 1
         blurred = _single(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,13 @@ def _tiles(
     heat: np.ndarray, masks: Sequence[np.ndarray | None], quantile: float, reference: np.ndarray
 ) -> list[dict[str, Any]]:
     """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
-    return [
-        {
-            "shared": heat_uri(shared, mask),
-            "own": heat_uri(own, mask),
-            "share": None if mask is None else share_inside(one, mask),
-        }
-        for one, mask, shared, own in zip(
-            heat, masks, normalise(heat, quantile, reference), normalise(heat, quantile), strict=True
-        )
-    ]
+    with ThreadPoolExecutor() as pool:
+        shared = pool.map(heat_uri, normalise(heat, quantile, reference), masks)
+        own = pool.map(heat_uri, normalise(heat, quantile), masks)
+        return [
+            {"shared": first, "own": second, "share": None if mask is None else share_inside(one, mask)}
+            for one, mask, first, second in zip(heat, masks, shared, own, strict=True)
+        ]
 
 
 def photo_uri(image: np.ndarray, mask: np.ndarray | None = None) -> str:
@@ -90,5 +88,5 @@ def _uri(pixels: np.ndarray, mask: np.ndarray | None, tile: int) -> str:
         grown = np.repeat(np.repeat(mask, factor, axis=0), factor, axis=1)
         large = np.where(find_boundaries(grown, mode="thick")[..., None], OUTLINE, large)
     buffer = io.BytesIO()
-    Image.fromarray(large.astype(np.uint8)).save(buffer, "WEBP", quality=80, method=6)
+    Image.fromarray(large.astype(np.uint8)).save(buffer, "WEBP", quality=80, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,10 +1,12 @@
-"""Functions that are imported when they are first called."""
+"""Imports that wait until they are needed."""
 
+import gc
+import importlib
 import sys
 
 import pytest
 
-from fcdd_audit.core.late import Late
+from fcdd_audit.core.late import Late, importing
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def test_it_is_looked_up_anew_so_that_a_replaced_function_is_called(module, monk
     add(1)
     monkeypatch.setattr(sys.modules[module], "add", lambda one: -one)
     assert add(3) == -3
+
+
+def test_garbage_is_looked_for_again_after_an_import_whatever_becomes_of_it():
+    with pytest.raises(ModuleNotFoundError), importing():
+        importlib.import_module("nowhere.at.all")
+    assert gc.isenabled()
+    with importing():
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 def test_it_says_what_it_stands_for():

@@ -1,7 +1,8 @@
 import pytest
 
+from fcdd_audit.core import registry as registry_module
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.registry import Registry, suggest
+from fcdd_audit.core.registry import REGISTRIES, Foreign, Registry, foreign_entries, suggest
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
@@ -11,7 +12,8 @@ FAMILIES = (DATASETS, DETECTORS, EXPLAINERS, PROBES)
 
 
 @pytest.fixture
-def colours() -> Registry[type]:
+def colours(monkeypatch) -> Registry[type]:
+    monkeypatch.setattr(registry_module, "REGISTRIES", dict(REGISTRIES))
     registry: Registry[type] = Registry("colour")
 
     @registry.register("red")
@@ -24,6 +26,15 @@ def colours() -> Registry[type]:
 
     registry.register("green")(type("Green", (), {}))
     return registry
+
+
+def test_what_is_from_elsewhere_knows_its_module(colours):
+    colours.register("blue", "paint.cold")(type("Blue", (), {}))
+    colours.register("grey", "fcdd_audit.paint")(type("Grey", (), {}))
+    found = [one for one in foreign_entries() if one.kind == "colour"]
+    assert found == [Foreign("colour", name, __name__) for name in ("red", "green")] + [
+        Foreign("colour", "blue", "paint.cold")
+    ]
 
 
 def test_names_come_in_the_order_of_registration(colours):
