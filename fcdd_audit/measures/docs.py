@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fcdd_audit.core.text import between
 from fcdd_audit.measures.table import CLOSED, FAMILIES, Measure, family
 
@@ -31,7 +33,7 @@ def _entry(measure: Measure) -> str:
     values = between(*described["bounds"])
     lines = [
         f"\n### `{measure.name}`: {measure.label}\n",
-        measure.definition,
+        re.sub(r"\. (?=[A-Z])", ".\n", measure.definition),
         f"Values: {values}" + (f", in {measure.unit}." if measure.unit else "."),
     ]
     if measure.chance is not None:

@@ -485,19 +485,19 @@ AREA = register(
 )
 
 
-def relevance_lift(mass: float, area: float) -> float:
-    """Mean relevance mass over the mask's mean area."""
-    return mass / area
+def lift(value: float, chance: float) -> float:
+    """An overlap over its level of chance; in results.csv, mean relevance mass over the mask's mean area."""
+    return value / chance
 
 
 RELEVANCE_LIFT = register(
     Measure(
         name="relevance_lift",
-        label="lift of the relevance mass",
+        label="lift",
         unit=None,
         bounds=(0, math.inf),
         chance=Chance("1", lambda area: 1.0),
-        function=relevance_lift,
+        function=lift,
         source=None,
         family="mask",
         row=None,
@@ -507,6 +507,7 @@ RELEVANCE_LIFT = register(
 
 def excess(planted: np.ndarray, control: np.ndarray) -> float:
     """Pixel AUROC of the planted twin's heatmap less that of its control's on the same images, the mean.
+    At 0 it finds the artifact no better.
 
     planted, control: (images,); an image that is NaN for one of them doesn't count.
     """

@@ -78,6 +78,10 @@ class Overlap:
         float | None,
         _said("Of the same explainer on the network before training; null for reference maps."),
     ] = None
+    lift: Annotated[
+        float | None,
+        _said("The planted twins' over chance; null for the pixel AUROC, whose chance is 0.5 for any mask."),
+    ] = None
 
 
 @dataclass(frozen=True)

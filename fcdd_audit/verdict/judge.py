@@ -12,7 +12,7 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, USUAL_AUROC, auroc_estimate
-from fcdd_audit.measures.localization import HEADLINE
+from fcdd_audit.measures.localization import HEADLINE, lift
 from fcdd_audit.measures.reliance import Scores, reliance
 from fcdd_audit.measures.statistics import (
     Estimate,
@@ -305,6 +305,16 @@ def _can_show(item: Evidence, explainer: str) -> bool:
     return explainer not in item.references and (raises or explainer in item.either_way)
 
 
+def _overlap(
+    measure: str,
+    chance: float | None,
+    shown: tuple[Interval, Interval, Interval],
+    untrained: float | None,
+) -> Overlap:
+    over = lift(shown[0].value, chance) if chance and measure_of(measure) is not HEADLINE else None
+    return Overlap(measure, chance, *shown, untrained, over)
+
+
 def _judge_explainer(
     item: Evidence,
     explainer: str,
@@ -315,11 +325,11 @@ def _judge_explainer(
     correlation: float | None,
 ) -> ExplainerFinding:
     overlaps = tuple(
-        Overlap(
+        _overlap(
             measure,
             item.chance[measure],
-            *pairs[explainer, measure].shown(limits, *measure_of(measure).bounds),
-            untrained=item.untrained.get(explainer, {}).get(measure),
+            pairs[explainer, measure].shown(limits, *measure_of(measure).bounds),
+            item.untrained.get(explainer, {}).get(measure),
         )
         for measure in item.overlaps[explainer]
     )

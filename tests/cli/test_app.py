@@ -450,7 +450,10 @@ def process(tmp_path_factory):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, text=True, cwd=root, env=environment, **pipes)
 
-    started = {"plain": start(), "debug": start("--debug", "--name", "debug")}  # side by side: loading torch takes seconds
+    started = {
+        "plain": start(),
+        "debug": start("--debug", "--name", "debug"),
+    }  # side by side: loading torch takes seconds
     ended = {}
     for name, process in started.items():
         stdout, stderr = process.communicate()

@@ -17,4 +17,5 @@ def test_every_measure_is_on_the_page_with_its_definition():
     lines = as_markdown().splitlines()
     for name in MEASURES:
         start = lines.index(f"### `{name}`: {described[name]['label']}")
-        assert lines[start + 2] == described[name]["definition"]
+        end = next(i for i in range(start, len(lines)) if lines[i].startswith("Values: "))
+        assert " ".join(lines[start + 2 : end]) == described[name]["definition"]

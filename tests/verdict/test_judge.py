@@ -249,6 +249,15 @@ def test_the_excess_overlap_is_paired_by_image_and_seed():
     assert shown.control.value == pytest.approx(control.mean())
 
 
+def test_lift_is_the_planted_overlap_over_chance():
+    mass = overlap(0.3, 0.2)["pixel_auroc"]
+    maps = {**overlap(0.9), "relevance_mass": mass, "pointing_game": mass}
+    chance = {"pixel_auroc": 0.5, "relevance_mass": 0.1, "pointing_game": None}
+    (explainer,) = judge_one([1.0] * 3, overlaps={"native": maps}, chance=chance).explainers
+    lifts = {one.measure: one.lift for one in explainer.overlaps}
+    assert lifts == {"pixel_auroc": None, "relevance_mass": pytest.approx(3), "pointing_game": None}
+
+
 def test_images_without_a_value_are_left_out_of_the_mean():
     control = np.full((3, IMAGES), 0.5)
     control[1, 4] = np.nan
