@@ -15,7 +15,7 @@ from PIL import Image, JpegImagePlugin
 from tqdm import tqdm
 
 from fcdd_audit.images.decode import decode
-from fcdd_audit.images.files import find_images
+from fcdd_audit.images.files import find_files
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     with Image.open(options.like) as like:
         size, tables, chroma = like.size, like.quantization, JpegImagePlugin.get_sampling(like)
-    for path in tqdm(find_images(options.source), unit="image"):
+    for path in tqdm(find_files(options.source).paths, unit="image"):
         target = (options.target / path.relative_to(options.source)).with_suffix(".jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = decode(path).picture.convert("RGB").resize(size, Image.Resampling.BILINEAR)

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.files import TEMPORARY
+
 CHUNK = 1024  # images copied at a time
 BY_FILE = 1 << 20  # bytes from which on a tensor in memory travels by file
-TEMPORARY = ".tmp-"  # how the names of files begin that whoever wrote them deletes
 
 
 def mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> Tensor:

@@ -23,7 +23,6 @@ COLOUR = (
     "retina",
     "rocket",
 )
-TEXTURES = ("grass", "gravel", "brick")
 
 ZOOM = 2.0  # photos are shown at full size down to half of it
 MIN_STD = 0.03  # flatter crops are sky or paper: nothing but noise once contrast is equalised

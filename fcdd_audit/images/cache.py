@@ -20,7 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from platformdirs import user_cache_path
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.mapped import TEMPORARY, mapped
+from fcdd_audit.core.files import TEMPORARY
+from fcdd_audit.core.mapped import mapped
 from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.decode import Decoded, Fit, Origin
 from fcdd_audit.images.depth import Depth

@@ -39,11 +39,6 @@ def find_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Found:
     return Found(sorted(paths), frozenset(hidden))
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Image files below `folder`, by suffix, sorted by path, without hidden ones (see `find_files`)."""
-    return find_files(folder).paths
-
-
 def subfolders(folder: Path) -> Found:
     """The folders right below `folder`, without hidden ones, and the image files hidden beside them."""
     entries = sorted(folder.iterdir())

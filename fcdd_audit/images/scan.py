@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fcdd_audit.core.mapped import TEMPORARY
+from fcdd_audit.core.files import TEMPORARY
 from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.depth import Largest, Peak, Peaks
 from fcdd_audit.images.gallery import Gallery

@@ -4,9 +4,9 @@ import skimage.data._fetchers as fetchers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.datasets.photos import COLOUR, GREY, MIN_STD, TEXTURES, photo, photo_crops, sample_crops
+from fcdd_audit.datasets.photos import COLOUR, GREY, MIN_STD, photo, photo_crops, sample_crops
 
-ALL = GREY + COLOUR + TEXTURES
+ALL = GREY + COLOUR + ("grass", "gravel", "brick")
 
 
 def coordinates(height, width):

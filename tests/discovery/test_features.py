@@ -8,7 +8,7 @@ from PIL import Image
 
 from fcdd_audit.discovery.features import CATEGORIES, GROUPS, MEASURED, features
 from fcdd_audit.images.decode import Origin
-from fcdd_audit.images.files import find_images
+from fcdd_audit.images.files import find_files
 from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.parts import decoded
 from fcdd_audit.images.reading import Reading
@@ -112,7 +112,7 @@ def test_jpeg_coding_shows_in_blockiness_until_the_picture_is_resized(tmp_path):
             path = tmp_path / str(quality) / f"{index}.jpg"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=quality)
-        gallery = of_files(find_images(tmp_path / str(quality)), tmp_path, "files")
+        gallery = of_files(find_files(tmp_path / str(quality)).paths, tmp_path, "files")
         for size in (64, 40):
             images = decoded(gallery, size, Reading(cache=tmp_path / "cache"), [])
             found[quality, size] = features(images)["blockiness"].median()

@@ -16,7 +16,7 @@ from fcdd_audit import DETECTORS, Recipe, make_config, run_audit
 from fcdd_audit.discovery.features import GROUPS, features
 from fcdd_audit.discovery.origin import Limits, check_origin
 from fcdd_audit.images.decode import Origin
-from fcdd_audit.images.files import find_images
+from fcdd_audit.images.files import find_files
 from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.parts import decoded
 from fcdd_audit.images.reading import Reading
@@ -236,7 +236,7 @@ def test_real_collections(real_images, tmp_path):
     """ImageNet photos re-encoded here against others; ants against bees, both as they came."""
 
     def load(base, wanted=""):
-        paths = [path for path in find_images(base) if wanted in path.as_posix()]
+        paths = [path for path in find_files(base).paths if wanted in path.as_posix()]
         assert paths
         return decoded(of_files(paths, base, "files"), 64, Reading(cache=tmp_path), [], 3)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcdd_audit.images.files import find_files, find_images, hidden_note, subfolders
+from fcdd_audit.images.files import find_files, hidden_note, subfolders
 
 GREY = np.array([[0, 40, 80], [120, 160, 255]], np.uint8)
 
@@ -18,7 +18,7 @@ def test_images_are_found_below_the_folder_by_suffix_in_path_order(tmp_path):
     for name in ("b/2.PNG", "b/1.jpeg", "a/x.tif", "z.webp", "notes.txt", "a/x.gif", "c.png/inside.bmp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in find_files(tmp_path).paths]
     assert found == ["a/x.tif", "b/1.jpeg", "b/2.PNG", "c.png/inside.bmp", "z.webp"]
 
 
@@ -32,10 +32,10 @@ def test_linked_folders_and_files_count_once(tmp_path):
     (here / "loop").symlink_to(here, target_is_directory=True)
     (here / "file.png").symlink_to(tmp_path / "elsewhere.png")
     (here / "broken.png").symlink_to(tmp_path / "gone.png")
-    assert find_images(here) == [here / "file.png", here / "folder/1.png"]
+    assert find_files(here).paths == [here / "file.png", here / "folder/1.png"]
     (tmp_path / "linked").symlink_to(here, target_is_directory=True)
-    assert find_images(tmp_path / "linked")[0] == tmp_path / "linked/file.png"
-    assert find_images(tmp_path / "gone") == find_images(tmp_path / "elsewhere.png") == []
+    assert find_files(tmp_path / "linked").paths[0] == tmp_path / "linked/file.png"
+    assert find_files(tmp_path / "gone").paths == find_files(tmp_path / "elsewhere.png").paths == []
 
 
 HIDDEN = ("._x.png", ".ipynb_checkpoints/x-checkpoint.png", "good/.cache/deeper/1.jpg", "good/.trash.TIF")
@@ -53,7 +53,7 @@ def with_hidden(tmp_path):
 
 def test_hidden_files_are_left_out_and_counted(with_hidden):
     found = find_files(with_hidden)
-    assert found.paths == [with_hidden / "good/1.png", with_hidden / "x.png"] == find_images(with_hidden)
+    assert found.paths == [with_hidden / "good/1.png", with_hidden / "x.png"] == find_files(with_hidden).paths
     assert found.hidden == {with_hidden / name for name in HIDDEN}
     assert find_files(with_hidden, (".txt",)).hidden == {with_hidden / "good/.notes.txt"}
 
@@ -61,7 +61,7 @@ def test_hidden_files_are_left_out_and_counted(with_hidden):
 def test_a_hidden_link_hides_nothing_that_is_shown(tmp_path):
     saved(tmp_path / "good", "1.png", GREY)
     (tmp_path / ".again").symlink_to(tmp_path / "good", target_is_directory=True)
-    assert find_images(tmp_path) == [tmp_path / "good/1.png"]
+    assert find_files(tmp_path).paths == [tmp_path / "good/1.png"]
 
 
 def test_folders_without_hidden_ones(with_hidden):
