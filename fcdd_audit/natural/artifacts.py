@@ -16,7 +16,8 @@ from fcdd_audit.core.options import check_options
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.images.cache import CENTRE
 from fcdd_audit.images.decode import Fit, Origin
-from fcdd_audit.natural.annotations import KINDS, read_annotations
+from fcdd_audit.natural.annotations import read_annotations
+from fcdd_audit.natural.shapes import KINDS
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.chain import PLUS, make_probe, probe_names
 from fcdd_audit.probes.checks import check_interval
