@@ -165,7 +165,11 @@ _worker: _Worker
 
 
 def _check_importable(one: Foreign) -> None:
-    if one.home != MAIN and importlib.util.find_spec(one.home.partition(".")[0]) is None:
+    try:
+        found = one.home == MAIN or importlib.util.find_spec(one.home) is not None
+    except (ModuleNotFoundError, ValueError):  # of a folder that isn't there; of a module made by hand
+        found = False
+    if not found:
         raise _unknown(one)
 
 

@@ -1,8 +1,10 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from types import ModuleType
 
 import pytest
 
@@ -56,9 +58,10 @@ def test_every_step_and_every_cell_is_counted(tmp_path, workers):
     assert (len(steps), len(finished)) == (2 * 8, 2)
 
 
-@pytest.mark.parametrize("home", ["nowhere", "json"])
+@pytest.mark.parametrize("home", ["nowhere", "nowhere.below", "json.nowhere", "handmade", "json"])
 def test_what_workers_cannot_know_is_said_before_training(tmp_path, monkeypatch, home):
     monkeypatch.setattr(DETECTORS, "_entries", dict(DETECTORS.items()))
+    monkeypatch.setitem(sys.modules, "handmade", ModuleType("handmade"))
     DETECTORS.register("strange", home)(DETECTORS["fcdd"])  # importing json registers nothing
     setup = prepare(LONG)
     cells = planned_cells(plan(LONG, setup))
