@@ -110,7 +110,7 @@ def test_a_folder_below_home(tmp_path, paint, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     paint(tmp_path / "mine/0.png")
-    assert len(named_gallery("~/mine", DataRequest())) == 1
+    assert len(named_gallery("~/mine", DataRequest())[0]) == 1
 
 
 def test_a_limit_draws_the_same_ones_each_time(tmp_path, paint):
@@ -173,7 +173,7 @@ def test_folders_are_compared_by_name(tmp_path, paint):
     for name in ("Cats", "cat", "CAR"):
         paint(tmp_path / "mine" / name / "0.png")
     paint(tmp_path / "mine/loose.png")
-    gallery, (note,) = kept_apart(named_gallery(str(tmp_path / "mine"), DataRequest()), ("cat", "horse"))
+    gallery, (note,) = kept_apart(named_gallery(str(tmp_path / "mine"), DataRequest())[0], ("cat", "horse"))
     assert set(gallery.classes) == {"Cats", "CAR", ""}
     assert "cat." in note
 

@@ -488,7 +488,7 @@ def test_a_hidden_folder_is_no_class(tmp_path, paint):
         gallery = load("cifar100", tmp_path, train=part == "train")
         assert gallery.names == (f"{part}/bear/0.png",)
         assert gallery.classes == ("bear",)
-        assert len(gallery.hidden) == 2
+        assert len(gallery.left_out.hidden) == 2
 
 
 # Folders by WordNet id

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcdd_audit.images.files import find_files, hidden_note, subfolders
+from fcdd_audit.images.files import NOTHING, find_files, hidden_note, subfolders
 
 GREY = np.array([[0, 40, 80], [120, 160, 255]], np.uint8)
 
@@ -31,11 +31,10 @@ def test_linked_folders_and_files_count_once(tmp_path):
     (here / "folder").symlink_to(tmp_path / "far", target_is_directory=True)
     (here / "loop").symlink_to(here, target_is_directory=True)
     (here / "file.png").symlink_to(tmp_path / "elsewhere.png")
-    (here / "broken.png").symlink_to(tmp_path / "gone.png")
-    assert find_files(here).paths == [here / "file.png", here / "folder/1.png"]
+    assert find_files(here) == ([here / "file.png", here / "folder/1.png"], NOTHING)
     (tmp_path / "linked").symlink_to(here, target_is_directory=True)
     assert find_files(tmp_path / "linked").paths[0] == tmp_path / "linked/file.png"
-    assert find_files(tmp_path / "gone").paths == find_files(tmp_path / "elsewhere.png").paths == []
+    assert find_files(tmp_path / "gone") == ([], NOTHING)
 
 
 HIDDEN = ("._x.png", ".ipynb_checkpoints/x-checkpoint.png", "good/.cache/deeper/1.jpg", "good/.trash.TIF")
@@ -54,8 +53,8 @@ def with_hidden(tmp_path):
 def test_hidden_files_are_left_out_and_counted(with_hidden):
     found = find_files(with_hidden)
     assert found.paths == [with_hidden / "good/1.png", with_hidden / "x.png"] == find_files(with_hidden).paths
-    assert found.hidden == {with_hidden / name for name in HIDDEN}
-    assert find_files(with_hidden, (".txt",)).hidden == {with_hidden / "good/.notes.txt"}
+    assert found.left_out.hidden == {with_hidden / name for name in HIDDEN}
+    assert find_files(with_hidden, (".txt",)).left_out.hidden == {with_hidden / "good/.notes.txt"}
 
 
 def test_a_hidden_link_hides_nothing_that_is_shown(tmp_path):
@@ -67,7 +66,7 @@ def test_a_hidden_link_hides_nothing_that_is_shown(tmp_path):
 def test_folders_without_hidden_ones(with_hidden):
     found = subfolders(with_hidden)
     assert found.paths == [with_hidden / "good"]
-    assert found.hidden == {with_hidden / name for name in HIDDEN[:2]}, (
+    assert found.left_out.hidden == {with_hidden / name for name in HIDDEN[:2]}, (
         "what is hidden in good is found there"
     )
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from fcdd_audit.images.decode import Decoded, Origin
 from fcdd_audit.images.depth import Depth, Peak
-from fcdd_audit.images.gallery import Gallery, of_arrays, of_files, of_folder, printable
+from fcdd_audit.images.files import LeftOut
+from fcdd_audit.images.gallery import Gallery, of_arrays, of_files, of_folder
 
 
 def numbered(count, classes=("",)):
@@ -20,7 +21,7 @@ def numbered(count, classes=("",)):
         lambda i, _: Decoded(Image.new("L", (1, 1), i), None),
         lambda i: f"identity {i}",
         lambda i: Peak(i, False),
-        frozenset({Path(".hidden.png")}),
+        LeftOut(frozenset({Path(".hidden.png")})),
     )
 
 
@@ -32,7 +33,7 @@ def consistent(gallery):
     """Names, pixels, identities and peaks still belong together."""
     shown = values(gallery)
     assert [gallery.peak(i).value for i in range(len(gallery))] == shown
-    assert gallery.hidden == {Path(".hidden.png")}
+    assert gallery.left_out.hidden == {Path(".hidden.png")}
     return [int(name) for name in gallery.names] == shown and [
         gallery.identity(i) for i in range(len(gallery))
     ] == [f"identity {value}" for value in shown]
@@ -143,14 +144,9 @@ def test_what_is_hidden_in_a_folder_is_known(tmp_path, paint):
     hidden = paint(tmp_path / "cats/.ipynb_checkpoints/a-checkpoint.png")
     gallery = of_folder(tmp_path, "here")
     assert gallery.names == ("cats/a.png",)
-    assert gallery.hidden == {hidden}
+    assert gallery.left_out.hidden == {hidden}
 
 
 def test_files_say_where_they_come_from(tmp_path, paint):
     gallery = of_files([paint(tmp_path / "a.png", size=(7, 5))], tmp_path, "here")
     assert gallery.read(0, Depth()).origin == Origin("PNG", 7, 5, "RGB")
-
-
-def test_any_files_name_can_be_written():
-    assert printable("ä/b") == "ä/b"
-    assert printable(b"\xff".decode("utf-8", "surrogateescape")).encode() == b"\\udcff"
