@@ -120,3 +120,20 @@ def test_what_is_missing_is_said(tmp_path, root, refused):
     with refused("ImageNet-1k", "image-net.org"):
         load(only)
     assert VOC.classes(root) == ()
+
+
+def test_what_cannot_be_read_on_either_side_is_refused_or_said(root, tmp_path, paint, refused):
+    for i in range(20):
+        paint(tmp_path / "mine" / f"{i:02d}.png")
+    gone = "a link whose target isn't there"
+    lines = []
+    for what, base, name in (
+        ("Pascal VOC", root / "voc", "horse/lost.png"),
+        ("folder 'mine'", tmp_path / "mine", "lost.png"),
+    ):
+        (base / name).symlink_to("gone")
+        lines.append(f"1 file or folder of {what} can't be read: {name}: {gone}")
+        with refused(lines[0]):
+            load(root, oe=str(tmp_path / "mine"))
+    data = load(root, oe=str(tmp_path / "mine"), skip_corrupt=True)
+    assert [note for note in data.notes if "read" in note] == [f"Left out: {line}." for line in lines]
