@@ -24,7 +24,7 @@ from fcdd_audit.images.files import find_files, is_folder, subfolders
 from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DOWNLOAD = "run again with --download"
 IMAGENET_TERMS = "non-commercial research and education only, see image-net.org/download"
 

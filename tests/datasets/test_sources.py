@@ -424,7 +424,7 @@ def test_a_missing_official_file_is_named(tmp_path, monkeypatch, refused, part):
         load("imagenet", tmp_path)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
 def test_a_full_or_locked_disk_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch, refused, code):
     official_imagenet(tmp_path, monkeypatch)
 
