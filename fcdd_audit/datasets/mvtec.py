@@ -51,7 +51,10 @@ class Mvtec(DataSet):
     def missing(self, root: Path | None) -> str | None:
         if root is None:
             return "give --data-root DIR"
-        return None if _base(root) else _absent(root)
+        try:
+            return None if _base(root) else _absent(root)
+        except InputError as error:
+            return str(error)
 
     def load(self, request: DataRequest) -> AuditData:
         base = _base(request.data_root)

@@ -1,4 +1,6 @@
+import errno
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,3 +192,16 @@ def test_categories_that_cannot_be_read_are_said(tmp_path, category, caplog):
     )
     assert f"{line}." in load(tmp_path).notes
     assert caplog.messages == [f"'{tmp_path}': {line}"]
+
+
+def test_a_data_root_that_may_not_be_looked_at_is_said(tmp_path, category, monkeypatch, refused):
+    category("leather")
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    line = f"can't look at '{tmp_path}': Permission denied; see to the permissions"
+    assert MVTEC.missing(tmp_path) == line
+    with refused(line):
+        load(tmp_path)
