@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.files import TEMPORARY
 
 CHUNK = 1024  # images copied at a time
@@ -40,7 +41,7 @@ def file_of(tensor: Tensor) -> str | None:
 def copied(images: Tensor) -> Tensor:
     """A copy that may be written to: in memory, or, of a mapped tensor, in a file beside it.
 
-    That file goes when the copy does.
+    That file goes when the copy does. RunError where it can't be written, as on a full disk.
     """
     name = file_of(images)
     if name is None:
@@ -51,6 +52,11 @@ def copied(images: Tensor) -> Tensor:
             for batch in images.split(CHUNK):
                 file.write(as_bytes(batch))
         return mapped(path, tuple(images.shape), images.dtype)
+    except OSError as error:
+        raise RunError(
+            f"can't write a copy of {len(images)} images to '{path.parent}': {error.strerror or error}; make "
+            "room there, or name another folder with --cache"
+        ) from None
     finally:
         with contextlib.suppress(PermissionError):  # Windows keeps a mapped file: the cache clears it later
             path.unlink(missing_ok=True)

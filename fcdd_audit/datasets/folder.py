@@ -14,8 +14,9 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts
 from fcdd_audit.datasets.outliers import CONFETTI, outliers
-from fcdd_audit.images.files import find_files, hidden_note, subfolders
-from fcdd_audit.images.gallery import Gallery, of_files, printable
+from fcdd_audit.images.files import NOTHING, Found, find_files, is_folder, subfolders
+from fcdd_audit.images.gallery import Gallery, of_files
+from fcdd_audit.images.listing import printable
 from fcdd_audit.images.masks import mask_notes, read_mask, shrunk, turned_along
 from fcdd_audit.images.parts import decoded_parts
 from fcdd_audit.images.sets import ImageSet
@@ -33,8 +34,8 @@ VALIDATION_SHARE = 0.2
 class Listing:
     """The files of a folder data set.
 
-    masks: by the anomalous test image that they belong to. unused_masks: how many belong to none. hidden:
-    files that were left out.
+    masks: by the anomalous test image that they belong to. unused_masks: how many belong to none. notes: on
+    what was left out.
     """
 
     train_nominal: list[Path]
@@ -43,41 +44,37 @@ class Listing:
     test_anomalous: list[Path]
     masks: dict[Path, Path]
     unused_masks: int
-    hidden: frozenset[Path]
+    notes: list[str]
 
 
-def list_folder(root: Path, test_only: bool = False) -> Listing:
-    """Find the files of both layouts; InputError if `root` has neither.
+def list_folder(root: Path, test_only: bool = False, skip_corrupt: bool = False) -> Listing:
+    """Find the files of both layouts.
 
-    test_only: images to train on need not be there.
+    test_only: images to train on need not be there. InputError if `root` has neither layout, and for files
+    and folders that can't be read, unless `skip_corrupt`.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(f"data root '{root}' is no folder; give an existing one with --data-root")
     part, layout = ("test", TEST_LAYOUT) if test_only else ("train", LAYOUT)
-    nominal = next((n for n in ("nominal", "good") if (root / part / n).is_dir()), None)
+    nominal = next((n for n in ("nominal", "good") if is_folder(root / part / n)), None)
     if nominal is None:
         raise InputError(f"'{root}' has neither {part}/nominal nor {part}/good; {layout}")
     test = root / "test"
-    kinds, hidden = subfolders(test) if test.is_dir() else ([], frozenset[Path]())
+    kinds, left_out = subfolders(test, root) if is_folder(test) else Found([], NOTHING)
 
     def find(folder: Path) -> list[Path]:
-        nonlocal hidden
-        paths, left_out = find_files(folder)
-        hidden |= left_out
-        return paths
+        nonlocal left_out
+        found = find_files(folder, base=root)
+        left_out |= found.left_out
+        return found.paths
 
     anomalous = [path for folder in kinds if folder.name != nominal for path in find(folder)]
     mask_files = [(path, base) for base in (root / "masks", root / "ground_truth") for path in find(base)]
     masks = _match_masks(root, anomalous, mask_files)
-    listing = Listing(
-        find(root / "train" / nominal),
-        find(root / "train" / "anomalous"),
-        find(test / nominal),
-        anomalous,
-        masks,
-        len(mask_files) - len(set(masks.values())),
-        hidden,
-    )
+    nominal_paths = find(root / "train" / nominal), find(root / "train" / "anomalous"), find(test / nominal)
+    notes = left_out.notes(f"'{printable(root.resolve().name)}'", skip_corrupt)
+    unused = len(mask_files) - len(set(masks.values()))
+    listing = Listing(*nominal_paths, anomalous, masks, unused, notes)
     for part in ("train_nominal", "test_nominal", "test_anomalous")[test_only:]:
         if not getattr(listing, part):
             where = part.replace("_", "/").replace("nominal", nominal)
@@ -147,9 +144,9 @@ def load_listing(
         )
     if request.test_only and request.oe is not None:
         raise InputError(f"nothing is trained, and '--oe {request.oe}' can't be used; drop it")
-    listing = list_folder(root, request.test_only)
+    listing = list_folder(root, request.test_only, request.skip_corrupt)
     size = request.image_size or size
-    notes = hidden_note(listing.hidden)
+    notes = [*listing.notes]
     if listing.unused_masks:
         notes.append(f"{listing.unused_masks} mask files match no anomalous test image and are not used.")
     masks = _read_masks(listing.masks, root, size, notes)
@@ -178,14 +175,9 @@ def load_listing(
             )
         training["train_anomalous"] = own
     # The first part decides on colour; all files of the folder, whether they are used or not, on the depth.
-    found = decoded_parts(
-        parts if request.test_only else {**training, **parts},
-        size,
-        request.reading,
-        notes,
-        request.channels,
-        beside=[kept, held, labelled, own] if request.test_only else [own],
-    )
+    wanted = parts if request.test_only else {**training, **parts}
+    beside = [other for other in (kept, held, labelled, own) if other not in wanted.values()]
+    found = decoded_parts(wanted, size, request.reading, notes, request.channels, beside=beside)
     found["test_anomalous"] = _masked(found["test_anomalous"], masks, "test/anomalous", notes)
     if request.test_only:
         if learnt:

@@ -22,7 +22,6 @@ from fcdd_audit.datasets.outliers import CONFETTI, outliers
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import ids_named
 from fcdd_audit.images.decode import Fit
-from fcdd_audit.images.files import hidden_note
 from fcdd_audit.images.gallery import Gallery
 from fcdd_audit.images.parts import decoded_parts
 
@@ -70,10 +69,10 @@ class OneVsRest(DataSet):
         source = SOURCES[self.source]()
         train = source.gallery(request.data_root, train=True, download=request.download)
         test = source.gallery(request.data_root, train=False, download=request.download)
+        notes = (train.left_out | test.left_out).notes(source.title, request.skip_corrupt)
         learnt = self._enough(train.of_class(own), nominal, MIN_TRAIN + 2)
         tested = self._enough(test.of_class(own), nominal, MIN_TEST)
         rest = self._enough(test.of_class(*others), "any other class", MIN_TEST)
-        notes = hidden_note(train.hidden | test.hidden)
         there = set(test.classes)
         absent = [name for name in self.names if self.class_id(name) not in there]
         if absent:

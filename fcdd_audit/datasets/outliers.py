@@ -19,8 +19,9 @@ from fcdd_audit.datasets.photos import photo_crops
 from fcdd_audit.datasets.sources import SOURCES
 from fcdd_audit.datasets.wordnet import imagenet_names, same_thing
 from fcdd_audit.images.decode import Fit
-from fcdd_audit.images.files import hidden_note
-from fcdd_audit.images.gallery import Gallery, of_folder, printable
+from fcdd_audit.images.files import is_folder
+from fcdd_audit.images.gallery import Gallery, of_folder
+from fcdd_audit.images.listing import printable
 from fcdd_audit.images.parts import decoded
 from fcdd_audit.images.reading import Reading
 from fcdd_audit.images.sets import ImageSet
@@ -53,13 +54,14 @@ def outliers(
     if name == CONFETTI:
         return _malformed(nominal, request)
     try:
-        gallery, notes = kept_apart(named_gallery(name, request), avoid)
+        gallery, left_out = named_gallery(name, request)
+        gallery, notes = kept_apart(gallery, avoid)
     except InputError as error:
         if request.oe is not None:
             raise
         raise InputError(f"{error}; or name other outlier exposure with --oe") from None
     drawn = gallery.sample(request.oe_limit, numpy_generator(0, "outliers"))
-    notes += hidden_note(gallery.hidden)
+    notes += left_out
     found = decoded(drawn, size, elsewhere(request), notes, channels, fit, own=False)
     return found, [f"Outlier exposure: {len(found)} images of {gallery.what}.", *notes]
 
@@ -69,22 +71,26 @@ def elsewhere(request: DataRequest) -> Reading:
     return replace(request.reading, bit_depth=None)
 
 
-def named_gallery(name: str, request: DataRequest, train: bool = True) -> Gallery:
-    """The pictures of a registered source, or below a folder."""
+def named_gallery(name: str, request: DataRequest, train: bool = True) -> tuple[Gallery, list[str]]:
+    """The pictures of a registered source, or below a folder, and notes on what was left out there.
+
+    InputError for an unknown name, if there are none, and for what can't be read, unless it is to be skipped.
+    """
     if name in SOURCES:
         gallery = SOURCES[name]().gallery(request.data_root, train, request.download)
     else:
         folder = Path(os.path.expanduser(name))
-        if not name.strip() or not folder.is_dir():
+        if not name.strip() or not is_folder(folder):
             known = [*SOURCES, *BUILT_IN]
             raise InputError(
                 f"outlier exposure '{name}' is neither a source of images nor a folder"
                 f"{suggest(name, known)}; give --oe a folder or one of {', '.join(known)}"
             )
         gallery = of_folder(folder, f"folder '{printable(folder.resolve().name)}'")
+    notes = gallery.left_out.notes(gallery.what, request.skip_corrupt)
     if not len(gallery):
         raise InputError(f"{gallery.what} has no images; fill it, or name another with --oe")
-    return gallery
+    return gallery, notes
 
 
 def kept_apart(gallery: Gallery, avoid: Sequence[str]) -> tuple[Gallery, list[str]]:

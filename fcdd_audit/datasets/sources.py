@@ -20,11 +20,11 @@ import numpy as np
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.datasets.wordnet import ids_named, plain
-from fcdd_audit.images.files import find_files, subfolders
+from fcdd_audit.images.files import find_files, is_folder, subfolders
 from fcdd_audit.images.gallery import WORDNET_ID, Gallery, of_arrays, of_files, of_folder
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DOWNLOAD = "run again with --download"
 IMAGENET_TERMS = "non-commercial research and education only, see image-net.org/download"
 
@@ -62,9 +62,11 @@ class Source(ABC):
         tells."""
         if root is None:
             return "give --data-root DIR"
-        if self._class_folders(root) is not None or self._is_packed(root):
-            return None
-        return self._absent(root)
+        try:
+            there = self._class_folders(root) is not None or self._is_packed(root)
+        except InputError as error:
+            return str(error)
+        return None if there else self._absent(root)
 
     def class_name(self, folder: str) -> str:
         """The class that a folder's name stands for, or an empty string."""
@@ -79,7 +81,7 @@ class Source(ABC):
         """Read from its publisher's own form; None if that isn't there."""
 
     def _absent(self, root: Path) -> str:
-        state = "" if root.is_dir() else " (which is no folder)"
+        state = "" if is_folder(root) else " (which is no folder)"
         return f"{self.title} isn't under '{root}'{state}; looked for {self.layout}. To get it: {self.obtain}"
 
     def _bases(self, root: Path) -> Iterator[Path]:
@@ -91,7 +93,12 @@ class Source(ABC):
         return next((base for base in self._bases(root) if self._has_classes(base / "train")), None)
 
     def _has_classes(self, part: Path) -> bool:
-        return part.is_dir() and any(self.class_name(folder.name) for folder in subfolders(part).paths)
+        if not is_folder(part):
+            return False
+        folders, left_out = subfolders(part, part.parent)
+        if left_out.unread and not folders:
+            left_out.notes(self.title, skip_corrupt=False)
+        return any(self.class_name(folder.name) for folder in folders)
 
     def _from_folders(self, base: Path, train: bool) -> Gallery:
         names = ("train",) if train else TEST_FOLDERS
@@ -103,14 +110,14 @@ class Source(ABC):
             )
         paths: list[Path] = []
         classes: list[str] = []
-        folders, hidden = subfolders(part)
+        folders, left_out = subfolders(part, base)
         for folder in folders:
             if name := self.class_name(folder.name):
-                found = find_files(folder)
+                found = find_files(folder, base=base)
                 paths += found.paths
                 classes += [name] * len(found.paths)
-                hidden |= found.hidden
-        return of_files(paths, base, f"{self.title} {part.name}", classes, hidden)
+                left_out |= found.left_out
+        return of_files(paths, base, f"{self.title} {part.name}", classes, left_out)
 
 
 SOURCES: Registry[type[Source]] = Registry("source of images")
@@ -260,7 +267,7 @@ class Cifar100(_Cifar):
 
     def _class_folders(self, root: Path) -> Path | None:
         bases = (root / name for name in self.folders)
-        return next((base for base in bases if (base / "train").is_dir()), None)
+        return next((base for base in bases if is_folder(base / "train")), None)
 
     def class_name(self, folder: str) -> str:
         return folder
@@ -399,7 +406,7 @@ class TinyImageNet(Source):
     obtain = f"cs231n.stanford.edu/tiny-imagenet-200.zip ({IMAGENET_TERMS})"
 
     def _class_folders(self, root: Path) -> Path | None:
-        return next((root / name for name in self.folders if (root / name).is_dir()), None)
+        return next((root / name for name in self.folders if is_folder(root / name)), None)
 
     def _from_folders(self, base: Path, train: bool) -> Gallery:
         gallery = of_folder(base, self.title)
@@ -425,25 +432,25 @@ class Voc(Source):
     years = ("2007", "2012")
 
     def _class_folders(self, root: Path) -> Path | None:
-        return next((b for b in self._bases(root) if (b / "horse").is_dir()), None)
+        return next((b for b in self._bases(root) if is_folder(b / "horse")), None)
 
     def _from_folders(self, base: Path, train: bool) -> Gallery:
         """Without a split of its own: every second picture of a class is a test picture."""
         paths: list[Path] = []
         classes: list[str] = []
-        folders, hidden = subfolders(base)
+        folders, left_out = subfolders(base)
         for folder in folders:
-            found = find_files(folder)
+            found = find_files(folder, base=base)
             half = found.paths[0 if train else 1 :: 2]
             paths += half
             classes += ["horse" if plain(folder.name) == "horse" else self.other] * len(half)
-            hidden |= found.hidden
-        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes, hidden)
+            left_out |= found.left_out
+        return of_files(paths, base, f"{self.title} {'train' if train else 'test'}", classes, left_out)
 
     def _devkit(self, root: Path) -> tuple[Path, str] | None:
         for base in self._bases(root):
             for year in self.years:
-                if (base / "VOCdevkit" / f"VOC{year}").is_dir():
+                if is_folder(base / "VOCdevkit" / f"VOC{year}"):
                     return base, year
         return None
 

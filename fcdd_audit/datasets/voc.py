@@ -9,7 +9,6 @@ from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.datasets.base import DATASETS, AuditData, DataRequest, DataSet, check_parts, refuse_masks
 from fcdd_audit.datasets.outliers import BUILT_IN, elsewhere, kept_apart, named_gallery
 from fcdd_audit.datasets.sources import SOURCES
-from fcdd_audit.images.files import hidden_note
 from fcdd_audit.images.parts import decoded_parts
 
 SIZE = 224
@@ -43,10 +42,12 @@ class VocHorse(DataSet):
         train = voc.gallery(request.data_root, train=True, download=request.download)
         test = voc.gallery(request.data_root, train=False, download=request.download)
         name = NOMINAL_SIDE if request.oe is None else request.oe
-        photos, notes = kept_apart(named_gallery(name, request, train=False), ("horse",))
+        notes = (train.left_out | test.left_out).notes(voc.title, request.skip_corrupt)
+        photos, left_out = named_gallery(name, request, train=False)
+        photos, shared = kept_apart(photos, ("horse",))
+        notes += shared + left_out
         photos = photos.sample(request.oe_limit, numpy_generator(0, "nominal side"))
         kept, held = photos.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
-        notes += hidden_note(train.hidden | test.hidden | photos.hidden)
         size = request.image_size or SIZE
         own = {
             "train_anomalous": train.of_class("horse"),

@@ -25,9 +25,10 @@ from fcdd_audit.core.mapped import mapped
 from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.decode import Decoded, Fit, Origin
 from fcdd_audit.images.depth import Depth
+from fcdd_audit.images.files import reason_of
 from fcdd_audit.images.gallery import Gallery
 from fcdd_audit.images.reading import Reading
-from fcdd_audit.images.sealed import sealed, unsealed
+from fcdd_audit.images.sealed import digest_of, put, sealed, unsealed
 from fcdd_audit.images.sets import ImageSet
 
 CENTRE = 224 / 256  # of the short side: ImageNet's usual centre crop
@@ -38,12 +39,20 @@ log = logging.getLogger("fcdd_audit")
 
 
 def default_cache() -> Path:
-    """The user's own cache folder; it can be deleted at any time."""
-    return user_cache_path("fcdd-audit", appauthor=False)
+    """The user's own cache folder; it can be deleted at any time. InputError for a user without a home."""
+    try:
+        folder = user_cache_path("fcdd-audit", appauthor=False)
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[0] == "~":  # as older versions of platformdirs leave it
+        raise InputError(
+            "there is no home folder to keep decoded images in; name a folder with --cache, or set HOME"
+        )
+    return folder
 
 
 def cache_folder(reading: Reading) -> Path:
-    """The folder that decoded images are kept in."""
+    """The folder that decoded images are kept in. InputError as `default_cache`."""
     return reading.cache or default_cache()
 
 
@@ -101,25 +110,19 @@ def cached(
 
 def _checked(pixels: Path, header: Path, what: str) -> dict[str, Any] | None:
     """The header of a whole and undamaged cache, else None."""
-    if not (pixels.exists() and header.exists()):
+    if not (pixels.exists() or header.exists()):
         return None
     try:
         found: dict[str, Any] = unsealed(header.read_text(encoding="utf-8"))
-        if _digest(pixels) == found["sha256"]:
+        if digest_of(pixels) == found["sha256"]:
             return found
         reason = "a checksum is wrong"
-    except (OSError, ValueError) as error:
-        reason = type(error).__name__ if isinstance(error, OSError | UnicodeError) else str(error)
+    except OSError as error:
+        reason = f"{Path(error.filename or pixels).name}: {reason_of(error)}"
+    except ValueError as error:
+        reason = type(error).__name__ if isinstance(error, UnicodeError) else str(error)
     log.warning("the image cache of %s is damaged (%s) and is built again: %s", what, reason, pixels)
     return None
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def clear(folder: Path) -> None:
@@ -165,7 +168,7 @@ def _build(
         described = {
             "what": gallery.what,
             "shape": [len(kept), channels, size, size],
-            "sha256": _digest(temporary),
+            "sha256": digest_of(temporary),
             "kept": kept,
             "corrupt": corrupt,
             "origins": _stored_origins(origins),
@@ -174,8 +177,8 @@ def _build(
             return described
         half = Path(folder, "header")
         half.write_text(sealed(described), encoding="utf-8")
-        os.replace(temporary, pixels)
-        os.replace(half, header)
+        put(temporary, pixels)
+        put(half, header)
         return described
 
 

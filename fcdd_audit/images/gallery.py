@@ -12,8 +12,10 @@ from PIL import Image
 
 from fcdd_audit.images.decode import Decoded, decode
 from fcdd_audit.images.depth import Depth, Peak
-from fcdd_audit.images.files import find_files
+from fcdd_audit.images.files import NOTHING, LeftOut, find_files
+from fcdd_audit.images.listing import printable
 from fcdd_audit.images.opening import peak
+from fcdd_audit.images.sealed import digest_of
 
 WORDNET_ID = re.compile(r"n\d{8}(?![0-9])")
 
@@ -23,10 +25,10 @@ class Gallery:
     """A list of pictures, each with a name for people and the class it belongs to ("" if none is known).
 
     read: the picture, with the depth of its data set, and its origin; raises whatever its decoder does.
-    identity: text that, together with the name, changes when the picture does. peak: the picture's largest
-    value if it holds more than 8 bits a channel; None: no picture does. All take an index into the list.
-    what: says in errors and on progress bars whose pictures these are. hidden: files that were left out
-    when the list, or the one it was taken from, was made.
+    identity: text that, together with the name, changes when the picture does; OSError for a file that can't
+    be read. peak: the picture's largest value if it holds more than 8 bits a channel; None: the pictures are
+    in memory, and none does. All take an index into the list. what: says in errors and on progress bars whose
+    pictures these are. left_out: what was, when the list, or the one it was taken from, was made.
     """
 
     what: str
@@ -35,7 +37,7 @@ class Gallery:
     read: Callable[[int, Depth], Decoded]
     identity: Callable[[int], str]
     peak: Callable[[int], Peak | None] | None = None
-    hidden: frozenset[Path] = frozenset()
+    left_out: LeftOut = NOTHING
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,7 +53,7 @@ class Gallery:
             lambda i, depth: self.read(chosen[i], depth),
             lambda i: self.identity(chosen[i]),
             None if own_peak is None else lambda i: own_peak(chosen[i]),
-            self.hidden,
+            self.left_out,
         )
 
     def of_class(self, *classes: str) -> Gallery:
@@ -77,33 +79,25 @@ class Gallery:
         return self.take(sorted(order[held:])), self.take(sorted(order[:held]))
 
 
-def printable(name: str) -> str:
-    """A file's name as text that can be written, whatever its bytes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def of_files(
     paths: Sequence[Path],
     base: Path,
     what: str,
     classes: Sequence[str] | None = None,
-    hidden: frozenset[Path] = frozenset(),
+    left_out: LeftOut = NOTHING,
 ) -> Gallery:
-    """Image files, named by their path below `base`."""
-    place = base.resolve()
+    """Image files, named by their path below `base`, and identified by their content.
 
-    def identity(index: int) -> str:
-        stat = paths[index].stat()
-        return f"{place}|{stat.st_size}|{stat.st_mtime_ns}"
-
+    Sizes and times don't tell: other files may have the same ones, as those out of an archive do.
+    """
     return Gallery(
         what,
         tuple(printable(path.relative_to(base).as_posix()) for path in paths),
         tuple(classes) if classes is not None else ("",) * len(paths),
         lambda index, depth: decode(paths[index], depth),
-        identity,
+        lambda index: digest_of(paths[index]),
         lambda index: peak(paths[index]),
-        hidden,
+        left_out,
     )
 
 
@@ -112,8 +106,8 @@ def of_folder(base: Path, what: str) -> Gallery:
 
     A class is the WordNet id in the picture's path, else the first folder below `base` that it is in, if any.
     """
-    paths, hidden = find_files(base)
-    return of_files(paths, base, what, [_class_of(path.relative_to(base)) for path in paths], hidden)
+    paths, left_out = find_files(base)
+    return of_files(paths, base, what, [_class_of(path.relative_to(base)) for path in paths], left_out)
 
 
 def _class_of(path: Path) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.images.decode import OWN_DEPTH, Origin
 from fcdd_audit.images.listing import listed
-from fcdd_audit.images.opening import Opened, open_image, turned
+from fcdd_audit.images.opening import NotPulledError, Opened, open_image, turned
 
 BLOCK = 8  # px: JPEG files are encoded in squares of this side
 LEAST_AREA = 0.1  # of a level in a JPEG file, as a share of what is brighter than half its brightest
@@ -39,9 +39,8 @@ def read_mask(path: Path) -> np.ndarray:
         marked = _marked(opened)
         return np.array(turned(Image.fromarray(marked), opened.left))
     except Exception as error:  # whatever a decoder raises on a damaged file
-        raise InputError(
-            f"mask '{path}' can't be decoded ({type(error).__name__}); repair or remove it"
-        ) from None
+        reason = str(error) if isinstance(error, NotPulledError) else type(error).__name__
+        raise InputError(f"mask '{path}' can't be decoded ({reason}); repair or remove it") from None
 
 
 def shrunk(mask: np.ndarray, size: int) -> Tensor:

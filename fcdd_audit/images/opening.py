@@ -17,9 +17,17 @@ from fcdd_audit.images.depth import Peak
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_BITS = 24  # the byte of a PNG file that says how many bits a channel has
+POINTERS = (b"version https://git-lfs.github.com/", b"/annex/objects/")  # that stand for a file not pulled
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BITS_TAG, PHOTOMETRIC_TAG, ORIENTATION_TAG = 258, 262, 0x0112
 MIN_IS_WHITE = 0  # of the photometric interpretation
+
+
+class NotPulledError(ValueError):
+    """A file is only the text that Git keeps in a picture's place."""
+
+    def __init__(self) -> None:
+        super().__init__("a pointer of Git LFS or git-annex in its place: get its data")
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,8 @@ def _header(data: bytes) -> Image.Image | None:
     except UnidentifiedImageError:
         if data.startswith(TIFF):
             return None
+        if data.startswith(POINTERS):
+            raise NotPulledError from None
         raise
 
 

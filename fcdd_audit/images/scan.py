@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +13,11 @@ from fcdd_audit.core.files import TEMPORARY
 from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.depth import Largest, Peak, Peaks
 from fcdd_audit.images.gallery import Gallery
-from fcdd_audit.images.sealed import sealed, unsealed
+from fcdd_audit.images.sealed import put, sealed, unsealed
 
 FORMAT = 1  # of the file that keeps what was found
 CHUNK = 4096  # files looked at ahead
+log = logging.getLogger("fcdd_audit")
 
 
 def find_peaks(
@@ -40,7 +41,7 @@ def find_peaks(
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as temporary:
         half = Path(temporary, "depth")
         half.write_text(sealed(found._asdict()), encoding="utf-8")
-        os.replace(half, kept)
+        put(half, kept)
     return found
 
 
@@ -48,7 +49,10 @@ def _read(kept: Path) -> Peaks | None:
     """What was found earlier; None if nothing was, or it is damaged."""
     try:
         found = unsealed(kept.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError):
+        log.warning("what is kept of the files' depth is damaged and is made again: %s", kept)
         return None
     return Peaks(**{kind: largest and Largest(*largest) for kind, largest in found.items()})
 

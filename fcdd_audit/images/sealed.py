@@ -1,9 +1,12 @@
-"""Text that knows whether it is damaged."""
+"""Files by their content: digests, and text that knows whether it is damaged."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 
@@ -19,3 +22,19 @@ def unsealed(text: str) -> Any:
     if digest != hashlib.sha256(content.encode()).hexdigest():
         raise ValueError("a checksum is wrong")
     return json.loads(content)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def put(source: Path, target: Path) -> None:
+    """Move a whole file to where a damaged one, or a folder, may be."""
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    os.replace(source, target)

@@ -12,8 +12,8 @@ import numpy as np
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.images.decode import Origin
-from fcdd_audit.images.files import SUFFIXES, find_files, hidden_note
-from fcdd_audit.images.gallery import printable
+from fcdd_audit.images.files import REMEDY, SUFFIXES, find_files, hidden_note, is_folder, unread_line
+from fcdd_audit.images.listing import printable
 from fcdd_audit.images.masks import mask_notes, read_mask, turned_along
 from fcdd_audit.natural.coco import read_coco
 from fcdd_audit.natural.shapes import (
@@ -169,10 +169,10 @@ def read_annotations(path: str | Path, only: Collection[str] = (), strict: bool 
     compressed or not, beside a box, the box isn't used, unless all its polygons enclose nothing and are left
     out. A VOC file whose size is missing, empty or 0 x 0 is taken to have the image's own.
 
-    InputError for whatever can't be used as it is, and if nothing is annotated at all.
+    InputError for whatever can't be read or used as it is, and if nothing is annotated at all.
     """
     path, wanted = Path(path), frozenset(only)
-    if not path.exists():
+    if not (is_folder(path) or path.exists()):
         raise InputError(f"annotations '{path}' don't exist; {KINDS}")
     found = (
         _read_folder(path, wanted)
@@ -186,16 +186,21 @@ def read_annotations(path: str | Path, only: Collection[str] = (), strict: bool 
 
 
 def _read_folder(path: Path, only: Collection[str]) -> Annotations:
-    (described, hidden), (masks, hidden_masks) = find_files(path, (".xml",)), find_files(path)
-    for note in hidden_note(hidden if described else hidden_masks):
+    described, masks = find_files(path, (".xml",)), find_files(path)
+    left_out = described.left_out if described.paths else masks.left_out
+    if unread := described.left_out.unread | left_out.unread:
+        # They are never skipped: an image without its annotation would count as free of the artifact.
+        line = unread_line(f"annotations '{path}'", sorted(unread))
+        raise InputError(f"{line} - {REMEDY}, or remove them")
+    for note in hidden_note(left_out.hidden):
         log.warning("'%s': %s", path, note)
-    if described:
-        return Annotations(str(path), read_voc(path, described, only))
-    if not masks:
+    if described.paths:
+        return Annotations(str(path), read_voc(path, described.paths, only))
+    if not masks.paths:
         raise InputError(f"folder '{path}' has neither mask images nor XML files in it; {KINDS}")
     if only:
         raise InputError(f"'{path}' is a folder of masks, which have no categories; drop 'only'")
-    return Annotations(str(path), _read_masks(path, masks), drawn=True)
+    return Annotations(str(path), _read_masks(path, masks.paths), drawn=True)
 
 
 # Masks

@@ -12,7 +12,7 @@ from defusedxml import DTDForbidden
 from defusedxml.ElementTree import fromstring
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.images.gallery import printable
+from fcdd_audit.images.listing import printable
 from fcdd_audit.natural.shapes import (
     KINDS,
     Area,

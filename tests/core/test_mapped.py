@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.mapped import BY_FILE, copied, dumps, file_of, mapped
 
 
@@ -65,6 +66,22 @@ def test_a_copy_outlives_the_original(pixels, tmp_path):
     assert torch.equal(copied(copy), expected)
 
 
+def test_a_copy_that_there_is_no_room_for_is_said_and_does_not_stay(pixels, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(RunError) as error:
+            copied(pixels)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(error.value) == (
+        f"can't write a copy of 100 images to '{tmp_path}': File too large; make room there, or name another "
+        "folder with --cache"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["pixels.u8"]
+
+
 def test_a_copy_of_a_view_has_the_views_order(pixels):
     assert torch.equal(copied(pixels[::3].flip(2)), pixels[::3].flip(2))
     assert torch.equal(copied(pixels.transpose(2, 3)), pixels.transpose(2, 3))
@@ -84,6 +101,7 @@ def test_a_copy_of_a_tensor_in_memory_is_in_memory():
 
 LOOK = """
 import json, pickle, sys
+from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.mapped import file_of
 value = pickle.load(open(sys.argv[1], "rb"))
 print(json.dumps({n: [file_of(t), list(t.shape), float(t.double().sum())] for n, t in value.items()}))

@@ -639,3 +639,48 @@ def test_a_limit_on_outlier_exposure_that_is_not_used_is_refused(tmp_path):
     picture(root / "train" / "anomalous" / "a.png")
     with pytest.raises(InputError, match="'--oe-limit 3' doesn't limit; drop it"):
         load(root, oe=None, oe_limit=3)
+
+
+# Files that can't be read
+
+LOST = {
+    "a training image": ("train/nominal/lost.png", {}),
+    "training anomalies": ("train/anomalous", {"oe": None}),
+    "a folder of training images": ("train/nominal/more", {}),
+    "a nominal test image": ("test/nominal/lost.tif", {}),
+    "an anomalous test image": ("test/anomalous/lost.png", {}),
+    "a kind of defect": ("test/hole", {}),
+    "a mask": ("masks/00.png", {}),
+    "a folder of masks": ("ground_truth/hole", {}),
+    "all masks": ("ground_truth", {}),
+    "a training image of a finished detector": ("train/nominal/lost.png", {"test_only": True, "oe": None}),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_link_without_a_target_is_refused_or_said_wherever_it_is(tmp_path, refused, caplog, case):
+    name, request = LOST[case]
+    root = own_layout(tmp_path / "tiles")
+    mask(root / "masks/01.png", row=0)
+    before = load(root, **request)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).symlink_to(tmp_path / "gone")
+    line = f"1 file or folder of 'tiles' can't be read: {name}: a link whose target isn't there"
+    with refused(f"{line} - get their data (git annex get, dvc pull)", "--skip-corrupt"):
+        load(root, **request)
+    assert line in DATASETS["folder"]().missing(root)
+    data = load(root, **request, skip_corrupt=True)
+    assert f"Left out: {line}." in data.notes
+    assert f"{line} - left out" in caplog.messages
+    assert data.fingerprint() == before.fingerprint()
+
+
+def test_if_nothing_was_pulled_it_is_said_so_and_not_that_nothing_is_there(tmp_path, refused):
+    root = own_layout(tmp_path)
+    for path in [*root.rglob("*.png")]:
+        path.unlink()
+        path.symlink_to(".git/annex/objects/gone")
+    with refused("17 files or folders", "and 12 more"):
+        load(root)
+    with refused("has no train/nominal images"):
+        load(root, skip_corrupt=True)

@@ -1,4 +1,6 @@
+import errno
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +181,27 @@ def test_grey_pictures_get_the_channels_that_are_asked_for(tmp_path, category, c
     for path in base.rglob("*.png"):
         Image.open(path).convert("L").save(path)
     assert load(tmp_path, channels=channels).shape[0] == (channels or 1)
+
+
+def test_categories_that_cannot_be_read_are_said(tmp_path, category, caplog):
+    category("leather")
+    (tmp_path / "bolt").symlink_to("gone")
+    assert MVTEC.classes(tmp_path) == ("leather",)
+    line = (
+        "1 file or folder of categories beside this one can't be read: bolt: a link whose target isn't there"
+    )
+    assert f"{line}." in load(tmp_path).notes
+    assert caplog.messages == [f"'{tmp_path}': {line}"]
+
+
+def test_a_data_root_that_may_not_be_looked_at_is_said(tmp_path, category, monkeypatch, refused):
+    category("leather")
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    line = f"can't look at '{tmp_path}': Permission denied; see to the permissions"
+    assert MVTEC.missing(tmp_path) == line
+    with refused(line):
+        load(tmp_path)

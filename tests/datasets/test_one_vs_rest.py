@@ -200,3 +200,23 @@ def test_hidden_files_are_said(tmp_path, paint):
     data = load("cifar10-oe", tmp_path, nominal_class="cat", oe="none")
     assert "4 hidden files were left out." in data.notes
     assert len(data.test_anomalous) == 3
+
+
+def test_what_cannot_be_read_on_either_side_is_refused_or_said(root, refused):
+    before = load("cifar10-oe", root)
+    gone = "a link whose target isn't there"
+    for folder, what, line in (
+        ("cifar10/train/airplane", "CIFAR-10", "train/airplane/lost.png"),
+        ("cifar10/test/bird", "CIFAR-10", "test/bird/lost.png"),
+        ("cifar100/train/apple", "CIFAR-100 train", "train/apple/lost.png"),
+    ):
+        link = root / folder / "lost.png"
+        link.symlink_to("gone")
+        try:
+            with refused(f"1 file or folder of {what} can't be read: {line}: {gone} - "):
+                load("cifar10-oe", root)
+            data = load("cifar10-oe", root, skip_corrupt=True)
+        finally:
+            link.unlink()
+        assert f"Left out: 1 file or folder of {what} can't be read: {line}: {gone}." in data.notes
+        assert data.fingerprint() == before.fingerprint()

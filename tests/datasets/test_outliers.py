@@ -110,7 +110,7 @@ def test_a_folder_below_home(tmp_path, paint, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     paint(tmp_path / "mine/0.png")
-    assert len(named_gallery("~/mine", DataRequest())) == 1
+    assert len(named_gallery("~/mine", DataRequest())[0]) == 1
 
 
 def test_a_limit_draws_the_same_ones_each_time(tmp_path, paint):
@@ -173,7 +173,7 @@ def test_folders_are_compared_by_name(tmp_path, paint):
     for name in ("Cats", "cat", "CAR"):
         paint(tmp_path / "mine" / name / "0.png")
     paint(tmp_path / "mine/loose.png")
-    gallery, (note,) = kept_apart(named_gallery(str(tmp_path / "mine"), DataRequest()), ("cat", "horse"))
+    gallery, (note,) = kept_apart(named_gallery(str(tmp_path / "mine"), DataRequest())[0], ("cat", "horse"))
     assert set(gallery.classes) == {"Cats", "CAR", ""}
     assert "cat." in note
 
@@ -188,3 +188,27 @@ def test_if_nothing_is_left_it_ends(tmp_path, paint, refused):
     tiny_imagenet(tmp_path, paint, ("n02123045",))
     with refused("all outlier exposure of Tiny ImageNet", "tabby", "--oe"):
         load("tiny-imagenet", avoid=("cat",), data_root=tmp_path)
+
+
+def test_what_cannot_be_read_is_refused_or_said_even_if_it_would_not_be_drawn(tmp_path, paint, refused):
+    mine = tmp_path / "mine"
+    for i in range(30):
+        paint(mine / f"{i:02d}.png")
+    before = load(oe=str(mine), oe_limit=3)[0]
+    for name in ("lost.png", "folder"):
+        (mine / name).symlink_to("gone")
+    gone = "a link whose target isn't there"
+    line = f"2 files or folders of folder 'mine' can't be read: folder: {gone}; lost.png: {gone}"
+    with refused(line):
+        load(oe=str(mine), oe_limit=3)
+    found, notes = load(oe=str(mine), oe_limit=3, skip_corrupt=True)
+    assert f"Left out: {line}." in notes
+    assert found.content() == before.content()
+
+
+def test_a_folder_of_which_nothing_was_pulled_is_not_called_empty(tmp_path, refused):
+    (tmp_path / "0.png").symlink_to("gone")
+    with refused("can't be read: 0.png"):
+        load(oe=str(tmp_path))
+    with refused("has no images"):
+        load(oe=str(tmp_path), skip_corrupt=True)

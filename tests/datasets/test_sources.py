@@ -10,6 +10,7 @@ import struct
 import tarfile
 import threading
 import zipfile
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -423,7 +424,7 @@ def test_a_missing_official_file_is_named(tmp_path, monkeypatch, refused, part):
         load("imagenet", tmp_path)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
 def test_a_full_or_locked_disk_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch, refused, code):
     official_imagenet(tmp_path, monkeypatch)
 
@@ -488,7 +489,7 @@ def test_a_hidden_folder_is_no_class(tmp_path, paint):
         gallery = load("cifar100", tmp_path, train=part == "train")
         assert gallery.names == (f"{part}/bear/0.png",)
         assert gallery.classes == ("bear",)
-        assert len(gallery.hidden) == 2
+        assert len(gallery.left_out.hidden) == 2
 
 
 # Folders by WordNet id
@@ -552,3 +553,48 @@ def test_voc_from_class_folders_is_halved(tmp_path, paint):
     assert not set(train.names) & set(test.names)
     assert [train.classes.count("horse"), test.classes.count("horse")] == [3, 2]
     assert [train.classes.count("no horse"), test.classes.count("no horse")] == [3, 2]
+
+
+# What can't be read
+
+
+def lost(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("gone")
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "there", "gone"),
+    [
+        ("cifar10", "", "train/cat/0.png", ("train/cat/1.png", "train/dog")),
+        ("cifar100", "cifar100", "train/apple/0.png", ("train/apple/1.png", "train/pear")),
+        ("imagenet", "", "train/tench/0.jpg", ("train/tench/1.jpg", "train/n01443537")),
+        ("tiny-imagenet", "tiny-imagenet", "n01440764/0.jpg", ("n01440764/1.jpg", "n01443537")),
+        ("voc", "voc", "horse/0.jpg", ("horse/1.jpg", "cat")),
+    ],
+)
+def test_links_without_a_target_are_known_by_name(tmp_path, paint, name, base, there, gone):
+    paint(tmp_path / base / there)
+    for path in gone:
+        lost(tmp_path / base / path)
+    gallery = load(name, tmp_path)
+    assert gallery.names == (there,)
+    assert gallery.left_out.unread == {f"{path}: a link whose target isn't there" for path in gone}
+
+
+def test_a_folder_of_classes_that_may_not_be_looked_at_is_not_called_absent(
+    tmp_path, paint, refused, monkeypatch
+):
+    paint(tmp_path / "train/cat/0.png")
+    scandir = os.scandir
+
+    def denied(path):
+        if Path(path) == tmp_path / "train":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    line = "1 file or folder of CIFAR-10 can't be read: train: Permission denied"
+    assert line in SOURCES["cifar10"]().missing(tmp_path)
+    with refused(line):
+        load("cifar10", tmp_path)

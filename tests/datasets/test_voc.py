@@ -75,7 +75,7 @@ def test_what_is_no_nominal_side_is_refused(root, oe, refused):
         load(root, oe=oe)
 
 
-def test_hidden_files_of_both_sides_are_counted_once(root, tmp_path, paint):
+def test_hidden_files_of_both_sides_are_counted(root, tmp_path, paint):
     for i in range(20):
         paint(tmp_path / "mine" / f"{i:02d}.png")
     before = load(root, oe=str(tmp_path / "mine"))
@@ -90,7 +90,10 @@ def test_hidden_files_of_both_sides_are_counted_once(root, tmp_path, paint):
         for path in hidden:
             path.unlink()
     assert data.fingerprint() == before.fingerprint()
-    assert "3 hidden files were left out." in data.notes
+    assert [note for note in data.notes if "hidden" in note] == [
+        "2 hidden files were left out.",
+        "1 hidden file was left out.",
+    ]
 
 
 def test_an_empty_name_is_not_the_default(root, refused):
@@ -117,3 +120,20 @@ def test_what_is_missing_is_said(tmp_path, root, refused):
     with refused("ImageNet-1k", "image-net.org"):
         load(only)
     assert VOC.classes(root) == ()
+
+
+def test_what_cannot_be_read_on_either_side_is_refused_or_said(root, tmp_path, paint, refused):
+    for i in range(20):
+        paint(tmp_path / "mine" / f"{i:02d}.png")
+    gone = "a link whose target isn't there"
+    lines = []
+    for what, base, name in (
+        ("Pascal VOC", root / "voc", "horse/lost.png"),
+        ("folder 'mine'", tmp_path / "mine", "lost.png"),
+    ):
+        (base / name).symlink_to("gone")
+        lines.append(f"1 file or folder of {what} can't be read: {name}: {gone}")
+        with refused(lines[0]):
+            load(root, oe=str(tmp_path / "mine"))
+    data = load(root, oe=str(tmp_path / "mine"), skip_corrupt=True)
+    assert [note for note in data.notes if "read" in note] == [f"Left out: {line}." for line in lines]

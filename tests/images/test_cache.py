@@ -1,10 +1,13 @@
+import errno
 import json
 import logging
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ import torch
 from PIL import Image
 
 from fcdd_audit.core.mapped import file_of
-from fcdd_audit.images.cache import LEFT_OVER
+from fcdd_audit.images.cache import LEFT_OVER, default_cache
 from fcdd_audit.images.decode import Decoded, Origin
 from fcdd_audit.images.depth import Depth, Peak
 from fcdd_audit.images.gallery import Gallery, of_files
@@ -116,13 +119,23 @@ def test_a_changed_picture_is_decoded_again(cache):
 
 
 def test_a_changed_file_is_decoded_again(tmp_path, cache, paint):
-    path = paint(tmp_path / "a.png", 5)
+    path = paint(tmp_path / "a.bmp", 5)
     gallery = of_files([path], tmp_path, "files")
     assert load(gallery, cache).images.unique().tolist() == [5]
-    stat = path.stat()
+    before = path.stat()
     paint(path, 6)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     assert load(gallery, cache).images.unique().tolist() == [6]
+
+
+def test_the_same_files_at_another_time_and_place_are_not_decoded_again(tmp_path, cache, paint, monkeypatch):
+    for name in ("one", "two"):
+        path = paint(tmp_path / name / "a.png", 5)
+        os.utime(path, (len(name), 1))
+        load(of_files([path], path.parent, "files"), cache)
+        monkeypatch.setattr("fcdd_audit.images.gallery.decode", lambda *_: pytest.fail("decoded again"))
 
 
 def test_a_file_that_is_gone_is_named(tmp_path, cache, paint, refused):
@@ -130,8 +143,14 @@ def test_a_file_that_is_gone_is_named(tmp_path, cache, paint, refused):
     gallery = of_files([path], tmp_path, "files")
     load(gallery, cache)
     path.unlink()
-    with refused("files", str(path), "No such file"):
+    with refused("1 file or folder of files can't be read: a.png: No such file", "--skip-corrupt"):
         load(gallery, cache)
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+    (path / "inside").touch()
 
 
 def flip_byte(path):
@@ -149,6 +168,9 @@ DAMAGES = {
     "half of the header": ("json", lambda p: p.write_bytes(p.read_bytes()[:70])),
     "an empty header": ("json", lambda p: p.write_bytes(b"")),
     "a header of bytes": ("json", lambda p: p.write_bytes(b"\xff\xfe\x00")),
+    "a cut header": ("json", lambda p: p.write_bytes(p.read_bytes()[:-1])),
+    "a header in a folder's place": ("json", make_folder),
+    "pixels in a folder's place": ("u8", make_folder),
     "another header": ("json", lambda p: p.write_text(json.dumps({"shape": [1]}))),
 }
 
@@ -170,12 +192,15 @@ def test_a_damaged_cache_is_said_and_built_again(cache, caplog, damage):
 
 
 @pytest.mark.parametrize("suffix", ["u8", "json"])
-def test_half_a_cache_is_built_again(cache, suffix):
+def test_half_a_cache_is_said_and_built_again(cache, caplog, suffix):
     source = Counted(flat(3, 1))
     load(source.gallery, cache)
-    next(cache.glob(f"*.{suffix}")).unlink()
+    gone = next(cache.glob(f"*.{suffix}"))
+    gone.unlink()
     assert load(source.gallery, cache).images[:, 0, 0, 0].tolist() == [3, 1]
     assert source.reads == 4
+    (record,) = caplog.records
+    assert f"is damaged ({gone.name}: No such file or directory) and is built again" in record.message
 
 
 # Where pictures come from
@@ -262,6 +287,90 @@ def test_a_folder_without_permission_is_named(cache, refused):
     cache.mkdir(mode=0o500)
     with refused("can't write the image cache", "Permission denied", "--cache"):
         load(Counted(flat(1)).gallery, cache)
+
+
+PLACES = {
+    "in the pixels": "fcdd_audit.images.cache._rows",
+    "in the header": "fcdd_audit.images.cache.sealed",
+    "in the end": "fcdd_audit.images.cache.put",
+    "with the depth": "fcdd_audit.images.scan.sealed",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_disk_that_fills_up_is_said_in_one_line_and_leaves_no_half_file(cache, refused, monkeypatch, place):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = Counted(flat(3, 1))
+    gallery = replace(source.gallery, peak=lambda _: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(PLACES[place], fail)
+        with refused(f"can't write the image cache '{cache}': No space left on device; name another"):
+            load(gallery, cache)
+    assert [name for name in files(cache) if not name.endswith(".depth")] == []
+    assert load(gallery, cache).images[:, 0, 0, 0].tolist() == [3, 1]
+
+
+def test_a_file_that_grows_too_large_is_said_and_does_not_stay(cache, refused):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    source = Counted(flat(3, 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        with refused(f"can't write the image cache '{cache}': File too large"):
+            load(source.gallery, cache, size=100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files(cache) == []
+
+
+# Whose home it is in
+
+WITHOUT_HOME = """
+import sys
+from pathlib import Path
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.datasets import DATASETS, DataRequest
+
+root, cache = map(Path, sys.argv[1:])
+try:
+    DATASETS["folder"]().load(DataRequest(data_root=root))
+except InputError as error:
+    print(error)
+print(len(DATASETS["folder"]().load(DataRequest(data_root=root, cache=cache)).train_anomalous))
+print(len(DATASETS["textures"]().load(DataRequest()).train_nominal))
+"""
+
+
+def test_without_a_home_folder_only_the_cache_needs_another(tmp_path, paint):
+    for part, count in (("train/nominal", 10), ("test/nominal", 2), ("test/anomalous", 2)):
+        for i in range(count):
+            paint(tmp_path / "data" / part / f"{i}.png")
+    home = tmp_path / "file"
+    home.touch()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_HOME, tmp_path / "data", tmp_path / "cache"],
+        env={**environment, "HOME": str(home / "x"), "USERPROFILE": str(home / "x")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    error, outliers, textures = done.stdout.splitlines()
+    assert error.startswith(f"can't write the image cache '{home / 'x'}")
+    assert error.endswith("; name another folder with --cache")
+    assert (int(outliers), int(textures)) == (512, 512)
+
+
+def test_a_user_without_a_home_is_asked_for_a_folder(refused, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("could not determine the home directory")
+
+    for found in (fail, lambda *_, **__: Path("~/.cache/fcdd-audit")):  # newer and older platformdirs
+        monkeypatch.setattr("fcdd_audit.images.cache.user_cache_path", found)
+        with refused("there is no home folder", "--cache"):
+            default_cache()
 
 
 def test_a_cache_that_cannot_be_mapped_is_named(cache, refused, monkeypatch):

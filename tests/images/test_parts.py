@@ -1,3 +1,7 @@
+import sys
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +9,8 @@ from PIL import Image
 from fcdd_audit.images import opening
 from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.listing import NAMED
-from fcdd_audit.images.parts import decoded, decoded_parts
+from fcdd_audit.images.masks import read_mask
+from fcdd_audit.images.parts import _identities, decoded, decoded_parts
 from fcdd_audit.images.reading import Reading
 
 
@@ -197,3 +202,74 @@ def test_what_could_be_decoded_is_not_decoded_again(tmp_path, refused, monkeypat
         "fcdd_audit.images.cache._decode_all", lambda gallery, *_: pytest.fail(f"{gallery.what} is decoded")
     )
     assert values(load({"a": parts["a"]})) == {"a": [[1, 1], [2, 2]]}
+
+
+# Files that can't be read
+
+
+def test_files_that_cannot_be_read_are_refused_or_said_for_all_parts_together(tmp_path, refused, caplog):
+    one = part(tmp_path, "train", grey(1), grey(2), grey(3))
+    two = part(tmp_path, "test", grey(4), grey(5))
+    aside = part(tmp_path, "aside", deep(4095))
+    for name in ("train/1.png", "test/0.png", "aside/0.png"):
+        (tmp_path / name).unlink()
+    (tmp_path / "test/0.png").symlink_to("gone")
+    (tmp_path / "aside/0.png").mkdir()
+    parts = {"train": one, "validation": one.take([1, 2]), "test": two}
+    line = (
+        "3 files or folders of train and test and aside can't be read: train/1.png: No such file or "
+        "directory; test/0.png: a link whose target isn't there; aside/0.png: Is a directory"
+    )
+    with refused(f"{line} - get their data"):
+        load(parts, beside=[aside])
+    notes = []
+    found = load(parts, notes, beside=[aside], skip_corrupt=True)
+    assert values(found) == {
+        "train": [[1, 1], [3, 3]],
+        "validation": [[3, 3]],
+        "test": [[5, 5]],
+    }
+    assert notes == [f"Left out: {line}."]
+    assert caplog.messages == [f"{line} - left out"]
+
+
+def test_a_file_that_can_be_read_again_is_used_again(tmp_path):
+    gallery = part(tmp_path, "train", grey(1), grey(2))
+    (tmp_path / "train/1.png").rename(tmp_path / "away")
+    assert values(load({"": gallery}, skip_corrupt=True)) == {"": [[1, 1]]}
+    (tmp_path / "away").rename(tmp_path / "train/1.png")
+    assert values(load({"": gallery}, skip_corrupt=True)) == {"": [[1, 1], [2, 2]]}
+
+
+def test_skipped_damaged_files_are_logged_too(tmp_path, caplog):
+    load({"": part(tmp_path, "train", grey(1), BAD)}, skip_corrupt=True)
+    assert caplog.messages == ["1 corrupt train image skipped: train/1.png: no picture"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_there_is_a_bar_while_files_are_checked(tmp_path, capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    load({"": part(tmp_path, "train", grey(1))}, progress=True)
+    assert ("check train" in capsys.readouterr().err) == terminal
+
+
+def test_files_are_read_in_parallel_to_identify_them(tmp_path):
+    both_at_once = threading.Barrier(2, timeout=60)
+    gallery = part(tmp_path, "train", grey(0), grey(1))
+    assert (
+        len(_identities(replace(gallery, identity=lambda _: str(both_at_once.wait())), progress=False)) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n",
+        b"/annex/objects/SHA256E-s12--ab.png\n",
+    ],
+)
+def test_a_pointer_in_a_pictures_place_is_called_so(tmp_path, refused, pointer):
+    with refused("train/0.png: a pointer of Git LFS or git-annex in its place: get its data - repair"):
+        load({"": part(tmp_path, "train", pointer)})
+    with refused("0.png' can't be decoded (a pointer of Git LFS or git-annex in its place: get its data)"):
+        read_mask(tmp_path / "train/0.png")

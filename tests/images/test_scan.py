@@ -48,13 +48,21 @@ def test_files_are_looked_at_once(tmp_path, peaks):
     assert looked.looks == 3, "other files"
 
 
-def test_a_damaged_file_of_what_was_found_is_made_again(tmp_path):
+def test_a_damaged_file_of_what_was_found_is_said_and_made_again(tmp_path, caplog):
     looked = Looked(whole(9))
     first = find(tmp_path, looked.gallery)
     (kept,) = tmp_path.iterdir()
     for content in (b"", b"\xff", kept.read_bytes().replace(b"9", b"8")):
         kept.write_bytes(content)
         assert find(tmp_path, looked.gallery) == first
+    kept.unlink()
+    kept.mkdir()
+    assert find(tmp_path, looked.gallery) == first
+    assert [record.message for record in caplog.records] == [
+        f"what is kept of the files' depth is damaged and is made again: {kept}"
+    ] * 4
+    assert find(tmp_path, looked.gallery) == first
+    assert looked.looks == 5
 
 
 def test_arrays_have_8_bits_and_nothing_is_kept(tmp_path):

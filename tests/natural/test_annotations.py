@@ -569,6 +569,29 @@ def test_hidden_files_are_left_out_and_said(tmp_path, caplog):
     ]
 
 
+@pytest.mark.parametrize(
+    ("there", "lost"),
+    [("a.png", "b.png"), ("a.png", "b.xml"), ("a.png", "more"), ("a.xml", "b.xml"), ("a.xml", "more")],
+)
+def test_annotations_that_cannot_be_read_are_refused(tmp_path, there, lost):
+    if there == "a.xml":
+        voc(tmp_path, voc_object((1, 1, 1, 1)))
+        (tmp_path / "lost.png").symlink_to("gone")  # an image, which isn't looked at
+    else:
+        saved(tmp_path / there, PIXELS)
+    read_annotations(tmp_path)
+    (tmp_path / lost).symlink_to("gone")
+    assert message(tmp_path) == (
+        f"1 file or folder of annotations '{tmp_path}' can't be read: {lost}: a link whose target isn't "
+        "there - get their data (git annex get, dvc pull) or see to their permissions, or remove them"
+    )
+
+
+def test_annotations_that_are_a_link_without_a_target_are_refused(tmp_path):
+    (tmp_path / "a.json").symlink_to("gone")
+    assert "don't exist" in message(tmp_path / "a.json")
+
+
 def test_a_folder_with_images_and_xml_is_a_voc_folder(tmp_path):
     saved(tmp_path / "a.jpg", np.full((4, 6), 255, np.uint8))
     voc(tmp_path, voc_object((1, 1, 1, 1)))
