@@ -65,5 +65,5 @@ def main() -> None:
     finally:
         error = unwritten()
         if error is not None:
-            print_error(f"can't write to stdout ({error.strerror}); what was asked is done all the same")
+            print_error(f"can't write to stdout ({error.strerror}); send it elsewhere")
             sys.exit(EXIT_FAILED)
