@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -27,7 +28,7 @@ def import_matplotlib() -> None:
     """Imports Matplotlib even if MPLBACKEND names a backend that isn't installed, as that of notebooks often.
 
     Call it before anything else imports Matplotlib. MPLBACKEND stays as it is; a backend that is installed is
-    set. What Matplotlib logs of the user's settings and folders isn't shown: figures depend on neither.
+    set. What Matplotlib says of the user's settings and folders isn't shown: figures depend on neither.
     """
     if "matplotlib" in sys.modules:
         return
@@ -36,7 +37,9 @@ def import_matplotlib() -> None:
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        matplotlib = import_module("matplotlib")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            matplotlib = import_module("matplotlib")
         if backend:
             with suppress(ValueError):
                 matplotlib.rcParams["backend"] = backend

@@ -65,6 +65,9 @@ path.sketch: 1, 100, 2
 boxplot.whiskers: 5
 boxplot.flierprops.marker: x
 interactive: True
+toolbar: toolmanager
+no.such.setting: 1
+lines.color: no colour
 """
 INLINE = "module://matplotlib_inline.backend_inline"
 
