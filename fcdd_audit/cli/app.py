@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
 import logging
 import sys
 import warnings
@@ -14,7 +13,8 @@ import typer
 
 from fcdd_audit.cli.catalogue import listing
 from fcdd_audit.cli.commands import calibrate, compare, report, run
-from fcdd_audit.cli.errors import OneLineErrors
+from fcdd_audit.cli.errors import EXIT_FAILED, OneLineErrors, print_error
+from fcdd_audit.cli.streams import make_lasting, unwritten
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -57,8 +57,13 @@ def main() -> None:
     # What image libraries print of a damaged file is in our own line already.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("tifffile").disabled = True
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a dash must not end an audit where it can't be printed
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # the user's settings make no difference here
+    make_lasting()
     atexit.register(gc.freeze)  # looking for garbage once more takes a second
-    app(prog_name="fcdd-audit")
+    try:
+        app(prog_name="fcdd-audit")
+    finally:
+        error = unwritten()
+        if error is not None:
+            print_error(f"can't write to stdout ({error.strerror}); send it elsewhere")
+            sys.exit(EXIT_FAILED)

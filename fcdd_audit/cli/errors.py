@@ -28,7 +28,7 @@ class OneLineErrors(TyperGroup):
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()  # type: ignore[attr-defined]
             else:
-                _print_error(f"{error.format_message()} (see --help)")  # type: ignore[attr-defined]
+                print_error(f"{error.format_message()} (see --help)")  # type: ignore[attr-defined]
             code = InputError.exit_code
         except typer.Abort:
             code = EXIT_INTERRUPTED
@@ -72,11 +72,12 @@ def _said(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
-def _print_error(message: str) -> None:
+def print_error(message: str) -> None:
+    """One line on stderr."""
     line = " ".join(message.split())  # names from outside may hold line breaks
     print(f"fcdd-audit: error: {line}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    _print_error(message)
+    print_error(message)
     raise typer.Exit(code)

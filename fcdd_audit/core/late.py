@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
+import os
+import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +22,31 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def import_matplotlib() -> None:
+    """Imports Matplotlib even if MPLBACKEND names a backend that isn't installed, as that of notebooks often.
+
+    Call it before anything else imports Matplotlib. MPLBACKEND stays as it is; a backend that is installed is
+    set. What Matplotlib says of the user's settings and folders isn't shown: figures depend on neither.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            matplotlib = import_module("matplotlib")
+        if backend:
+            with suppress(ValueError):
+                matplotlib.rcParams["backend"] = backend
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 class Late:

@@ -1,6 +1,11 @@
 """Explainers: from a detector and images to heatmaps."""
 
-from fcdd_audit.explainers import native, cam, gradients, contributions, rules, reference  # noqa: F401, I001
+# ruff: noqa: E402, I001
+from fcdd_audit.core.late import import_matplotlib
+
+import_matplotlib()  # before Captum does
+
+from fcdd_audit.explainers import native, cam, gradients, contributions, rules, reference  # noqa: F401
 from fcdd_audit.explainers.base import EXPLAINERS, Explainer, make_explainer, raising
 
 __all__ = ["EXPLAINERS", "Explainer", "make_explainer", "raising"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -37,31 +39,52 @@ STYLE: Any = {
 }
 
 
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Inside it figures follow Matplotlib's defaults and STYLE; then the user's settings are as before."""
+    defaults = mpl.rcParamsDefault
+    with mpl.rc_context():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)  # of defaults that will go
+            # The backend draws no SVG, and rc_context wouldn't set it back.
+            mpl.rcParams.update({key: defaults[key] for key in defaults if key != "backend"})
+        mpl.rcParams.update(STYLE)
+        yield
+
+
 def score_distributions(scores: pd.DataFrame, limits: dict[str, float], prefix: str) -> str:
     """Anomaly scores of the test images by twin: twin, part, variant, score; a line at the frozen threshold.
 
     limits: the threshold of each twin.
     """
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")
         axes = figure.subplots(1, len(limits), sharey=True, squeeze=False)[0]
         for axis, (twin, limit) in zip(axes, limits.items(), strict=True):
             test = scores[scores["twin"] == twin]
-            sns.boxplot(
-                data=test.assign(group=test["part"] + " " + test["variant"]),
-                x="score",
-                y="group",
-                hue="part",
-                palette=PALETTE,
-                legend=False,
-                fliersize=2,
-                linewidth=1,
-                linecolor=INK,
-                ax=axis,
-            )
+            groups = test.groupby(["part", "variant"], sort=False)["score"]
+            for place, ((part, _), values) in enumerate(groups):
+                add_box(axis, place, values.to_numpy(), PALETTE[part])
+            axis.set_yticks(range(len(groups)), [" ".join(names) for names, _ in groups])
             axis.axvline(limit, linestyle="--", linewidth=1, color=INK)
-            axis.set(title=f"{twin} twin", xlabel="anomaly score", ylabel="")
+            axis.set(title=f"{twin} twin", xlabel="anomaly score")
+        axes[0].invert_yaxis()
         return to_svg(figure, prefix)
+
+
+def add_box(axis: Axes, place: int, values: np.ndarray, colour: str) -> None:
+    """A box plot of (N,) values along the x axis; `place` is on the y axis."""
+    # By hand, since no way to say which axis a box is along works in all versions of Matplotlib.
+    (found,) = boxplot_stats(values)
+    low, high, near, far = (found[key] for key in ("q1", "q3", "whislo", "whishi"))
+    axis.barh(place, high - low, 0.8, low, color=colour, edgecolor=INK, linewidth=1)
+    axis.hlines([place, place], [near, high], [low, far], color=INK, linewidth=1)
+    axis.vlines([near, far], place - 0.2, place + 0.2, color=INK, linewidth=1)
+    axis.vlines(found["med"], place - 0.4, place + 0.4, color=INK, linewidth=1)
+    fliers = found["fliers"]
+    axis.plot(
+        fliers, np.full(len(fliers), place), "o", color=INK, markerfacecolor="none", markersize=2, zorder=1
+    )
 
 
 def roc_curves(curves: pd.DataFrame, prefix: str) -> str:
@@ -70,7 +93,7 @@ def roc_curves(curves: pd.DataFrame, prefix: str) -> str:
     curves: twin, seed, set, fpr, tpr, as in curves.csv.
     """
     twins = curves["twin"].unique()
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         axes = figure.subplots(1, len(twins), sharey=True, squeeze=False)[0]
         for axis, twin in zip(axes, twins, strict=True):
@@ -106,7 +129,7 @@ def dose_response(
     panels = [(label("reliance"), reliance, limits["reliance"])]
     if shown:
         panels.append((label("excess_pixel_auroc"), shown, limits["reveal"]))
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 2.6), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (name, lines, limit) in zip(axes, panels, strict=True):
@@ -129,7 +152,7 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
             planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
     # Another artifact that carries over is no null: there "relies" is right.
     alarms = [rate for rate in rates if rate["null"] and rate["audits"] and not rate["carries_over"]]
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 0.8 + max(2.0, 0.24 * len(alarms))), layout="constrained")
         left, right = figure.subplots(1, 2)
         _over_prevalence(left, planted)
@@ -153,7 +176,7 @@ def among_placebos(
 
     artifact: `{value, low, high}`. label: of the axis. threshold: as a line.
     """
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 2.2), layout="constrained")
         axis = figure.subplots()
         shown = [*artifact.values(), threshold, *placebos]
@@ -177,7 +200,7 @@ def exposure(rows: list[dict[str, Any]], prefix: str) -> str:
     rows: as in comparison.json, of one detector, in the order to be shown; with exact intervals.
     """
     panels = (("exposes_twins", "exposes relying twins"), ("alarms_on_controls", "false alarms on controls"))
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 0.9 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots(1, 2, sharey=True)
         for axis, (key, label), colour in zip(axes, panels, PALETTE.values(), strict=True):
@@ -197,7 +220,7 @@ def cascade_curves(rows: list[dict[str, Any]], measure: str, label: str, prefix:
 
     rows: as in comparison.json, of one detector, with such numbers. measure, label: its name.
     """
-    with mpl.rc_context(STYLE):
+    with own_settings():
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axis = figure.subplots()
         for place, row in enumerate(rows):

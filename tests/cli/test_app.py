@@ -14,20 +14,6 @@ from fcdd_audit.config.presets import preset_rows
 from fcdd_audit.datasets import DATASETS
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A grey folder data set of 32 px."""
-    root = tmp_path_factory.mktemp("tiny")
-    generator = np.random.default_rng(0)
-    counts = {"train/nominal": 10, "train/anomalous": 3, "test/nominal": 3, "test/anomalous": 3}
-    for part, count in counts.items():
-        (root / part).mkdir(parents=True)
-        for i in range(count):
-            noise = generator.integers(0, 256, (32, 32), np.uint8)
-            Image.fromarray(noise).save(root / part / f"{i}.png")
-    return root
-
-
 @pytest.fixture
 def damaged(tiny, tmp_path):
     """The same, by links, with one corrupt and one truncated image."""

@@ -75,6 +75,6 @@ def test_what_a_plugin_registers_is_listed(monkeypatch):
 def test_help_does_not_wait_for_torch(arguments):
     code = (
         f"import sys; from fcdd_audit.cli.app import app; app({arguments}, standalone_mode=False); "
-        "print([name for name in ('torch', 'numpy', 'pandas') if name in sys.modules])"
+        "print([name for name in ('torch', 'numpy', 'pandas', 'matplotlib') if name in sys.modules])"
     )
     assert run(code).splitlines()[-1] == "[]"

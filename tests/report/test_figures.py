@@ -1,11 +1,14 @@
 import re
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from fcdd_audit.report.figures import (
     INK,
+    add_box,
     among_placebos,
     dose_response,
     rates_figure,
@@ -13,6 +16,11 @@ from fcdd_audit.report.figures import (
     score_distributions,
 )
 
+# What a library is about to remove ends here, not at the user's.
+pytestmark = [
+    pytest.mark.filterwarnings(f"error::{kind}")
+    for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+]
 LABELS = {"reliance": "reliance", "excess_pixel_auroc": "excess pixel AUROC"}
 TWINS = ("planted", "control")
 LIMITS = {"planted": 0.5, "control": 0.5}
@@ -162,6 +170,27 @@ def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(figures):
 def test_the_same_numbers_give_the_same_figure(scores, curves):
     assert score_distributions(scores, LIMITS, "a") == score_distributions(scores, LIMITS, "a")
     assert roc_curves(curves, "b") == roc_curves(curves, "b")
+
+
+def test_the_users_settings_are_the_same_after_a_figure(scores):
+    with mpl.rc_context({"text.usetex": True, "lines.linewidth": 7, "font.family": "monospace"}):
+        before = dict(mpl.rcParams.copy())
+        score_distributions(scores, LIMITS, "a")
+        assert dict(mpl.rcParams.copy()) == before
+
+
+def test_a_box_spans_the_quartiles_and_far_values_are_points():
+    axis = Figure().subplots()
+    add_box(axis, 3, np.array([0.0, 1.0, 2.0, 3.0, 4.0, 20.0]), "#ffffff")  # quartiles by hand
+    (box,) = axis.patches
+    assert (box.get_x(), box.get_x() + box.get_width()) == (1.25, 3.75)
+    assert box.get_y() + box.get_height() / 2 == 3
+    whiskers, ends, median = ([line.tolist() for line in one.get_segments()] for one in axis.collections)
+    assert whiskers == [[[0, 3], [1.25, 3]], [[3.75, 3], [4, 3]]]
+    assert [line[0][0] for line in ends] == [0, 4]
+    assert [line[0][0] for line in median] == [2.5]
+    (far,) = axis.lines
+    assert far.get_xdata().tolist() == [20]
 
 
 def test_constant_scores_still_make_a_figure(scores):
