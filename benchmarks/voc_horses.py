@@ -34,7 +34,9 @@ from fcdd_audit.config.audit import make_config
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.detectors.weights import IN_RECORD
+from fcdd_audit.experiment.store import TRAINED
+from fcdd_audit.experiment.writer import STORE
 from fcdd_audit.explainers import EXPLAINERS, raising
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
@@ -179,7 +181,7 @@ def show(title: str, folder: Path) -> None:
 def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags) -> None:
     """The detectors of `dose` on the photos with a true tag: overlap of their heatmaps with its box, and what
     its removal takes from the AUROC of these horses against the other animals."""
-    run = RunStore(config.run.out / config.run_name)
+    store = config.run.store or config.run.out / config.run_name / STORE
     data = DATASETS[config.data.dataset]().load(config.data_request())
     size = data.shape[1:]
     photos = []
@@ -201,12 +203,14 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
             config.detector.recipe.network,
             config.detector.recipe.normalise,
         )
-        model.load_state_dict(load_file(run.cell_folder(key) / "detector.safetensors"))
+        model.load_state_dict(load_file(store / TRAINED / key / IN_RECORD))
         model.eval()
-        others = run.read_cell(key).scores.of["nominal", "clean"]
         x = images.float() / 255
         with torch.no_grad():
-            scores = [model.score(part.float() / 255).double().numpy() for part in (images, removed)]
+            others, *scores = (
+                model.score(part.float() / 255).double().numpy()
+                for part in (data.test_nominal.images, images, removed)
+            )
         above = [np.array([auroc(others, one[None]) for one in part]) for part in scores]
         found = {"auroc": above[0], "auroc_without_tag": above[1], "drop": above[0] - above[1]}
         for name in EXPLAINED_BY:
@@ -217,7 +221,7 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
                 found |= {f"{name} {one}": measured[one].numpy() for one in SHOWN}
         return found
 
-    for question in json.loads((run.path / "config.json").read_text())["questions"]:
+    for question in json.loads((config.run.out / config.run_name / "config.json").read_text())["questions"]:
         twins = [
             [measure(question["detector"], key, seed) for seed, key in enumerate(question[twin])]
             for twin in ("control", "planted")

@@ -1,5 +1,6 @@
 from ._version import __version__ as __version__
 from .auditing import AuditResult as AuditResult
+from .auditing import explain_run as explain_run
 from .auditing import run_audit as run_audit
 from .config.audit import AuditConfig as AuditConfig
 from .config.audit import make_config as make_config

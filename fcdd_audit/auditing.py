@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.config.parts import ALL
+from fcdd_audit.config.stored import stored_config
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
 from fcdd_audit.core.versions import versions
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
-from fcdd_audit.experiment.cells import device_name
-from fcdd_audit.experiment.folder import SCHEMA
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.devices import cores, device_name
+from fcdd_audit.experiment.folder import SCHEMA, RunFolder
+from fcdd_audit.experiment.writer import RunWriter
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import HEADLINE
 from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report import render_report
 from fcdd_audit.report.comparison import write_comparison
 from fcdd_audit.studies.compare import compare
 from fcdd_audit.studies.error_rates import error_rates, read_calibration
-from fcdd_audit.verdict.findings import Finding
+from fcdd_audit.verdict.findings import Finding, said_of
 from fcdd_audit.verdict.means import class_means
 
 COSTS = "costs.csv"
-COMPARISON = ("comparison.html", "comparison.csv", "comparison.json")
+ARRAYS = re.compile(r"(examples|heat)-[0-9]+\.npz")  # an older run may have had more of them
+OF_CHECKS = (COSTS, "comparison.html", "comparison.csv", "comparison.json")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,16 @@ class AuditResult:
     findings: list[Finding]
     origin: list[dict[str, Any]]
 
+    @property
+    def nothing_judged(self) -> str | None:
+        """Why there is no verdict at all, where that is for lack of trained detectors; else None."""
+        failed = [one for finding in self.findings if finding.lacks_pairs for one in finding.failed]
+        if not failed or any(finding.minimum_detectable is not None for finding in self.findings):
+            return None
+        return f"nothing can be judged: {said_of(failed[:1])}" + (
+            f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The content of findings.json."""
         return {
@@ -58,41 +73,80 @@ class AuditResult:
 def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     """Run an audit and write its folder, `config.run.out`/`config.run_name`.
 
-    What an earlier or interrupted run with the same settings has finished is used again. Progress goes to
-    stderr unless `quiet`. InputError for what can't be audited, RunError for what fails on the way.
+    What is in its store already is used again. A detector whose training fails is missing from the findings,
+    which say so. Progress goes to stderr unless `quiet`. InputError for what can't be audited, RunError for
+    what fails on the way; the files of an older run stay then.
     """
+    return _audit(config, quiet, None)
+
+
+def _audit(config: AuditConfig, quiet: bool, known: dict[str, Any] | None) -> AuditResult:
+    """known: see `Design.run`."""
     started = time.perf_counter()
-    store = RunStore(config.run.out / config.run_name)
-    check_writable(store.path)
+    folder = RunWriter.at(config.run.out / config.run_name, config.run.store)
+    check_writable(folder.path)
+    check_writable(folder.store.path, "--store")
     calibration = read_calibration(config.design.calibration)
-    with store.opened():
-        audited = DESIGNS[config.design_name].run(config, store, quiet)
-        result = AuditResult(store.path, store.path / "report.html", audited.findings, audited.origin)
+    with folder.opened():
+        audited = DESIGNS[config.design_name].run(config, folder.store, quiet, known)
+        result = AuditResult(folder.path, folder.path / "report.html", audited.findings, audited.origin)
         described = _describe(config, audited, started)
         if audited.conditions:
             described["error_rates"] = error_rates(calibration, config, audited.conditions)
-        _write(store, audited, result, described)
+        _write(folder, audited, result, described)
     return result
 
 
-def _write(store: RunStore, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:
-    """All files but the cells, together: an interrupted run must leave an older run's."""
-    for name, arrays in audited.arrays.items():
-        store.write_arrays(name, arrays)
-    for name, table in audited.tables.items():
-        store.write_table(name, table)
-    store.write_text("findings.json", json.dumps(result.as_json(), indent=1) + "\n")
-    store.write_text("config.json", json.dumps(described, indent=1) + "\n")
-    render_report(store.path)
-    if COSTS in audited.tables:  # explanations were checked
-        write_comparison(compare([store.path]), store.path)
-    else:  # an older run's would be taken for this one's
-        for name in (COSTS, *COMPARISON):
-            (store.path / name).unlink(missing_ok=True)
+def explain_run(
+    path: Path,
+    explainers: Sequence[str] = (),
+    explained: int | None = None,
+    sanity: int | None = None,
+    quiet: bool = True,
+    **where: Any,
+) -> AuditResult:
+    """Explain the detectors of a finished run with more explainers, and write its folder again.
+
+    explainers: are added to those that the run has; `all`: every one there is. explained, sanity: as in
+    `make_config`; None: as the run has it. where: `device`, `workers`, `data_root`, `cache`, where these are
+    others than in the run. Nothing is trained: InputError if a trained detector isn't in the
+    run's store any more, or the images are others, and if nothing is to be added.
+    """
+    if not explainers and explained is None and sanity is None:
+        raise InputError(
+            "there is nothing to add: name explainers with --explainer, or --explained N, --sanity N"
+        )
+    known = RunFolder(path).read_json("config.json")
+    config = stored_config(known)
+    wanted = tuple(EXPLAINERS) if ALL in explainers else tuple(explainers)
+    path = path.resolve()
+    config = config.having(
+        explainers=tuple(dict.fromkeys([*config.explanation.explainers, *wanted])),
+        explained=config.explanation.explained if explained is None else explained,
+        sanity=config.explanation.sanity if sanity is None else sanity,
+        out=path.parent,
+        name=path.name,
+        **{name: value for name, value in where.items() if value is not None},
+    )
+    return _audit(config, quiet, known)
+
+
+def _write(folder: RunWriter, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:
+    older = [path.name for path in folder.path.iterdir() if ARRAYS.fullmatch(path.name)]
+    with folder.replacing(*OF_CHECKS, *older) as draft:
+        for name, arrays in audited.arrays.items():
+            draft.write_arrays(name, arrays)
+        for name, table in audited.tables.items():
+            draft.write_table(name, table)
+        draft.write_json("findings.json", result.as_json())
+        draft.write_json("config.json", described)
+        render_report(draft.path)
+        if COSTS in audited.tables:  # explanations were checked
+            write_comparison(compare([draft.path]), draft.path)
 
 
 def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str, Any]:
-    """config.json: everything resolved, and where the cells are."""
+    """config.json: everything resolved."""
     device = audited.device
     return {
         "schema": SCHEMA,
@@ -107,7 +161,7 @@ def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str
             "name": device_name(device),
             "type": device,
             "system": f"{platform.system()} {platform.machine()}",
-            "cores": os.cpu_count(),
+            "cores": cores(),
             "precision": audited.precision,
         },
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),

@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import json
 import os
 import tempfile
 import zlib
@@ -14,6 +15,7 @@ from hypothesis import settings
 from PIL import Image
 
 from fcdd_audit import AuditConfig, AuditResult, InputError, Recipe, make_config, run_audit
+from fcdd_audit.verdict.thresholds import Thresholds
 
 torch.set_num_threads(1)
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -106,6 +108,95 @@ def exposed_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
         recipe=Recipe.of(epochs=1, batch_size=8),
         out=tmp_path_factory.mktemp("exposed-reports"),
     )
+
+
+@pytest.fixture(scope="session")
+def patches_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    """Grey noise, in anomalous images with a brighter square somewhere: more than 16 test images a side, that
+    is more than are explained in one pass."""
+    root, rng = tmp_path_factory.mktemp("patches"), np.random.default_rng(0)
+    counts = {"train/nominal": 24, "train/anomalous": 12, "test/nominal": 20, "test/anomalous": 18}
+    for part, count in counts.items():
+        (root / part).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.normal(110, 12, (32, 32))
+            if part.endswith("anomalous"):
+                row, column = rng.integers(4, 20, 2)
+                pixels[row : row + 8, column : column + 8] += 40
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / part / f"{index}.png")
+    return make_config(
+        dataset="folder",
+        data_root=root,
+        image_size=32,
+        probe="frame",
+        detectors=("fcdd",),
+        explainers=("native",),
+        seeds=1,
+        workers=1,
+        recipe=Recipe.of(epochs=1, batch_size=8),
+        thresholds=Thresholds(draws=200),
+        out=tmp_path_factory.mktemp("patches-reports"),
+    )
+
+
+@pytest.fixture(scope="session")
+def in_store():
+    """Lists the records of a store: by folder, when it was written."""
+
+    def listed(store):
+        return {
+            sums.parent.relative_to(store).as_posix(): sums.stat().st_mtime_ns
+            for sums in sorted(store.rglob("SHA256SUMS"))
+        }
+
+    return listed
+
+
+@pytest.fixture(scope="session")
+def measured_in():
+    """Finds what was measured of a trained detector, by its key."""
+
+    def found(store, key):
+        (folder,) = (
+            path.parent
+            for path in store.glob("measured/*/identity.json")
+            if json.loads(path.read_text())["of"] == key
+        )
+        return folder
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def work_of():
+    """What config.json says of the work that a run did."""
+
+    def read(folder):
+        return json.loads((folder / "config.json").read_text())["work"]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def left_of():
+    """What an estimate counts, over all its groups of cells."""
+
+    def counted(plan):
+        trained = [group for group in plan.groups if group.trained]
+        return {
+            "detectors": sum(group.cells for group in trained),
+            "to_train": sum(group.to_train for group in plan.groups),
+            "cells": sum(group.cells for group in plan.groups),
+            "to_measure": sum(group.to_measure for group in plan.groups),
+        }
+
+    return counted
+
+
+@pytest.fixture
+def without_page(monkeypatch):
+    """Audits of which only numbers are looked at: their pages aren't made, which takes longest."""
+    monkeypatch.setattr("fcdd_audit.auditing.render_report", lambda folder: folder / "report.html")
 
 
 @pytest.fixture(scope="session")

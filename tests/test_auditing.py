@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,21 +16,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fcdd_audit import (
-    DETECTORS,
-    InputError,
-    Recipe,
-    make_config,
-    render_report,
-    run_audit,
-)
+from fcdd_audit import DETECTORS, InputError, Recipe, make_config, run_audit
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.experiment import engines
-from fcdd_audit.experiment.cells import cell_key, run_cell
-from fcdd_audit.experiment.engines import run_cells
+from fcdd_audit.experiment.engines import finish_works
+from fcdd_audit.experiment.identity import scored_place, trained_place
+from fcdd_audit.experiment.kept import read_frame, read_scores
 from fcdd_audit.experiment.setup import prepare
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.store import Store
+from fcdd_audit.experiment.work import Work, explained_record
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -74,13 +67,13 @@ def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(textures
     """A null: the twins differ in everything but the artifact."""
     setup = prepare(textures_config)
     (question,) = plan(textures_config, setup)
-    unexplained = replace(setup, explainers=())
-    run = RunStore(textures_run.folder)
+    store = Store(textures_run.folder / "store")
     strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
-    run_cells(strangers, unexplained, run, workers=2)
+    with store.opened():
+        assert finish_works([Work(cell) for cell in strangers], setup, store, workers=2) == {}
     controls, others = (
-        [run.read_cell(cell_key(cell, own)).scores for cell in cells]
-        for cells, own in ((question.control, setup), (strangers, unexplained))
+        [read_scores(store.read(scored_place(cell, setup)).files["scores.csv"]) for cell in cells]
+        for cells in (question.control, strangers)
     )
     for planted, control in ((others, controls), (controls, others)):
         null = Evidence(
@@ -108,13 +101,16 @@ def test_numbers_of_the_report_are_those_of_the_table(textures_run, textures_tab
 def test_heat_share_of_a_stored_example_matches_the_table(textures_run, textures_config):
     setup = prepare(textures_config)
     (question,) = plan(textures_config, setup)
-    key = cell_key(question.planted[0], setup)
-    run = RunStore(textures_run.folder)
-    heat = run.read_heatmaps(key)["native"][0]
+    store = Store(textures_run.folder / "store")
     mask = setup.pairs["nominal"].mask[0, 0].numpy()
-    rows = run.read_cell(key).localization
-    first = rows[(rows["explainer"] == "native") & (rows["part"] == "nominal") & (rows["mask"] == "exact")]
-    assert heat[mask].sum() / heat.sum() == pytest.approx(first["relevance_mass"].iloc[0], rel=5e-3)
+    with np.load(textures_run.folder / "heat-0.npz") as stored:
+        kept = dict(stored)
+    for twin, cell in (("planted", question.planted[0]), ("control", question.control[0])):
+        heat = kept[f"maps.{twin}.native"][0].astype(np.float32) * kept[f"scale.{twin}.native"]
+        rows = read_frame(explained_record(store, cell, setup, "native").files["overlaps.csv"])
+        first = rows[(rows["part"] == "nominal") & (rows["mask"] == "exact")].iloc[0]
+        assert (first["image"], first["turn"]) == (setup.pairs["nominal"].names[0], 0)
+        assert heat[mask].sum() / heat.sum() == pytest.approx(first["relevance_mass"], rel=5e-3)
 
 
 def test_a_stored_detector_gives_its_stored_scores(textures_run, textures_config):
@@ -122,24 +118,25 @@ def test_a_stored_detector_gives_its_stored_scores(textures_run, textures_config
 
     setup = prepare(textures_config)
     cell = plan(textures_config, setup)[0].planted[0]
-    run = RunStore(textures_run.folder)
+    store = Store(textures_run.folder / "store")
     detector = build("fcdd", setup.data.train_nominal.images, 99)
-    detector.load_state_dict(load_file(run.cells / cell_key(cell, setup) / "detector.safetensors"))
+    detector.load_state_dict(load_file(store.path / trained_place(cell, setup)[0] / "detector.safetensors"))
     with torch.no_grad():
         scores = detector.eval().score(setup.pairs["nominal"].variants["clean"].float() / 255)
-    np.testing.assert_allclose(
-        scores, run.read_cell(cell_key(cell, setup)).scores.of["nominal", "clean"], rtol=1e-4
-    )
+    stored = read_scores(store.read(scored_place(cell, setup)).files["scores.csv"])
+    np.testing.assert_allclose(scores, stored.of["nominal", "clean"], rtol=1e-4)
 
 
-def test_the_same_command_again_reuses_every_cell_and_changes_nothing(textures_run, textures_config):
-    def stamps() -> dict[str, int]:
-        return {p.name: p.stat().st_mtime_ns for p in (textures_run.folder / "cells").iterdir()}
-
-    cells, table = stamps(), (textures_run.folder / "results.csv").read_bytes()
+def test_the_same_command_again_uses_all_records_and_changes_nothing(
+    textures_run, textures_config, in_store, work_of
+):
+    store, table = textures_run.folder / "store", (textures_run.folder / "results.csv").read_bytes()
+    before = in_store(store)
     run_audit(textures_config)
-    assert stamps() == cells
+    assert in_store(store) == before
     assert (textures_run.folder / "results.csv").read_bytes() == table
+    work = {"detectors": 10, "cells": 10 + 5, "trained": 0, "measured": 0, "failed": 0}
+    assert work_of(textures_run.folder) == work, "and 5 networks before training"
 
 
 @pytest.mark.parametrize("detector", list(DETECTORS))
@@ -167,7 +164,8 @@ def test_every_detector_goes_through_an_audit_with_every_explainer(detector, tmp
     assert (table.loc[~undefined, "value"] != "").all()
     assert {"untrained", "cascade-1", "noise", "twins", "deletion"} <= set(table["split"])
     assert (result.folder / "comparison.html").is_file()
-    assert len(list((result.folder / "cells").iterdir())) == 3  # one control serves both prevalences
+    trained = list((result.folder / "store" / "trained").iterdir())
+    assert len(trained) == 3, "one control serves both prevalences"
     assert result.report.read_text().startswith("<!doctype html>")
 
 
@@ -191,16 +189,19 @@ def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path
     assert finding.reason.startswith("identical by construction")
     assert finding.reliance is None
     assert finding.verdict == "inconclusive"
-    assert not list((result.folder / "cells").iterdir())
+    assert not (result.folder / "store").exists()
     assert "identical by construction" in result.report.read_text()
 
 
-def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
+def test_a_killed_audit_resumes_to_the_same_table(in_store, work_of, tmp_path):
     """kill -9 in the middle, then to the end: byte for byte what an undisturbed run gives."""
     settings = {"image_size": 32, "epochs": 2, "detector": "fcdd", "explainer": "native", "seeds": 2}
     command = [sys.executable, "-m", "fcdd_audit", "run", "--workers", "2", "--quiet"]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    cells = tmp_path / "killed" / "textures-watermark" / "cells"
+    store = tmp_path / "killed" / "textures-watermark" / "store"
+
+    def trained() -> set[str]:
+        return {path.name for path in store.glob("trained/*")}
 
     def wait_for(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 120
@@ -217,17 +218,19 @@ def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
 
     process = subprocess.Popen([*command, "--out", tmp_path / "killed"], start_new_session=True)
     try:
-        wait_for(lambda: list(cells.glob("[!.]*")) or process.poll() is not None)
+        wait_for(lambda: trained() or process.poll() is not None)
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the audit ended before it could be killed"
     wait_for(group_is_gone)  # its workers end with it
-    survived = set(cells.glob("[!.]*"))
+    survived, written = trained(), in_store(store)
     assert 1 <= len(survived) < 4
     for out, workers in (("killed", 2), ("whole", 1)):
         run_audit(make_config(settings, {"workers": workers, "out": tmp_path / out}))
-    assert survived < set(cells.iterdir())
-    assert len(list(cells.iterdir())) == 4
+    assert survived < trained()
+    assert len(trained()) == 4
+    assert written.items() <= in_store(store).items(), "no record is made twice"
+    assert work_of(store.parent)["trained"] == 4 - len(survived)
     assert not list(tmp_path.rglob(".tmp-*"))
     for name in ("results.csv", "findings.json"):
         killed, whole = (
@@ -236,20 +239,10 @@ def test_a_killed_audit_resumes_to_the_same_table(tmp_path):
         assert killed == whole
 
 
-def test_a_damaged_cell_is_run_again(tmp_path):
-    config = SMALL.having(out=tmp_path, workers=1)
-    result = run_audit(config)
-    before = (result.folder / "results.csv").read_bytes()
-    victim = next((result.folder / "cells").iterdir())
-    (victim / "scores.csv").unlink()
-    run_audit(config)
-    assert (victim / "scores.csv").is_file()
-    assert (result.folder / "results.csv").read_bytes() == before
-
-
-def test_the_estimate_counts_cells_and_writes_nothing(tmp_path):
+def test_the_estimate_counts_cells_and_writes_nothing(left_of, tmp_path):
     plan = estimate(SMALL.having(seeds=2, prevalence=(0.5, 1.0), out=tmp_path / "reports"))
-    assert (plan.cells, plan.finished) == (6, 0)
+    assert left_of(plan) == {"detectors": 6, "to_train": 6, "cells": 8, "to_measure": 8}
+    assert plan.why == {}
     assert plan.seconds > 0
     assert not (tmp_path / "reports").exists()
 
@@ -299,147 +292,3 @@ def test_masks_of_true_defects_are_measured_on_clean_images(tmp_path):
     assert (
         column(table, split="defect", metric="pixel_auroc", explainer="native", twin="control").item() > 0.9
     )
-
-
-# Several nominal classes
-
-
-def read_table(folder):
-    return pd.read_csv(folder / "results.csv", keep_default_na=False, na_values={"value": [""]})
-
-
-def test_each_nominal_class_is_audited_and_the_means_are_over_them(classes_run):
-    found = json.loads((classes_run.folder / "findings.json").read_text())
-    assert found == classes_run.as_json()
-    assert found["schema"] == 4
-    asked = [(f["nominal_class"], f["detector"], f["prevalence"]) for f in found["findings"]]
-    detectors = (("fcdd", 0.5), ("fcdd", 1.0), ("ae", 0.5), ("ae", 1.0))
-    assert asked == [(name, *which) for name in ("airplane", "cat") for which in detectors]
-    table = read_table(classes_run.folder)
-    for mean, (detector, prevalence) in zip(found["means"], detectors, strict=True):
-        assert (mean["detector"], mean["prevalence"], mean["classes"]) == (detector, prevalence, 2)
-        assert mean["verdicts"] == {"inconclusive": 2}
-        of = {"detector": detector, "prevalence": prevalence, "metric": "reliance"}
-        airplane, cat = (column(table, nominal_class=name, **of).item() for name in ("airplane", "cat"))
-        assert mean["reliance"] == pytest.approx((airplane + cat) / 2, abs=1e-12)
-        assert column(table, nominal_class="mean", **of).item() == pytest.approx(
-            (airplane + cat) / 2, abs=1e-12
-        )
-        clean = {"detector": detector, "metric": "auroc", "split": "clean"}
-        control, planted = (
-            [
-                column(table, nominal_class=name, twin=twin, prevalence=share, **clean).item()
-                for name in ("airplane", "cat")
-            ]
-            for twin, share in (("control", 0.0), ("planted", prevalence))
-        )
-        assert mean["control_auroc"] == pytest.approx(sum(control) / 2, abs=1e-12)
-        assert mean["planted_auroc"] == pytest.approx(sum(planted) / 2, abs=1e-12)
-
-
-def test_every_number_of_two_classes_has_one_mean_row(classes_run):
-    table = read_table(classes_run.folder)
-    keys = [name for name in table if name not in ("nominal_class", "value")]
-    assert not table.duplicated([*keys, "nominal_class"]).any()
-    by_class = table.pivot(index=keys, columns="nominal_class", values="value")
-    assert set(by_class) == {"airplane", "cat", "mean"}
-    np.testing.assert_allclose(by_class["mean"], by_class[["airplane", "cat"]].mean(axis=1), atol=1e-12)
-    assert list(table["nominal_class"].unique()) == ["airplane", "cat", "mean"], "means come last"
-
-
-def test_a_run_of_several_classes_describes_each(classes_run):
-    config = json.loads((classes_run.folder / "config.json").read_text())
-    assert [data["nominal_class"] for data in config["data"]] == ["airplane", "cat"]
-    assert config["data"][0]["fingerprint"] != config["data"][1]["fingerprint"]
-    assert [data["images"]["test_anomalous"] for data in config["data"]] == [6, 7]  # the dogs are anomalies
-    assert config["config"]["data"]["nominal_class"] == ["airplane", "cat"]
-    assert len(config["questions"]) == len(classes_run.findings)
-    for question in config["questions"]:
-        shown = RunStore(classes_run.folder).read_arrays(question["examples"])
-        assert len(shown["clean"]) == 4
-        assert all(question["nominal_class"] in name for name in shown["name"][:2])
-    cells = {key for question in config["questions"] for key in (*question["planted"], *question["control"])}
-    assert {path.name for path in (classes_run.folder / "cells").iterdir()} == cells
-    assert len(cells) == 2 * 2 * 3
-
-
-def test_an_audit_of_one_class_is_what_it_is_among_several(classes_run, classes_config, tmp_path):
-    """And it has no means."""
-    shutil.copytree(classes_run.folder / "cells", tmp_path / classes_run.folder.name / "cells")
-    result = run_audit(classes_config.having(nominal_class="cat", out=tmp_path))
-    assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
-    several, alone = read_table(classes_run.folder), read_table(result.folder)
-    pd.testing.assert_frame_equal(several[several["nominal_class"] == "cat"].reset_index(drop=True), alone)
-    assert result.as_json()["means"] == []
-
-
-class Stop(Exception):  # noqa: N818  (stands for Ctrl-C)
-    pass
-
-
-def stopping_after(count, monkeypatch):
-    """Make the engine stop once it has run so many cells."""
-    left = iter(range(count))
-
-    def run_or_stop(cell, setup, on_step):
-        if next(left, None) is None:
-            raise Stop
-        return run_cell(cell, setup, on_step)
-
-    monkeypatch.setattr(engines, "run_cell", run_or_stop)
-
-
-def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
-    classes_run, classes_config, tmp_path, monkeypatch
-):
-    config = classes_config.having(out=tmp_path)
-    folder = tmp_path / classes_run.folder.name
-    stopping_after(8, monkeypatch)
-    with pytest.raises(Stop):
-        run_audit(config)
-    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["cells"]
-    assert len(list((folder / "cells").iterdir())) == 8
-    monkeypatch.undo()
-    run_audit(config)
-    assert json.loads((folder / "config.json").read_text())["cells_reused"] == 8
-    for name in ("results.csv", "findings.json"):
-        assert (folder / name).read_bytes() == (classes_run.folder / name).read_bytes()
-
-
-def test_another_class_in_the_same_folder_replaces_everything_or_nothing(
-    classes_run, classes_config, tmp_path, monkeypatch
-):
-    folder = tmp_path / classes_run.folder.name
-    shutil.copytree(classes_run.folder, folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    other = classes_config.having(out=tmp_path, nominal_class="cat", seeds=2)
-    stopping_after(1, monkeypatch)
-    with pytest.raises(Stop):
-        run_audit(other)
-    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
-    assert render_report(folder).read_bytes() == before["report.html"]
-    monkeypatch.undo()
-    run_audit(other)
-    assert set(read_table(folder)["nominal_class"]) == {"cat"}
-    assert "cat" in RunStore(folder).read_arrays("examples-0.npz")["name"][0]
-    assert "nominal class <b>cat</b>" in (folder / "report.html").read_text()
-
-
-def test_a_class_that_cannot_be_audited_is_said_before_another_is_trained(classes_config, tmp_path):
-    with pytest.raises(InputError, match=r"3 images of dog; at least 10 are needed"):
-        run_audit(classes_config.having(nominal_class="airplane,dog", out=tmp_path))
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_estimate_is_over_all_classes(classes_run, classes_config):
-    whole = estimate(classes_config.having(seeds=2))
-    assert (whole.cells, whole.finished) == (24, 12)
-    assert whole.images["test_anomalous"] == 6 + 7
-    assert whole.seconds > 0
-
-
-def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp_path):
-    config = classes_config.having(oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path)
-    assert len(run_audit(config).as_json()["means"]) == 1
-    with pytest.raises(InputError, match="fcdd learns from training anomalies and 'cifar10-oe' has none"):
-        run_audit(config.having(detectors=("fcdd",)))

@@ -102,6 +102,24 @@ def test_an_audit_has_it_in_its_name_table_findings_and_config(audited):
     assert config["config"]["options"]["glance"] == {"width": 6}
 
 
+def test_what_was_made_with_it_is_used_again(audited, calibrated, without_page, work_of):
+    again = run_audit(settings(audited.folder.parent, calibration=calibrated.folder / "calibration.json"))
+    assert work_of(again.folder) == {"detectors": 6, "cells": 9, "trained": 0, "measured": 0, "failed": 0}
+
+
+def test_a_record_knows_its_source(audited):
+    """A release of this package says nothing of it."""
+    store = audited.folder / "store"
+    for path in store.glob("trained/*/identity.json"):
+        identity = json.loads(path.read_text())
+        planted = {"Disc"} if identity["artifacts"] else set()
+        assert set(identity["code"]) == {"Glance", "layers"} | planted, "and what it builds"
+    for path in store.glob("measured/*/gradient-*/identity.json"):
+        identity = json.loads(path.read_text())
+        assert "heat_at_top" in identity["measures"]
+        assert set(identity["code"]) == {"heat_at_top"}
+
+
 def test_a_calibration_has_it_in_its_table_rates_and_figure(calibrated):
     assert calibrated.folder.name == "calibration-textures-disc"
     table = pd.read_csv(calibrated.folder / "calibration.csv")

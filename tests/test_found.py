@@ -50,7 +50,7 @@ def test_a_finding_says_where_the_artifact_was_found_and_what_removing_as_much_e
     assert json.loads((result.folder / "findings.json").read_text()) == result.as_json()
 
 
-def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited):
+def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited, measured_in):
     _, result = audited
     config = json.loads((result.folder / "config.json").read_text())
     question, other = config["questions"]
@@ -61,7 +61,7 @@ def test_of_the_side_where_it_is_removed_only_images_that_bear_it_count(audited)
     assert set(table["split"]) >= {"clean", "marked", "aligned", "conflict", "elsewhere", "validation"}
     for twin in ("planted", "control"):
         for seed, key in enumerate(question[twin]):
-            scores = pd.read_csv(result.folder / "cells" / key / "scores.csv")
+            scores = pd.read_csv(measured_in(result.folder / "store", key) / "scores.csv")
 
             def of(part, variant, scores=scores):
                 mine = scores[(scores["part"] == part) & (scores["variant"] == variant)]
@@ -116,7 +116,7 @@ def test_curves_and_distributions_are_of_the_images_that_count(audited):
         assert area_under(drawn["fpr"], drawn["tpr"]) == pytest.approx(auroc(*map(np.array, of)), abs=1e-12)
 
 
-def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited):
+def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited, measured_in):
     _, result = audited
     with np.load(result.folder / "examples-0.npz") as examples:
         assert examples["mask"].any(axis=(1, 2, 3)).all()
@@ -124,25 +124,33 @@ def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited):
             "test/nominal/3.png",
             "test/nominal/5.png",
             "test/anomalous/1.png",
-            "test/anomalous/2.png",
+            "test/anomalous/4.png",
         ]
         changed = (examples["clean"] != examples["marked"]).any(axis=1, keepdims=True)
         assert not (changed & ~examples["mask"]).any()
     question = json.loads((result.folder / "config.json").read_text())["questions"][0]
-    overlaps = pd.read_csv(result.folder / "cells" / question["planted"][0] / "localization.csv")
+    measured = measured_in(result.folder / "store", question["planted"][0])
+    (explained,) = measured.glob("native-*")
+    overlaps = pd.read_csv(explained / "overlaps.csv")
     counts = overlaps[overlaps["mask"] == "exact"].groupby("part")["image"].nunique()
     assert counts.to_dict() == {"nominal": 2, "anomalous": 3}
 
 
-def test_finished_cells_are_used_again_and_another_control_makes_others(audited):
+def test_what_is_finished_is_used_again_and_another_control_is_trained(audited, work_of, left_of):
+    """A found artifact is on the planted twins already, whatever their controls are made of."""
     config, result = audited
     before = (result.folder / "results.csv").read_bytes()
     run_audit(config)
-    assert json.loads((result.folder / "config.json").read_text())["cells_reused"] == 6
+    work = work_of(result.folder)
+    assert (work["detectors"], work["cells"], work["trained"], work["measured"]) == (6, 9, 0, 0)
     assert (result.folder / "results.csv").read_bytes() == before
-    assert estimate(config).finished == 6
-    assert estimate(config.having(removal="inpaint")).finished == 6, "what auto chose"
-    assert estimate(config.having(removal="drop")).finished == 0
+
+    nothing = {"detectors": 6, "to_train": 0, "cells": 9, "to_measure": 0}
+    assert left_of(estimate(config)) == nothing
+    assert left_of(estimate(config.having(removal="inpaint"))) == nothing, "what auto chose"
+    dropped = left_of(estimate(config.having(removal="drop")))
+    # Anew: the controls, and their networks before training.
+    assert dropped == {"detectors": 6, "to_train": 3, "cells": 9, "to_measure": 6}
 
 
 def test_a_mark_that_alone_means_normal_is_relied_on(squares_config, with_square, tmp_path):

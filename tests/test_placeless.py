@@ -11,10 +11,13 @@ from PIL import Image
 from fcdd_audit import AuditConfig, Recipe, make_config, render_report, run_audit
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.experiment.cells import cell_key, run_cell
-from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, localized_columns
+from fcdd_audit.experiment.engines import finish_works
+from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, overlap_columns
+from fcdd_audit.experiment.identity import scored, trained
+from fcdd_audit.experiment.plan import planned_work
+from fcdd_audit.experiment.reading import read_cell, read_heat
 from fcdd_audit.experiment.setup import prepare
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import evidence, results_table
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -52,29 +55,30 @@ def defects(tmp_path_factory) -> AuditConfig:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """The two cells of the small audit, read back, with their question and setup."""
+    """The two cells of the small audit, read back, with their question, setup and store."""
     setup = prepare(SMALL)
     (question,) = plan(SMALL, setup)
-    run = RunStore(tmp_path_factory.mktemp("run"))
-    with run.opened():
-        for cell in (*question.planted, *question.control):
-            run.write_cell(cell_key(cell, setup), run_cell(cell, setup))
-    records = {cell: run.read_cell(cell_key(cell, setup)) for cell in (*question.planted, *question.control)}
-    return setup, question, records, run
+    works = planned_work([question], setup)
+    assert set(works) == {*question.planted, *question.control}, "nothing is to be compared before training"
+    store = Store(tmp_path_factory.mktemp("store"))
+    with store.opened():
+        assert finish_works(list(works.values()), setup, store, workers=1) == {}
+    records = {cell: read_cell(work, setup, store) for cell, work in works.items()}
+    return setup, question, records, [read_heat(work, setup, store) for work in works.values()]
 
 
 def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
-    setup, _, records, run = measured
+    setup, _, records, heat = measured
     assert {pairs.mask for pairs in setup.pairs.values()} == {None}
-    for cell, record in records.items():
-        assert list(record.localization) == list(localized_columns())
+    for record in records.values():
+        columns = [name for name in overlap_columns() if name not in ("turn", "place")]
+        assert list(record.localization) == ["explainer", *columns]
         assert record.localization.empty
-        key = cell_key(cell, setup)
-        assert {name: maps.shape for name, maps in run.read_heatmaps(key).items()} == {
-            "native": (2 * EXAMPLES, 32, 32),
-            "edges": (2 * EXAMPLES, 32, 32),
-        }
-        assert {levels.shape for levels in run.read_levels(key).values()} == {(LEVELS,)}
+        assert record.untrained.empty
+    for found in heat:
+        assert list(found) == ["native", "edges"]
+        for maps, levels in found.values():
+            assert (maps.shape, levels.shape) == ((2 * EXAMPLES, 32, 32), (LEVELS,))
 
 
 def test_the_table_holds_detection_and_reliance_only(measured):
@@ -95,12 +99,15 @@ def test_findings_have_no_explainers(measured):
     assert np.isfinite(finding.reliance.value)
 
 
-def test_another_quality_is_another_cell():
+def test_another_quality_is_another_planted_twin_and_other_test_images():
     setup = prepare(SMALL)
     other = prepare(SMALL.having(options={"jpeg": {"quality": 80}}))
-    cell = plan(SMALL, setup)[0].control[0]
+    (question,) = plan(SMALL, setup)
+    (control,), (planted,) = question.control, question.planted
     assert setup.fingerprint != other.fingerprint
-    assert cell_key(cell, setup) != cell_key(cell, other)
+    assert trained(planted, setup) != trained(planted, other)
+    assert trained(control, setup) == trained(control, other), "it never saw the artifact"
+    assert scored(control, setup) != scored(control, other)
 
 
 def test_the_estimate_counts_no_overlaps(tmp_path):
@@ -140,7 +147,7 @@ def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp
     assert "and the frame+jpeg: no clear answer" in source
 
 
-def test_true_defects_are_still_localised(defects, tmp_path):
+def test_true_defects_are_still_localised(defects, work_of, tmp_path):
     result = run_audit(defects.having(out=tmp_path))
     table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
     explained = table[table["explainer"] != ""]
@@ -149,4 +156,5 @@ def test_true_defects_are_still_localised(defects, tmp_path):
     assert [finding.explainers for finding in result.findings] == [()]
     assert NO_PLACE in result.report.read_text(encoding="utf-8")
     again = run_audit(defects.having(out=tmp_path))
-    assert json.loads((again.folder / "config.json").read_text())["cells_reused"] == 2
+    work = work_of(again.folder)
+    assert (work["detectors"], work["cells"], work["trained"], work["measured"]) == (2, 2, 0, 0)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fcdd_audit.cli.catalogue import listing
-from fcdd_audit.cli.commands import calibrate, compare, report, run
+from fcdd_audit.cli.commands import calibrate, compare, explain, report, run
 from fcdd_audit.cli.errors import EXIT_FAILED, OneLineErrors, print_error
 from fcdd_audit.cli.streams import make_lasting, unwritten
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for command, example in (
     (run, "run --dataset folder --data-root my-images --detector fcdd --seeds 7"),
+    (explain, "explain reports/textures-watermark --explainer occlusion"),
     (calibrate, "calibrate --detector fcdd --audits 20 --nulls 14 --out calibrations"),
     (report, "report reports/textures-watermark"),
     (compare, "compare reports/textures-watermark reports/textures-bars"),

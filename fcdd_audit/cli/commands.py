@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,6 +27,9 @@ from fcdd_audit.cli.tables import (
 )
 from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS, UNUSED, merge_calibrated
 from fcdd_audit.core.late import importing
+
+if TYPE_CHECKING:
+    from fcdd_audit.auditing import AuditResult
 
 
 @takes_settings()
@@ -79,7 +82,62 @@ def run(
             print_findings(result, design)
         if open_report:
             typer.launch(result.report.resolve().as_uri())
-        raise typer.Exit(gate_code(fail_on, result.findings))
+        finish(result, fail_on)
+
+
+def finish(result: AuditResult, fail_on: str | None = None) -> NoReturn:
+    """End the command with the gate's exit code, or, where nothing can be judged, with that as an error."""
+    if result.nothing_judged is not None:
+        from fcdd_audit.core.errors import RunError
+
+        raise RunError(result.nothing_judged)
+    raise typer.Exit(gate_code(fail_on, result.findings))
+
+
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'run' wrote.")],
+    explainer: Annotated[
+        str,
+        typer.Option(help="Explainers to add, comma-separated, or all: see 'fcdd-audit list explainers'."),
+    ] = "",
+    explained: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="At most so many test images of each side are explained; 0: all."
+        ),
+    ] = None,
+    sanity: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="So many of each side serve to check the explanations."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Another device than the run's.")] = None,
+    workers: Annotated[str | None, typer.Option(metavar="N", help="Other than the run's.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the run's data is now.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Another folder for decoded images.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
+    quiet: Quiet = False,
+    open_report: OpenReport = False,
+    debug: Debug = False,
+) -> None:
+    """Explain a finished run's detectors with more explainers, or more images; nothing is trained.
+
+    The run's own settings hold, and its folder is written again.
+    """
+    with ErrorsAsLines(debug):
+        with importing():
+            from fcdd_audit.auditing import explain_run
+            from fcdd_audit.designs import DESIGNS
+
+        names = tuple(name.strip() for name in explainer.split(",") if name.strip())
+        where = {"device": device, "workers": workers, "data_root": data_root, "cache": cache}
+        result = explain_run(folder, names, explained, sanity, quiet=quiet or as_json, **where)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            print_findings(result, DESIGNS[result.findings[0].design])
+        if open_report:
+            typer.launch(result.report.resolve().as_uri())
+        finish(result)
 
 
 @takes_settings(hidden=UNUSED)

@@ -36,18 +36,25 @@ def print_rates(result: CalibrationResult) -> None:
             )
         )
     print_table(rows)
+    if left_out := result.description["incomplete"]:
+        print(f"{left_out} audits are left out, since the training of a twin failed")
     print(result.folder / "calibration.json")
 
 
 def print_findings(result: AuditResult, design: Design) -> None:
-    """The design's table, why there is no clear answer where there is none, and where the page is."""
+    """The design's table, why there is no clear answer where there is none, what is missing, and where the
+    page is."""
+    from fcdd_audit.verdict.findings import said_of
+
     print_table(design.table(result.as_json()))
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
+        about = f"{finding.nominal_class}, " if many else ""
+        side = f"{finding.placebo['side']} images" if finding.placebo else finding.detector
         if finding.reason:
-            about = f"{finding.nominal_class}, " if many else ""
-            side = f"{finding.placebo['side']} images" if finding.placebo else finding.detector
             print(f"{about}{side}: {finding.reason}")
+        if finding.failed and not finding.lacks_pairs:
+            print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")
     print(result.report)
 
 

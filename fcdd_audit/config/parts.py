@@ -74,7 +74,7 @@ class DataSettings(Part):
     bit_depth: Annotated[Bits | None, Shown("the data set's")] = Field(
         None, description="Bits that the values of deep images use, such as 12 in files of 16."
     )
-    skip_corrupt: bool = Field(False, description="Leave out images that can't be decoded.")
+    skip_corrupt: bool = Field(False, description="Leave out images that can't be read or decoded.")
     strict: bool = Field(
         False, description="Refuse annotations with a broken part, instead of leaving that part out."
     )
@@ -105,7 +105,7 @@ class DetectorSettings(Part):
     detectors: SomeNames = Field(("fcdd", "hsc", "ae"), description="Detectors, comma-separated.")
     weights: Place | None = Field(
         None,
-        description="Of a finished detector: a safetensors file or a cell's folder; nothing is trained.",
+        description="Of a finished detector: a safetensors file, or a record's folder; nothing is trained.",
     )
     preset: str = Field("quick", description="quick or paper: recipe, image size and more, by data set.")
     recipe: Annotated[Recipe, PlainSerializer(recipe_settings)] = Field(
@@ -154,6 +154,9 @@ class RunSettings(Part):
     out: Place = Field(Path("reports"), description="Parent of the run folder.")
     name: Annotated[Annotated[str, AfterValidator(_folder_name)] | None, Shown("DATASET-PROBE")] = Field(
         None, description="Name of the run folder."
+    )
+    store: Annotated[Place | None, Shown("store, in the run folder")] = Field(
+        None, description="Folder of what is trained and measured, which runs can share."
     )
 
 

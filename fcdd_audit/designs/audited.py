@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.verdict.findings import Finding
 
@@ -31,6 +32,29 @@ class Audited:
     precision: str
     origin: list[dict[str, Any]] = field(default_factory=list)
     conditions: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check_known(known: Mapping[str, Any], index: int, fingerprint: str) -> None:
+    """InputError unless a finished run was on the same data. known: its config.json. index: of the nominal
+    class. fingerprint: as in `describe_data`."""
+    if part_of(known, "data", index, "fingerprint") != fingerprint:
+        raise InputError(
+            f"the images of the run '{part_of(known, 'run')}' have changed since; run the audit "
+            "again with the explainers that you want"
+        )
+
+
+def part_of(known: Mapping[str, Any], *keys: str | int) -> Any:
+    """What stands in a finished run's config.json. InputError if nothing does."""
+    found: Any = known
+    try:
+        for key in keys:
+            found = found[key]
+    except (KeyError, IndexError, TypeError):
+        raise InputError(
+            f"the run's config.json isn't whole (no {'.'.join(map(str, keys))}); run the audit again"
+        ) from None
+    return found
 
 
 def describe_data(data: AuditData, fingerprint: str, notes: Sequence[str] = ()) -> dict[str, Any]:

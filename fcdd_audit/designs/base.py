@@ -14,7 +14,8 @@ class Design:
     """What an artifact's effect is compared with, and all that follows from it.
 
     summary: one line for lists.
-    run: (config, store, quiet) to `Audited`, within an opened store.
+    run: (config, store, quiet, known) to `Audited`, within an opened store. known: config.json of a finished
+    run, whose detectors are explained further, and nothing is trained; None: a run of its own.
     estimate: (config, quiet) to a dataclass with `lines()`, of what a run would take.
     table: findings.json to the rows that the terminal shows, head first.
     context: (folder, config.json, findings.json) to what `template` shows besides them.

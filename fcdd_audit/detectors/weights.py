@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Detector
 
-IN_CELL = "detector.safetensors"  # a cell's weights, in its folder
+IN_RECORD = "detector.safetensors"  # the weights in the folder of a trained record
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,17 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights in a file, or in the folder of a run's cell.
+    """The weights in a file, or in the folder of a trained record.
 
     InputError for what isn't there or isn't a whole safetensors file, and for values that aren't finite.
     """
-    file = path / IN_CELL if path.is_dir() else path
+    file = path / IN_RECORD if os.path.isdir(path) else path
     try:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(
             f"can't read the weights '{file}' ({error.strerror}); give a safetensors file, or the folder of "
-            "a run's cell, with --weights"
+            "a trained record, with --weights"
         ) from None
     try:
         values = load(content)

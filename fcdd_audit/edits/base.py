@@ -72,6 +72,17 @@ def described(edit: Edit) -> dict[str, Any]:
     return {"edit": name, **asdict(edit)}  # type: ignore[call-overload]
 
 
+def in_words(edit: Edit) -> str:
+    """An edit for people: its name, and how: "plant watermark anomalous 0.2"."""
+    return " ".join(map(_word, described(edit).values()))
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "+".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def edit_from(described: Mapping[str, Any]) -> Edit:
     """What `described` was given, also after a way through JSON."""
     fields = {

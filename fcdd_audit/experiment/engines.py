@@ -1,4 +1,4 @@
-"""Where cells run."""
+"""Where cells are trained and measured: in this process, or in several that ask it for work."""
 
 from __future__ import annotations
 
@@ -11,157 +11,227 @@ import pickle
 import shutil
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing.process import parent_process
-from multiprocessing.queues import SimpleQueue
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from fcdd_audit.core.errors import InputError, RunError
+from fcdd_audit.core.files import writing
 from fcdd_audit.core.mapped import dumps
+from fcdd_audit.core.progress import progress_bar
 from fcdd_audit.core.registry import REGISTRIES, Foreign, foreign_entries
 from fcdd_audit.detectors.training.schedule import length_of
-from fcdd_audit.experiment.cells import Cell, cell_key, run_cell
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.setup import Setup
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.store import Store
+from fcdd_audit.experiment.work import Work, failure, finish, missing, record_killed
 
 MAIN = "__main__"
-
-
-def default_workers(device: str) -> int:
-    """One worker a core for cells on the CPU, this process alone for a GPU."""
-    if device != "cpu":
-        return 1
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def finish_cells(cells: list[Cell], setup: Setup, run: RunStore, workers: int | None, quiet: bool) -> int:
-    """Run those of the cells that aren't in the run folder yet, with a progress bar on stderr unless
-    `quiet`; returns how many these were."""
-    waiting = [cell for cell in cells if not run.has_cell(cell_key(cell, setup))]
-    if not waiting:
-        return 0
-    length = length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
-    with tqdm(
-        total=len(waiting) * length.steps,
-        desc=f"{len(waiting)} cells ({setup.data.nominal_class})",
-        unit="step",
-        disable=quiet or None,
-    ) as bar:
-        finished = itertools.count(1)
-        run_cells(
-            waiting,
-            setup,
-            run,
-            workers or default_workers(setup.device),
-            on_step=bar.update,
-            on_cell=lambda: bar.set_postfix_str(f"{next(finished)} finished"),
-        )
-    return len(waiting)
-
-
-def run_cells(
-    cells: list[Cell],
-    setup: Setup,
-    run: RunStore,
-    workers: int,
-    on_step: Callable[[], object] = lambda: None,
-    on_cell: Callable[[], object] = lambda: None,
-) -> None:
-    """Run `cells` and write each to the run folder as soon as it is finished.
-
-    On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells run
-    side by side in `workers` processes. on_step, on_cell: called after each training step and each
-    cell. The first error stops the run; finished cells stay. InputError where worker processes can't know
-    what was registered from outside this package.
-    """
-    workers = min(workers, len(cells))
-    if workers > 1:
-        _run_in_processes(cells, setup, run, workers, on_step, on_cell)
-        return
-    threads = torch.get_num_threads()
-    try:
-        if setup.device == "cpu":
-            torch.set_num_threads(1)
-        for cell in cells:
-            run.write_cell(cell_key(cell, setup), run_cell(cell, setup, on_step))
-            on_cell()
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _run_in_processes(
-    cells: list[Cell],
-    setup: Setup,
-    run: RunStore,
-    workers: int,
-    on_step: Callable[[], object],
-    on_cell: Callable[[], object],
-) -> None:
-    foreign = foreign_entries()
-    for one in foreign:
-        _check_importable(one)
-    context = multiprocessing.get_context("spawn")
-    # Each worker counts its steps in a place of its own: no lock that a killed worker could keep.
-    steps = context.RawArray("q", workers)
-    places = context.SimpleQueue()
-    for place in range(workers):
-        places.put(place)
-    # By files: torch's own way goes through shared memory, which containers keep small, and what a pipe
-    # can't hold keeps the next worker from starting until this one has read it.
-    spool = run.temporary()
-    shared = spool / "setup.pickle"
-    shared.write_bytes(dumps((setup, run), spool))
-    strangers = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (shared, foreign, steps, places))
-    shown = 0
-    try:
-        waiting = {pool.submit(_work, cell, cell_key(cell, setup)) for cell in cells}
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            counted = sum(steps)
-            for _ in range(counted - shown):
-                on_step()
-            shown = counted
-            for future in done:
-                future.result()
-                on_cell()
-    except BaseException as error:
-        for worker in set(multiprocessing.active_children()) - strangers:
-            worker.terminate()  # what it was writing is a temporary folder
-        if isinstance(error, BrokenProcessPool):
-            raise RunError(
-                "a worker process died; finished cells are kept. For lack of memory: run again with fewer "
-                "--workers. In a script: call run_audit below `if __name__ == '__main__':`"
-            ) from error
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(spool, ignore_errors=True)
+TOLD_EVERY = 0.2  # seconds after which a worker says how many steps it made
 
 
 @dataclass(frozen=True)
-class _Worker:
-    """What a worker process knows. unknown: what it should know too. place: where in `steps` it counts."""
+class Finished:
+    """What was done. trained, measured: how many cells were, and so weren't used again. failures: the cells
+    that have no numbers, and why."""
+
+    trained: int
+    measured: int
+    failures: dict[Cell, str]
+
+
+def finish_all(
+    works: Sequence[Work], setup: Setup, store: Store, workers: int | None, quiet: bool
+) -> Finished:
+    """Do what is missing of the work, with a progress bar on stderr unless `quiet`."""
+    todo = {work: missing(work, setup, store) for work in works}
+    waiting = [work for work, one in todo.items() if one.trained or one.measured]
+    failures = {
+        work.cell: reason
+        for work in works
+        if work not in waiting and (reason := failure(work.cell, setup, store)) is not None
+    }
+    trained = sum(one.trained for one in todo.values())
+    steps = trained * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
+    with progress_bar(
+        not quiet and bool(waiting),
+        total=steps or len(waiting),
+        desc=f"{len(waiting)} cells ({setup.data.nominal_class})",
+        unit="step" if trained else "cell",
+    ) as bar:
+        finished = itertools.count(1)
+
+        def on_cell() -> None:
+            bar.set_postfix_str(f"{next(finished)} finished")
+            bar.update(0 if trained else 1)
+
+        failures |= finish_works(
+            waiting, setup, store, workers or default_workers(setup.device), bar.update, on_cell
+        )
+    return Finished(trained, sum(one.measured for one in todo.values()), failures)
+
+
+def finish_works(
+    works: Sequence[Work],
+    setup: Setup,
+    store: Store,
+    workers: int,
+    on_step: Callable[[int], object] = lambda steps: None,
+    on_cell: Callable[[], object] = lambda: None,
+) -> dict[Cell, str]:
+    """Do what is missing of the work, in an opened store; returns why cells have no numbers.
+
+    On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells are done
+    side by side in `workers` processes. on_step: called with a number of training steps that were made.
+    on_cell: called after each cell. A cell whose training fails, or whose process is killed, is one without
+    numbers; any other error stops the run, and finished records stay. InputError where worker processes can't
+    know what was registered from outside this package.
+    """
+    workers = min(workers, len(works))
+    if workers > 1:
+        return _Crew(setup, store, on_step, on_cell).finish(works, workers)
+    threads = torch.get_num_threads()
+    failures = {}
+    try:
+        if setup.device == "cpu":
+            torch.set_num_threads(1)
+        for work in works:
+            failed = finish(work, setup, store, lambda: on_step(1))
+            if failed is not None:
+                failures[work.cell] = failed
+            on_cell()
+    finally:
+        torch.set_num_threads(threads)
+    return failures
+
+
+@dataclass
+class _Member:
+    """A worker process, and what it is doing."""
+
+    process: BaseProcess
+    connection: Connection
+    doing: Work | None = None
+    started: bool = False
+
+
+@dataclass
+class _Crew:
+    """Worker processes that are given one cell after the other.
+
+    They talk through pipes and read the images from files: containers keep shared memory small, or have none.
+    """
 
     setup: Setup
-    run: RunStore
-    unknown: list[Foreign]
-    steps: Any
-    place: int
+    store: Store
+    on_step: Callable[[int], object]
+    on_cell: Callable[[], object]
+    members: list[_Member] = field(default_factory=list)
+    failures: dict[Cell, str] = field(default_factory=dict)
 
-    def count_step(self) -> None:
-        self.steps[self.place] += 1
+    def finish(self, works: Sequence[Work], workers: int) -> dict[Cell, str]:
+        foreign = foreign_entries()
+        for one in foreign:
+            _check_importable(one)
+        shared = self.store.scratch / "shared" / "setup.pickle"
+        with writing(shared):
+            shared.parent.mkdir()
+            shared.write_bytes(dumps((self.setup, self.store), shared.parent))
+        waiting = deque(works)
+        try:
+            self._hire(workers, shared, foreign)
+            while waiting or any(member.doing for member in self.members):
+                if not self.members:  # all were killed: the rest one by one
+                    self._hire(1, shared, foreign)
+                for member in list(self.members):
+                    if member.started and member.doing is None and waiting:
+                        self._give(member, waiting)
+                ready = wait([member.connection for member in self.members])
+                for member in [one for one in self.members if one.connection in ready]:
+                    self._hear(member)
+        finally:
+            for member in self.members:
+                if member.doing is not None or not member.started:
+                    member.process.terminate()  # what it was writing is in the scratch folder
+                member.connection.close()  # the others end
+            for member in self.members:
+                member.process.join()
+            shutil.rmtree(shared.parent, ignore_errors=True)
+        return self.failures
+
+    def _hire(self, workers: int, shared: Path, foreign: list[Foreign]) -> None:
+        context = multiprocessing.get_context("spawn")
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, shared, foreign), daemon=True)
+            process.start()
+            theirs.close()  # else its end isn't heard
+            self.members.append(_Member(process, ours))
+
+    def _give(self, member: _Member, waiting: deque[Work]) -> None:
+        try:
+            member.connection.send(waiting[0])
+        except OSError:  # it died while it had nothing to do
+            self._lose(member)
+        else:
+            member.doing = waiting.popleft()
+
+    def _hear(self, member: _Member) -> None:
+        try:
+            said, value = member.connection.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of a word
+            self._lose(member)
+            return
+        if said == "error":
+            error, text = value
+            raise error from _RemoteError(text)
+        if said == "steps":
+            self.on_step(value)
+            return
+        member.started = True
+        if said == "done" and member.doing is not None:
+            if value is not None:
+                self.failures[member.doing.cell] = value
+            member.doing = None
+            self.on_cell()
+
+    def _lose(self, member: _Member) -> None:
+        """A worker that died; its cell has no numbers."""
+        member.process.join()
+        self.members.remove(member)
+        member.connection.close()
+        if not member.started:
+            raise RunError(
+                "a worker process couldn't start. For lack of memory: run again with fewer --workers. In a "
+                "script: call run_audit below `if __name__ == '__main__':`"
+            )
+        if member.doing is not None:
+            reason = f"its worker process {_ended(member.process.exitcode)}"
+            self.failures[member.doing.cell] = reason
+            record_killed(member.doing.cell, self.setup, self.store, reason)
+            self.on_cell()
 
 
-_worker: _Worker
+def _ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"was killed ({signal.Signals(-code).name}), which often is for lack of memory"
+    return f"ended with exit code {code}"
+
+
+class _RemoteError(Exception):
+    """The traceback of an error in a worker process."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 def _check_importable(one: Foreign) -> None:
@@ -180,16 +250,56 @@ def _unknown(one: Foreign) -> InputError:
     )
 
 
-def _start_worker(shared: Path, foreign: list[Foreign], steps: Any, places: SimpleQueue[int]) -> None:
-    global _worker
-    for home in {one.home for one in foreign} - {MAIN}:  # a script is imported anew already
-        importlib.import_module(home)
-    setup, run = pickle.loads(shared.read_bytes())
-    unknown = [one for one in foreign if one.name not in REGISTRIES[one.kind]]
-    _worker = _Worker(setup, run, unknown, steps, places.get())
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _serve(connection: Connection, shared: Path, foreign: list[Foreign]) -> None:
+    """What a worker process does: one cell after the other, until nobody asks any more."""
+    try:
+        for home in {one.home for one in foreign} - {MAIN}:  # a script is imported anew already
+            importlib.import_module(home)
+        setup, store = pickle.loads(shared.read_bytes())
+        unknown = [one for one in foreign if one.name not in REGISTRIES[one.kind]]
+        torch.set_num_threads(1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        connection.send(("ready", None))
+        while True:
+            work = connection.recv()
+            for one in unknown:
+                raise _unknown(one)
+            steps = _Steps(connection)
+            failed = finish(work, setup, store, steps.made_one)
+            steps.tell()
+            connection.send(("done", failed))
+    except (EOFError, ConnectionError):
+        return
+    except Exception as error:
+        connection.send(("error", (_sendable(error), traceback.format_exc())))
+
+
+def _sendable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does when it is made again
+        return RunError(f"unexpected {type(error).__name__} in a worker process: {error}")
+    return error
+
+
+@dataclass
+class _Steps:
+    """Counts training steps, and tells of them now and then."""
+
+    connection: Any
+    made: int = 0
+    told: float = field(default_factory=time.monotonic)
+
+    def made_one(self) -> None:
+        self.made += 1
+        if time.monotonic() - self.told > TOLD_EVERY:
+            self.tell()
+
+    def tell(self) -> None:
+        if self.made:
+            self.connection.send(("steps", self.made))
+        self.made, self.told = 0, time.monotonic()
 
 
 def _end_with_parent() -> None:
@@ -198,9 +308,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _work(cell: Cell, key: str) -> None:
-    for one in _worker.unknown:
-        raise _unknown(one)
-    _worker.run.write_cell(key, run_cell(cell, _worker.setup, _worker.count_step))

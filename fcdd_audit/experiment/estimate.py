@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import fit
 from fcdd_audit.detectors.training.schedule import length_of
-from fcdd_audit.experiment.explaining import NOISE_DRAWS, Explained, explain_all
+from fcdd_audit.experiment.explaining import NOISE_DRAWS, at_once, explain, extent
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.explainers.sanity import one_by_one
-from fcdd_audit.images.pairs import Pairs
 
 SAMPLE = 256  # images trained on to learn a detector's speed
 
@@ -52,22 +50,23 @@ def seconds_a_step(name: str, setup: Setup) -> float:
 
 
 def seconds_to_explain(name: str, setup: Setup) -> float:
-    """For a cell; every other cell explains untrained networks too."""
+    """For a cell, with all explainers."""
     detector = setup.untrained(name, 0).eval()
     detector.to(torch.device(setup.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    shown = setup.shown()
-    few = [Explained(one.part, _unmasked(one.pairs, 2), one.variant) for one in shown]
+    few = [one._replace(order=one.order[:2]) for one in setup.marked]
+    device = torch.device(setup.device)
+    explainers = {
+        one: explainer
+        for one, explainer in setup.make_explainers().items()
+        if explainer.unavailable(detector) is None
+    }
     copies = 2 * len(list(one_by_one(detector, torch_generator(0, "redrawn weights")))) + NOISE_DRAWS
-    explained = sum(len(one.pairs) for one in shown if one.mask is not None)
-    checked = copies * sum(min(setup.sanity, len(one.pairs)) for one in shown)
+    explained = extent(setup.marked, setup.explained, device) * len(setup.marked)
+    checked = copies * sum(min(setup.sanity, len(one.order)) for one in setup.marked)
     with _one_thread():
         for _ in range(2):  # the first warms up
             started = time.perf_counter()
-            explain_all(detector, few, setup.make_explainers(), torch.device(setup.device))
+            for one, explainer in explainers.items():
+                explain(detector, one, explainer, few, device, 0, at_once(device))
             seconds = time.perf_counter() - started
-    return seconds / sum(len(one.pairs) for one in few) * (1.5 * explained + checked)
-
-
-def _unmasked(pairs: Pairs, count: int) -> Pairs:
-    """The first few, and nothing to compare their heatmaps with."""
-    return replace(pairs.at(torch.arange(min(count, len(pairs)))), mask=None)
+    return seconds / sum(len(one.order) for one in few) * (explained + checked)

@@ -1,9 +1,10 @@
-"""Explains a trained detector's images and measures the heatmaps: overlap with masks, sanity, cost."""
+"""Explains a detector's images and measures the heatmaps: overlap with masks, sanity, cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,9 @@ from fcdd_audit.measures.table import family
 
 EVALUATION_BATCH = 128
 EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
-SCALED_BY = 32  # test images of each side whose heat sets the scale of what is shown
+SCALED_BY = 16  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
-CHECKED = ("explainer", "split", "metric", "value")  # columns of the checks
+CHECKED = ("split", "metric", "value")  # columns of the checks
 DEFECT = "defect"
 NOISE, NOISE_DRAWS = 0.02, 2  # standard deviation, for images in [0, 1]; how often
 COST_BATCH = 4  # images that costs are measured on
@@ -35,207 +36,215 @@ COST_BATCH = 4  # images that costs are measured on
 
 class Explained(NamedTuple):
     """Paired images of which one variant is explained. part: `nominal` or `anomalous`, which bear the
-    artifact, or `defect`, which don't and whose mask is the true anomaly's."""
+    artifact, or `defect`, which don't and whose mask is the true anomaly's. order: the places of those that
+    are explained, in turn, int64 (n,)."""
 
     part: str
     pairs: Pairs
     variant: str
+    order: Tensor
+
+    def images(self, first: int, last: int) -> Tensor:
+        """What is explained from one turn to before another, uint8 (N, C, H, W)."""
+        return self.pairs.variants[self.variant][self.order[first:last]]
+
+    def masks(self, first: int, last: int) -> Tensor | None:
+        """What their heatmaps are compared with, bool (N, 1, H, W), or None."""
+        mask = self.pairs.mask_of(self.variant)
+        return None if mask is None else mask[self.order[first:last]]
 
     @property
-    def images(self) -> Tensor:
-        """What is explained, uint8 (N, C, H, W)."""
-        return self.pairs.variants[self.variant]
-
-    @property
-    def mask(self) -> Tensor | None:
-        """What heatmaps are compared with, bool (N, 1, H, W), or None."""
-        return self.pairs.mask_of(self.variant)
+    def measured(self) -> bool:
+        """Whether there is a mask to compare heatmaps with."""
+        return self.pairs.mask_of(self.variant) is not None
 
 
 @dataclass(frozen=True)
-class Explanations:
-    """localization: one row an image, explainer and mask, one column a measure; no rows for an artifact
-    without a place. untrained: the same of the network before training; no rows where that wasn't asked for.
-    heatmaps: of the examples, by explainer, (2 * EXAMPLES, H, W), nominal ones first. levels: by explainer,
-    evenly spaced quantiles, (LEVELS,), of the heat in the maps of the first SCALED_BY marked test images of
-    each side, or of as many as the smaller side has. checks: see `check_explanations`. costs: by explainer,
-    seconds and megabytes a map, and seconds to score an image.
+class Maps:
+    """What an explainer's maps of some images come to.
+
+    overlaps: one row an image and mask; no rows for an artifact without a place. examples: the first EXAMPLES
+    maps of each side, (2 * EXAMPLES, H, W), nominal ones first. levels: evenly spaced quantiles, (LEVELS,),
+    of the heat in the maps of the first SCALED_BY marked test images of each side, or of as many as the
+    smaller side has. Both are None where these images weren't among them.
     """
 
-    localization: pd.DataFrame
-    untrained: pd.DataFrame
-    heatmaps: dict[str, np.ndarray]
-    levels: dict[str, np.ndarray]
-    checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CHECKED))
-    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    overlaps: pd.DataFrame
+    examples: np.ndarray | None
+    levels: np.ndarray | None
 
 
 def batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
     """Images in [0, 1] on the device, from uint8 (N, C, H, W)."""
     for batch in images.split(EVALUATION_BATCH):
-        x = batch.to(device).float() / 255
-        yield x.contiguous(memory_format=torch.channels_last)
+        yield _on(batch, device)
 
 
-def spread_out(images: int, mask: Tensor | None, limit: int | None) -> Tensor:
-    """Places of at most `limit` of so many images, evenly spaced, (limit,) int64; None: of all.
+def _on(images: Tensor, device: torch.device) -> Tensor:
+    x = images.to(device).float() / 255
+    return x.contiguous(memory_format=torch.channels_last)
 
-    mask: bool (images, 1, H, W): of images with and without one, those with one are taken.
+
+def in_turn(mask: Tensor | None, images: int) -> Tensor:
+    """The places of the images to explain, int64: any first n of them are spread evenly over all.
+
+    mask: bool (images, 1, H, W): of images with and without one, those with one are taken. The order is that
+    of the places with their bits reversed (van der Corput 1935).
     """
     places = torch.arange(images)
-    if limit is None or images <= limit:
-        return places
     if mask is not None and mask.any():
         places = places[mask.flatten(1).any(dim=1)]
-    if len(places) > limit:
-        places = places[torch.linspace(0, len(places) - 1, limit).round().long()]
-    return places
+    bits = max(1, len(places) - 1).bit_length()
+    reversed_bits = [int(f"{place:0{bits}b}"[::-1], 2) for place in range(len(places))]
+    return places[torch.tensor(reversed_bits, dtype=torch.int64).argsort()]
 
 
-def explain_all(
+def at_once(device: torch.device) -> int:
+    """How many images are explained in one pass. Images are always explained in the same company, so that a
+    map doesn't depend, by rounding, on how many are asked for."""
+    return 16 if device.type == "cpu" else 128
+
+
+def extent(parts: list[Explained], asked: int | None, device: torch.device) -> int:
+    """How many images of each part are explained so that there are as many as asked for; None: all."""
+    largest = max((len(part.order) for part in parts), default=0)
+    wanted = largest if asked is None else min(asked, largest)
+    return math.ceil(wanted / at_once(device)) * at_once(device)
+
+
+def explain(
     detector: Detector,
+    name: str,
+    explainer: Explainer,
     parts: list[Explained],
-    explainers: Mapping[str, Explainer],
     device: torch.device,
-    untrained: Detector | None = None,
-) -> Explanations:
-    """Maps of every explainer that works on the detector: their overlap with the masks, and examples.
+    first: int,
+    last: int,
+) -> Maps:
+    """An explainer's maps from one turn to before another: their overlap with the masks, and examples.
 
-    An artifact's mask also counts grown by half the stride of the detector's features. RunError for maps
+    first, last: whole passes of `at_once`. An artifact's mask also counts grown by half the stride of the
+    detector's features. Images without a mask are only explained as far as they are shown. RunError for maps
     that aren't finite.
     """
-    usable = {name: one for name, one in explainers.items() if one.unavailable(detector) is None}
-    grown = detector.map_field.stride // 2
-    frames, blank, heatmaps, levels = [], [], {}, {}
-    for name, explainer in usable.items():
-        shown = []
-        generator = torch_generator(0, f"explainer {name}")  # the same for all cells: pairs stay paired
-        for part in parts:
-            frame, first = _measure(name, explainer, detector, part, grown, device, generator)
-            frames.append(frame)
-            if part.part != DEFECT:
-                shown.append(first)
-        heatmaps[name] = np.concatenate([maps[:EXAMPLES] for maps in shown])
-        even = min(map(len, shown))
-        heat = np.concatenate([maps[:even] for maps in shown])
-        levels[name] = np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
-        if untrained is not None and not explainer.reference:
-            generator = torch_generator(0, f"explainer {name}")
-            blank += [
-                _measure(name, explainer, untrained, part, grown, device, generator)[0]
-                for part in parts
-                if part.mask is not None and part.part != DEFECT
-            ]
-    return Explanations(_joined(frames), _joined(blank), heatmaps, levels)
+    size = at_once(device)
+    frames: list[pd.DataFrame] = []
+    shown: list[np.ndarray] = []
+    for part in parts:
+        end = min(last, len(part.order)) if part.measured else min(last, SCALED_BY, len(part.order))
+        for turn in range(first, end, size):
+            stop = min(turn + size, end)
+            # The same for all detectors: pairs stay paired.
+            generator = torch_generator(0, f"explainer {name}, {part.part} images from {turn}")
+            maps = raising(explainer.explain(detector, _on(part.images(turn, stop), device), generator))
+            if not torch.isfinite(maps).all():
+                raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
+            frames += _overlaps(part, maps, turn, stop, detector.map_field.stride // 2)
+            if turn == 0 and part.part != DEFECT:
+                shown.append(maps[:SCALED_BY, 0].cpu().numpy())
+    return Maps(_joined(frames), _examples(shown), _levels(shown))
 
 
-def localized_columns() -> list[str]:
-    """Columns of the localization."""
-    measures = [measure.name for measure in family("overlap")]
-    return ["explainer", "part", "mask", "image", AREA.name, *measures]
+def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) -> Iterator[pd.DataFrame]:
+    """Rows for each kind of mask. grown: pixels by which an artifact's is dilated."""
+    exact = part.masks(first, last)
+    if exact is None:
+        return
+    maps = maps.cpu() if maps.device.type == "mps" else maps  # which has no float64
+    masks = {"exact": exact} if part.part == DEFECT else {"exact": exact, "dilated": dilate(exact, grown)}
+    places = part.order[first:last].tolist()
+    for kind, where in masks.items():
+        values = {measure: found.cpu() for measure, found in measure_all(maps, where.to(maps.device)).items()}
+        about = {
+            "part": part.part,
+            "mask": kind,
+            "turn": range(first, last),
+            "place": places,
+            "image": [part.pairs.names[place] for place in places],
+        }
+        frame = pd.DataFrame({**about, AREA.name: area_share(where), **values})
+        yield frame[frame[AREA.name] > 0]  # a found artifact isn't on every image
+
+
+def _examples(shown: list[np.ndarray]) -> np.ndarray | None:
+    return np.concatenate([maps[:EXAMPLES] for maps in shown]) if shown else None
+
+
+def _levels(shown: list[np.ndarray]) -> np.ndarray | None:
+    if not shown:
+        return None
+    even = min(map(len, shown))
+    heat = np.concatenate([maps[:even] for maps in shown])
+    return np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
+
+
+def overlap_columns() -> list[str]:
+    """Columns of the overlaps."""
+    return ["part", "mask", "turn", "place", "image", AREA.name, *(one.name for one in family("overlap"))]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=localized_columns())
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=overlap_columns())
 
 
-def _measure(
+def check_explainer(
+    detector: Detector,
     name: str,
     explainer: Explainer,
-    detector: Detector,
-    part: Explained,
-    grown: int,
-    device: torch.device,
-    generator: torch.Generator,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of the localization, and the first maps, (SCALED_BY, H, W) or fewer."""
-    measured_on = "cpu" if device.type == "mps" else device  # which has no float64
-    masks = {} if part.mask is None else {"exact": part.mask}
-    if part.mask is not None and part.part != DEFECT:
-        masks["dilated"] = dilate(part.mask, grown)
-    explained = part.images if masks else part.images[:SCALED_BY]  # nothing to measure: what is shown
-    measured: dict[str, list[pd.DataFrame]] = {kind: [] for kind in masks}
-    shown: list[np.ndarray] = []
-    first = 0
-    for x in batches(explained, device):
-        maps = raising(explainer.explain(detector, x, generator)).to(measured_on)
-        if not torch.isfinite(maps).all():
-            raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
-        if not shown:
-            shown.append(maps[:SCALED_BY, 0].cpu().numpy())
-        for kind, where in masks.items():
-            here = where[first : first + len(x)].to(measured_on)
-            values = {measure: found.cpu() for measure, found in measure_all(maps, here).items()}
-            measured[kind].append(pd.DataFrame(values))
-        first += len(x)
-    frames = []
-    for kind, where in masks.items():
-        about = {"explainer": name, "part": part.part, "mask": kind, "image": part.pairs.names}
-        frame = pd.DataFrame({**about, AREA.name: area_share(where)}).join(
-            pd.concat(measured[kind], ignore_index=True)
-        )
-        frames.append(frame[frame[AREA.name] > 0])  # a found artifact isn't on every image
-    return _joined(frames), shown[0]
-
-
-def check_explanations(
-    detector: Detector,
     parts: list[Explained],
-    explainers: Mapping[str, Explainer],
     device: torch.device,
     count: int,
     unit: float,
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Sanity and faithfulness of explanations on the first `count` marked images of each side; and costs.
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Sanity and faithfulness of an explainer on the first `count` marked images of each side; and its costs.
 
-    Rows of explainer, split, metric, value, means over the images:
+    Rows of split, metric, value, means over the images:
     cascade-1, cascade-2, ...: similarity with the maps of copies whose last
     1, 2, ... layers are redrawn. layer-1, ...: where only that one is, counted from the end. noise: with the
     maps of slightly noisy images. deletion, insertion: what the score does, in `unit`, as pixels are taken
-    away (put in), hottest first.
+    away (put in), hottest first. Costs: seconds and megabytes a map, and seconds to score an image.
     """
-    marked = torch.cat([part.images[:count] for part in parts if part.part != DEFECT])
+    marked = torch.cat([part.images(0, count) for part in parts if part.part != DEFECT])
     x = marked.to(device).float() / 255
-    noisy = [
+
+    def explained(model: Detector, images: Tensor) -> Tensor:
+        return explainer.explain(model, images, torch_generator(0, f"explainer {name}")).cpu()
+
+    maps = raising(explained(detector, x))
+    changed = {split: [raising(explained(copy, x))] for split, copy in _copies(detector).items()}
+    if "cascade-1" in changed:
+        changed["layer-1"] = changed["cascade-1"]
+    changed["noise"] = [raising(explained(detector, images)) for images in _noisy(x)]
+    rows: list[tuple[str, str, float]] = [
+        (split, measure.name, _alike(measure.function, maps, others))
+        for split, others in changed.items()
+        for measure in family("similarity")
+    ]
+    rows += _faithfulness(detector, x, maps.to(device), unit)
+    few = x[:COST_BATCH]
+    _score(detector, few)  # warms up
+    score = cost(lambda: _score(detector, few), device).seconds
+    spent = cost(lambda: explained(detector, few), device)
+    costs = {"seconds": spent.seconds, "megabytes": spent.megabytes, "seconds_to_score": score}
+    return pd.DataFrame(rows, columns=list(CHECKED)), {key: one / len(few) for key, one in costs.items()}
+
+
+def _noisy(x: Tensor) -> list[Tensor]:
+    return [
         (x + NOISE * torch.randn(x.shape, generator=torch_generator(draw, "noise")).to(x)).clamp(0, 1)
         for draw in range(NOISE_DRAWS)
     ]
+
+
+def _copies(detector: Detector) -> dict[str, Detector]:
+    """With redrawn layers; layer-1 is left out, since it is cascade-1."""
     copies = {
         **_numbered("cascade", cascade(detector, torch_generator(0, "redrawn weights"))),
         **_numbered("layer", one_by_one(detector, torch_generator(0, "redrawn weights"))),
     }
-    copies.pop("layer-1", None)  # is cascade-1
-    rows: list[tuple[str, str, str, float]] = []
-    costs = {}
-    few = x[:COST_BATCH]
-    _score(detector, few)  # warms up
-    score = cost(lambda: _score(detector, few), device).seconds / len(few)
-    for name, explainer in explainers.items():
-        if explainer.unavailable(detector) is not None:
-            continue
-
-        def explain(
-            model: Detector, images: Tensor, name: str = name, explainer: Explainer = explainer
-        ) -> Tensor:
-            return explainer.explain(model, images, torch_generator(0, f"explainer {name}")).cpu()
-
-        maps = raising(explain(detector, x))
-        changed = {split: [raising(explain(copy, x))] for split, copy in copies.items()}
-        if "cascade-1" in changed:
-            changed["layer-1"] = changed["cascade-1"]
-        changed["noise"] = [raising(explain(detector, images)) for images in noisy]
-        for split, others in changed.items():
-            for measure in family("similarity"):
-                rows.append((name, split, measure.name, _alike(measure.function, maps, others)))
-        rows += [(name, *found) for found in _faithfulness(detector, x, maps.to(device), unit)]
-        spent = cost(lambda explain=explain: explain(detector, few), device)  # type: ignore[misc]
-        costs[name] = {
-            "seconds": spent.seconds / len(few),
-            "megabytes": spent.megabytes / len(few),
-            "seconds_to_score": score,
-        }
-    return pd.DataFrame(rows, columns=list(CHECKED)), costs
+    copies.pop("layer-1", None)
+    return copies
 
 
 def _numbered(kind: str, copies: Iterator[Detector]) -> dict[str, Detector]:

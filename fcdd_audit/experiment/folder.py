@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 
 from fcdd_audit.core.errors import InputError
 
-SCHEMA = 4  # of config.json and findings.json
+SCHEMA = 5  # of config.json and findings.json
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 VARIANTS = ("clean", "marked", "placebo")  # of the images shown of a finished detector
 PAIR = "planted-control"  # stands for the twin in rows of both together
@@ -22,37 +23,9 @@ TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask", "split", "metri
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`path`/{report.html, findings.json, results.csv, config.json, ..., cells/<key>/}; see docs/files.md."""
+    """`path`/{report.html, findings.json, results.csv, config.json, ...}; see docs/files.md."""
 
     path: Path
-
-    @property
-    def cells(self) -> Path:
-        return self.path / "cells"
-
-    def cell_folder(self, key: str) -> Path:
-        """A cell's folder; ValueError for a key that could lead elsewhere."""
-        if not re.fullmatch("[0-9a-z]+", key):
-            raise ValueError(f"{key!r} is no cell")
-        return self.cells / key
-
-    def read_heatmaps(self, key: str) -> dict[str, np.ndarray]:
-        """The examples' heatmaps by explainer, (images, H, W) float32, on the explainer's own scale."""
-        with np.load(self.cell_folder(key) / "heatmaps.npz") as stored:
-            return {
-                name: stored[name].astype(np.float32) * stored[f"{name}.scale"]
-                for name in stored.files
-                if not name.endswith((".scale", ".levels"))
-            }
-
-    def read_levels(self, key: str) -> dict[str, np.ndarray]:
-        """Evenly spaced quantiles of the heat on the test images, by explainer (see `Explanations`)."""
-        with np.load(self.cell_folder(key) / "heatmaps.npz") as stored:
-            return {
-                name.removesuffix(".levels"): stored[name]
-                for name in stored.files
-                if name.endswith(".levels")
-            }
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """One of the run's files of examples; ValueError for a name that could lead elsewhere."""
@@ -80,10 +53,10 @@ class RunFolder:
             ) from None
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path | io.StringIO) -> pd.DataFrame:
     """A table whose columns are numbers but for `TEXT_COLUMNS`."""
     # Read as text first: a file called "NA" keeps its name, and numbers come back to the last bit,
     # which pandas' own parser doesn't promise in every version.
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
     numbers = [str(name) for name in frame if name not in TEXT_COLUMNS]
     return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in numbers})

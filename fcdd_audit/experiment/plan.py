@@ -1,13 +1,17 @@
-"""What is asked, and the cells that answer it."""
+"""What is asked, the cells that answer it, and what is to be done for them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.work import Work
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.verdict.findings import FailedTwin
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,8 @@ class Question:
     """One line of the verdict: planted and control cells by seed, or the reason why there are none.
 
     plant_on: one of `DIRECTIONS`. bearing: of the side that the conflict set changes, which test images bear
-    the artifact, bool (images,); None: all count.
+    the artifact, bool (images,); None: all count. failed: twins that have no numbers; their pairs aren't
+    among the cells.
     """
 
     dataset: str
@@ -28,12 +33,57 @@ class Question:
     control: tuple[Cell, ...] = ()
     obstacle: str | None = None
     bearing: Tensor | None = None
+    failed: tuple[FailedTwin, ...] = ()
+
+    @property
+    def pairs(self) -> list[tuple[Cell, Cell]]:
+        """Control and planted cell by seed."""
+        return list(zip(self.control, self.planted, strict=True))
+
+    def without(self, failures: Mapping[Cell, str]) -> Question:
+        """Only the pairs that both have numbers. failures: the cells that have none, and why."""
+        kept = []
+        failed = []
+        for control, planted in self.pairs:
+            reasons = {
+                "control": failures.get(control, failures.get(before(control))),
+                "planted": failures.get(planted),
+            }
+            lost = [FailedTwin(control.seed, twin, reason) for twin, reason in reasons.items() if reason]
+            failed += lost
+            kept += [] if lost else [(control, planted)]
+        return replace(
+            self,
+            control=tuple(control for control, _ in kept),
+            planted=tuple(planted for _, planted in kept),
+            failed=tuple(failed),
+        )
 
 
-def planned_cells(questions: Sequence[Question]) -> list[Cell]:
-    """All cells, each once, twins next to each other."""
-    cells: dict[Cell, None] = {}
+def before(control: Cell) -> Cell:
+    """The network before training, the same for both twins."""
+    return replace(control, trained=False)
+
+
+def usable(detector: str, setup: Setup) -> tuple[str, ...]:
+    """The explainers that work on a detector."""
+    model = setup.untrained(detector, 0)
+    return tuple(name for name, one in setup.make_explainers().items() if one.unavailable(model) is None)
+
+
+def planned_work(questions: Sequence[Question], setup: Setup) -> dict[Cell, Work]:
+    """What is to be done for all cells, each once, twins next to each other.
+
+    Where the artifact has a place, the control's network is explained before training too.
+    """
+    explainers = {name: usable(name, setup) for name in dict.fromkeys(one.detector for one in questions)}
+    works: dict[Cell, Work] = {}
     for question in questions:
-        for control, planted in zip(question.control, question.planted, strict=True):
-            cells[control] = cells[planted] = None
-    return list(cells)
+        names = explainers[question.detector]
+        telling = tuple(name for name in names if not EXPLAINERS[name].reference)
+        for control, planted in question.pairs:
+            for cell in (control, planted):
+                works[cell] = Work(cell, names, checks=setup.sanity > 0)
+            if telling and setup.pairs["nominal"].mask is not None:
+                works[before(control)] = Work(before(control), telling)
+    return works

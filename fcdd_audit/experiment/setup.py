@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import AUTO, DIRECTIONS, MARKED
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.mapped import as_bytes
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
@@ -20,15 +23,17 @@ from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import Detector, build
 from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
-from fcdd_audit.experiment.explaining import Explained, spread_out
+from fcdd_audit.experiment.devices import device_name, precision_of
+from fcdd_audit.experiment.explaining import DEFECT, Explained, in_turn
 from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
-from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.images.sets import ImageSet, sha256
 from fcdd_audit.natural import NaturalArtifact
 from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
 from fcdd_audit.probes import Probe, mark_all
 
 AS_IS = AsIs()
+ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the words for an object without words of its own
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,11 @@ class Setup:
     artifact; removal: the edit that rids them of it; both None where it is planted.
     explainers: in the registry's order. options: by the name of a detector, probe or explainer. explained: at
     most so many test images of each side are explained; None: all. sanity: on so many of each side
-    explanations are checked; 0: on none.
+    explanations are checked; 0: on none. trained_on_device: what detectors were trained on that aren't to be
+    trained again, as in `training_device`; None: they are trained here.
     """
 
     data: AuditData
-    fingerprint: str
     pairs: Mapping[Side, Pairs]
     validation: ImageSet
     training: Mapping[Edit, TrainingSet]
@@ -61,6 +66,58 @@ class Setup:
     sanity: int = 0
     share: Mapping[Side, float] | None = None
     removal: Edit | None = None
+    trained_on_device: Mapping[str, str] | None = None
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Hex digests of the images, by part, and of where a found artifact is on training images."""
+        as_is = self.training[AS_IS]
+        return {
+            **{f"train {side}": as_is.of(side).pixels() for side in SIDES},
+            **{f"bearing {side}": sha256(where) for side, where in as_is.bearing.items()},
+            "validation": self.validation.content(),
+            **{f"test {side}": pairs.content() for side, pairs in self.pairs.items()},
+        }
+
+    @cached_property
+    def drawn(self) -> dict[str, dict[str, str]]:
+        """Of each artifact that can be planted, what it is known by."""
+        return {name: drawn(probe, self.data.shape) for name, probe in self.plantable.items()}
+
+    @cached_property
+    def marked(self) -> list[Explained]:
+        """The test images that are explained as they bear the artifact, nominal and anomalous."""
+        return [
+            Explained(side, pairs, "marked", in_turn(pairs.mask, len(pairs)))
+            for side, pairs in self.pairs.items()
+        ]
+
+    @cached_property
+    def defects(self) -> list[Explained]:
+        """Clean anomalous test images with a mask of the true anomaly, if there are any."""
+        anomalous = self.pairs["anomalous"]
+        truth = anomalous.mask_of("clean")
+        if truth is None or not truth.any():
+            return []
+        return [Explained(DEFECT, anomalous, "clean", in_turn(truth, len(anomalous)))]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the data and of what was made of them."""
+        everything = f"{self.data.fingerprint()} {sorted(self.contents.items())} {self.removal!r}"
+        return hashlib.sha256(everything.encode()).hexdigest()[:16]
+
+    @cached_property
+    def measuring_device(self) -> dict[str, str]:
+        """Where detectors are measured: its type and name."""
+        return {"type": torch.device(self.device).type, "name": device_name(self.device)}
+
+    @cached_property
+    def training_device(self) -> dict[str, str]:
+        """Where detectors are trained, and what is calculated in."""
+        if self.trained_on_device is not None:
+            return {**self.trained_on_device, "type": torch.device(self.trained_on_device["type"]).type}
+        return {**self.measuring_device, "precision": precision_of(self.recipe, self.device)}
 
     def trained_on(self, edit: Edit, seed: int) -> TrainingSet:
         """The training images of a twin."""
@@ -68,15 +125,27 @@ class Setup:
             return self.training[edit]
         return edit.apply(self.training[AS_IS], self.plantable, seed)
 
-    def shown(self) -> list[Explained]:
-        """The test images that are explained as they bear the artifact, nominal and anomalous."""
-        return [Explained(side, self._spread(pairs), "marked") for side, pairs in self.pairs.items()]
-
-    def _spread(self, pairs: Pairs) -> Pairs:
-        return pairs.at(spread_out(len(pairs), pairs.mask, self.explained))
-
     def make_explainers(self) -> dict[str, Explainer]:
         return {name: make_explainer(name, self.options) for name in self.explainers}
+
+    @cached_property
+    def identities(self) -> dict[tuple[str, Any], dict[str, Any]]:
+        """What was found of its cells' identities already: finding them takes a while, and is asked often."""
+        return {}
+
+    @cached_property
+    def _layers(self) -> dict[str, str]:
+        return {}
+
+    def layers(self, detector: str) -> str:
+        """Digest of a detector's layers, and of the weights that its seed 0 begins with."""
+        if detector not in self._layers:
+            model = self.untrained(detector, 0)
+            digest = hashlib.sha256(str(model).encode())
+            for value in model.state_dict().values():
+                digest.update(as_bytes(value))
+            self._layers[detector] = digest.hexdigest()[:16]
+        return self._layers[detector]
 
     def untrained(self, detector: str, seed: int) -> Detector:
         """A detector before training. Twins share the standardisation: that of the images as loaded."""
@@ -123,7 +192,6 @@ def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[s
     training: dict[Edit, TrainingSet] = {AS_IS: TrainingSet(data.train_nominal, data.train_anomalous)}
     return Setup(
         data=data,
-        fingerprint=_fingerprint(data, pairs, validation, training),
         pairs=pairs,
         validation=validation,
         training=training,
@@ -153,7 +221,6 @@ def _prepare_found(
     counted = f"{counts_note(data, masks)} For the control twin {edit.removal}."
     return Setup(
         data=replace(data, notes=(*data.notes, counted, *notes)),
-        fingerprint=_fingerprint(data, pairs, data.validation, training),
         pairs=pairs,
         validation=data.validation,
         training=training,
@@ -164,17 +231,11 @@ def _prepare_found(
     )
 
 
-def _fingerprint(
-    data: AuditData,
-    pairs: Mapping[Side, Pairs],
-    validation: ImageSet,
-    training: Mapping[Edit, TrainingSet],
-) -> str:
-    """Hex digest of the data and of what was made of them."""
-    digest = hashlib.sha256(data.fingerprint().encode())
-    digest.update(validation.content().encode())
-    for side in pairs.values():
-        digest.update(side.content().encode())
-    for changed in training.values():
-        digest.update(changed.content().encode())
-    return digest.hexdigest()[:16]
+def drawn(probe: Probe, shape: tuple[int, int, int]) -> dict[str, str]:
+    """An artifact in words, and a digest of what it looks like on flat images of five brightnesses, (C, H, W)
+    each: a picture file may change under its name."""
+    levels = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, *shape)
+    corner = torch.zeros(1, *shape)  # a tone shows at edges only
+    corner[..., : shape[1] // 2, : shape[2] // 2] = 1
+    marked, _ = probe.apply(torch.cat([levels, corner]), torch_generator(0, "looks of an artifact"))
+    return {"is": ADDRESS.sub("", repr(probe)), "looks": sha256((marked * 255).round().to(torch.uint8))[:16]}

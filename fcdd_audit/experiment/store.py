@@ -1,183 +1,188 @@
-"""The run folder, as it is written: atomically, and resumed by cell."""
+"""The store: what was trained and measured, each kept once and used by all runs that share it.
+
+`path`/trained/KEY, measured/KEY and measured/KEY/EXPLAINER-KEY are records. A record never changes: it is
+written aside, checked when it is read, and made again if it is damaged. Several runs may use a store at once.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 from filelock import FileLock, Timeout
-from safetensors.torch import save_file
 
-from fcdd_audit.core.errors import InputError, RunError
-from fcdd_audit.core.files import TEMPORARY, write_text
-from fcdd_audit.edits.base import edit_from
-from fcdd_audit.experiment.cells import Cell, CellResult
-from fcdd_audit.experiment.folder import RunFolder, read_csv
-from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.files import writing
+from fcdd_audit.experiment import records
+from fcdd_audit.experiment.records import DamagedError, Identity, Record
 
-CELL_FILES = (
-    *("cell.json", "scores.csv", "localization.csv", "untrained.csv", "checks.csv"),
-    *("heatmaps.npz", "detector.safetensors"),
-)
+TRAINED, MEASURED = "trained", "measured"
+LIVE = ".run-"  # begins the names of what a living run has in a store, which may be another run's folder
+LOCKS = ".locks"  # empty files of records that are being made
 
+Place = tuple[str, Identity]  # where a record is in a store, and of what it is
 
-@dataclass(frozen=True)
-class CellRecord:
-    """A finished cell as read back from disk; the frames and costs are those of `Explanations`."""
-
-    cell: Cell
-    scores: Scores
-    localization: pd.DataFrame
-    untrained: pd.DataFrame
-    checks: pd.DataFrame
-    costs: dict[str, dict[str, float]]
+log = logging.getLogger("fcdd_audit")
 
 
 @dataclass(frozen=True)
-class RunStore(RunFolder):
-    """A run folder that is being written."""
+class Store:
+    """A store. own: the name of the folder in which this run writes what isn't finished yet."""
+
+    path: Path
+    own: str = field(default_factory=lambda: f"{LIVE}{uuid.uuid4().hex[:12]}")
+
+    @property
+    def scratch(self) -> Path:
+        """For what only this run's processes read; gone when it ends, or, if it is killed, with the next."""
+        return self.path / self.own
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Make the folder, keep other runs out of it, and clear what a killed run left half-written.
-
-        If nothing is written into it, nothing of it is left. InputError if it can't be written or another run
-        is using it.
-        """
-        lock_file = self.path / ".lock"
-        made = [
-            path
-            for path in (lock_file, self.cells, *self.cells.absolute().parents)
-            if not os.path.exists(path)
-        ]
+        """Make the store, and clear what killed runs left half-written. Folders that stay empty are gone
+        afterwards. InputError if it can't be written."""
+        folders = [self.path / name for name in (TRAINED, MEASURED, LOCKS)]
+        made = [one for one in (*folders, self.path, *self.path.absolute().parents) if not one.exists()]
+        alive = FileLock(self._alive(self.own))
         try:
-            self.cells.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(lock_file)
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"another audit is writing to '{self.path}'; wait for it, or choose another --name or --out"
-            ) from None
-        except OSError as error:
-            raise InputError(
-                f"can't write to '{self.path}' ({error.strerror or error}); choose another --out"
-            ) from None
-        before = self._content()
-        try:
-            for leftover in self.path.glob(f"{TEMPORARY}*.*"):
-                leftover.unlink()
-            for leftover in self.cells.glob(f"{TEMPORARY}*"):
-                shutil.rmtree(leftover)
+            self._begin(folders, alive)
             yield
         finally:
-            lock.release()
-            if self._content() <= before:
-                for path in made:
-                    with suppress(OSError):  # somebody else has put something there meanwhile
-                        path.unlink() if path == lock_file else path.rmdir()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            with suppress(OSError):
+                self._alive(self.own).unlink(missing_ok=True)
+            alive.release()
+            self._leave(made)
 
-    def _content(self) -> set[Path]:
-        """What lies in the folder and among its cells."""
-        return {*self.path.iterdir(), *self.cells.iterdir()}
-
-    def temporary(self) -> Path:
-        """A folder for what only this process's workers read; a killed run's is cleared by the next."""
-        folder = self.cells / f"{TEMPORARY}shared-{os.getpid()}"
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def has_cell(self, key: str) -> bool:
-        """Whether the cell is finished, with all its files."""
-        return all((self.cells / key / name).is_file() for name in CELL_FILES)
-
-    def write_cell(self, key: str, result: CellResult) -> None:
-        """Write into a temporary folder, then rename: a cell is there whole or not at all."""
-        folder = self.cells / f"{TEMPORARY}{key}-{os.getpid()}"
-        folder.mkdir()
-        _scores_table(result).to_csv(folder / "scores.csv", index=False)
-        found = result.explanations
-        for name in ("localization", "untrained", "checks"):
-            getattr(found, name).to_csv(folder / f"{name}.csv", index=False)
-        _save_heatmaps(folder / "heatmaps.npz", found.heatmaps, found.levels)
-        save_file(result.weights, folder / "detector.safetensors")
-        described = {
-            "cell": result.cell.as_json(),
-            "losses": result.losses,
-            "seconds": result.seconds,
-            "costs": found.costs,
-        }
-        (folder / "cell.json").write_text(json.dumps(described, indent=1))
-        target = self.cells / key
-        if target.exists():  # a damaged one: has_cell said it isn't finished
-            shutil.rmtree(target)
-        folder.rename(target)
-
-    def read_cell(self, key: str) -> CellRecord:
-        """A finished cell's scores and overlaps; RunError for a damaged one."""
+    def _begin(self, folders: list[Path], alive: FileLock) -> None:
         try:
-            return self._read_cell(self.cell_folder(key))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"cell '{self.cells / key}' is damaged ({type(error).__name__}); remove it and run again"
-            ) from error
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            with self._alone():  # else a run that is just beginning looks dead to another
+                alive.acquire()
+                self.scratch.mkdir()
+                self._clear()
+        except OSError as error:
+            raise InputError(
+                f"can't write to the store '{self.path}' ({error.strerror or error}); choose another --out "
+                "or --store"
+            ) from None
 
-    def _read_cell(self, folder: Path) -> CellRecord:
-        described = json.loads((folder / "cell.json").read_text())
-        frame = read_csv(folder / "scores.csv")
-        arrays: dict[Any, np.ndarray] = {
-            key: group["score"].to_numpy() for key, group in frame.groupby(["part", "variant"], sort=False)
-        }
-        scores = Scores(arrays.pop(("validation", "clean")), arrays)
-        cell = described["cell"]
-        return CellRecord(
-            Cell(**{**cell, "edit": edit_from(cell["edit"])}),
-            scores,
-            localization=read_csv(folder / "localization.csv"),
-            untrained=read_csv(folder / "untrained.csv"),
-            checks=read_csv(folder / "checks.csv"),
-            costs=described["costs"],
-        )
+    def _leave(self, made: list[Path]) -> None:
+        """Take away what was made and is empty, unless another run needs it."""
+        records = [path for kind in (TRAINED, MEASURED) for path in (self.path / kind).glob("*")]
+        if records or any(self.path.glob(f"{LIVE}*.lock")):
+            return
+        with suppress(OSError):
+            self._alone_file.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
 
-    def write_text(self, name: str, text: str) -> Path:
-        """Write one of the run's files atomically."""
-        return write_text(self.path / name, text)
+    @property
+    def _alone_file(self) -> Path:
+        return self.path / LOCKS / "alone"
 
-    def write_table(self, name: str, table: pd.DataFrame) -> Path:
-        """Write one of the run's tables atomically."""
-        return self.write_text(name, table.to_csv(index=False, lineterminator="\n"))
+    def _alive(self, own: str) -> Path:
+        """A file that is locked as long as the run lives that writes there."""
+        return self.path / f"{own}.lock"
 
-    def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
-        """Write a compressed .npz atomically."""
-        temporary = self.path / f"{TEMPORARY}{name}"
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-        temporary.replace(self.path / name)
+    def _clear(self) -> None:
+        for lock in self.path.glob(f"{LIVE}*.lock"):
+            own = lock.name.removesuffix(".lock")
+            if own == self.own:
+                continue
+            with suppress(Timeout, OSError), FileLock(lock, timeout=0):  # that run is dead
+                shutil.rmtree(self.path / own, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
+    @contextmanager
+    def making(self, place: Place, wait: bool = True) -> Iterator[None]:
+        """Only one process at a time makes the record of that place; another waits, and finds it, or, if it
+        isn't to wait, gets a Timeout."""
+        lock = FileLock(self.path / LOCKS / place[0].replace("/", "-"), timeout=-1 if wait else 0)
+        with lock:
+            try:
+                yield
+            finally:
+                # Whoever waits for the deleted file makes the record a second time at worst: no harm.
+                with suppress(OSError):
+                    Path(lock.lock_file).unlink()
 
-def _scores_table(result: CellResult) -> pd.DataFrame:
-    """One row a score: part, image, variant, score."""
-    scored: dict[tuple[str, str], np.ndarray] = {("validation", "clean"): result.scores.validation}
-    scored.update({(part, variant): scores for (part, variant), scores in result.scores.of.items()})
-    frames = [
-        pd.DataFrame({"part": part, "image": result.names[part], "variant": variant, "score": scores})
-        for (part, variant), scores in scored.items()
-    ]
-    return pd.concat(frames, ignore_index=True)
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """For what takes a moment, and must not happen twice at once."""
+        with FileLock(self._alone_file):
+            yield
 
+    def read(self, place: Place) -> Record | None:
+        """The record of that place; None if there is none. A damaged one, or one of something else, is named
+        on the log and counts as none; in an opened store it is removed."""
+        try:
+            return self._whole(place)
+        except DamagedError as error:
+            log.warning("the record '%s' is damaged (%s) and is made again", self.path / place[0], error)
+        if self.scratch.is_dir():
+            with self._alone():
+                return self._cleared(place)
+        return None
 
-def _save_heatmaps(path: Path, heatmaps: dict[str, np.ndarray], levels: dict[str, np.ndarray]) -> None:
-    """float16 with a scale of its own for each explainer: gradients are too small for float16 as they are."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, maps in heatmaps.items():
-        scale = np.float32(maps.max() or 1)
-        arrays[name] = (maps / scale).astype(np.float16)
-        arrays[f"{name}.scale"] = scale
-        arrays[f"{name}.levels"] = levels[name]
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    def _whole(self, place: Place) -> Record | None:
+        """As `read`; DamagedError for a damaged one."""
+        where, identity = place
+        folder = self.path / where
+        if not folder.exists():
+            return None
+        try:
+            found = records.read(folder)
+        except DamagedError:
+            if not folder.exists():  # another run removed it meanwhile
+                return None
+            raise
+        if found.identity != identity:
+            raise DamagedError("it is of something else")
+        return found
+
+    def _cleared(self, place: Place) -> Record | None:
+        """A whole record; whatever else is at its place goes."""
+        with suppress(DamagedError):
+            if (found := self._whole(place)) is not None:
+                return found
+        self.remove(place)
+        return None
+
+    def write(self, place: Place, files: Mapping[str, bytes]) -> None:
+        """Keep a record. One that is there stays, unless it is damaged. RunError if it can't be written."""
+        where, identity = place
+        target, aside = self.path / where, self._aside()
+        with writing(target):
+            try:
+                records.write(aside, identity, files)
+                with self._alone():
+                    if self._cleared(place) is None:
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        aside.rename(target)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+
+    def remove(self, place: Place) -> None:
+        """Whatever is there goes, with the records below it."""
+        target, aside = self.path / place[0], self._aside()
+        if target.exists():
+            target.rename(aside)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+
+    def _aside(self) -> Path:
+        return self.scratch / uuid.uuid4().hex
+
+    def all(self, kind: str) -> Iterator[Identity]:
+        """The identities of all records of a kind, TRAINED or MEASURED; unreadable ones are left out."""
+        for file in sorted((self.path / kind).glob(f"*/{records.IDENTITY}")):
+            with suppress(OSError, ValueError):
+                yield json.loads(file.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.explaining import DEFECT
 from fcdd_audit.experiment.folder import MEAN, PAIR
 from fcdd_audit.experiment.plan import Question
-from fcdd_audit.experiment.store import CellRecord
+from fcdd_audit.experiment.reading import CellRecord
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import THRESHOLD, auroc, threshold
 from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_LIFT, RELEVANCE_MASS
@@ -98,7 +98,7 @@ def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
 
 
 def check_numbers(checks: pd.DataFrame) -> Iterator[Number]:
-    """Sanity and faithfulness of explanations (see `explaining.check_explanations`)."""
+    """Sanity and faithfulness of explanations (see `explaining.check_explainer`)."""
     for row in checks.itertuples(index=False):
         yield str(row.explainer), str(row.split), str(row.metric), float(row.value)  # type: ignore[arg-type]
 
@@ -176,19 +176,20 @@ def results_table(
     questions: list[Question],
     records: dict[Cell, CellRecord],
     quantile: float,
-    maps: Callable[[Cell], dict[str, np.ndarray]] | None = None,
+    heat: Callable[[Cell], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None,
 ) -> pd.DataFrame:
     """results.csv: tidy, in the order of the plan. A control's rows stand once.
 
-    maps: the kept heatmaps of a cell by explainer, where the twins' are to be compared.
+    heat: the kept heatmaps of a cell and what scales them, by explainer, where the twins' are to be compared.
     """
-    frames, seen = [], set()
+    frames: list[pd.DataFrame] = []
+    seen: set[tuple[str, Cell]] = set()
     for question in questions:
-        for control, planted in zip(question.control, question.planted, strict=True):
-            for cell in (control, planted):
-                if cell in seen:
+        for control, planted in question.pairs:
+            for twin, cell in (("control", control), ("planted", planted)):
+                if (twin, cell) in seen:
                     continue
-                seen.add(cell)
+                seen.add((twin, cell))
                 record = relevant(records[cell], question)
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
@@ -196,30 +197,32 @@ def results_table(
                     *untrained_numbers(record.untrained),
                     *check_numbers(record.checks),
                 ]
-                frames.append(_tidy(question, cell.twin, cell.seed, numbers))
+                frames.append(_tidy(question, twin, cell.seed, numbers))
             after, before = (relevant(records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on))
-            if maps is not None:
-                paired += twin_numbers(maps(planted), maps(control))
+            if heat is not None:
+                maps = [{name: found[0] for name, found in heat(cell).items()} for cell in (planted, control)]
+                paired += twin_numbers(*maps)
             frames.append(_tidy(question, PAIR, planted.seed, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
 def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> pd.DataFrame:
     """costs.csv: what a heatmap cost in each cell: its seconds, megabytes, and seconds to score an image."""
-    shares: dict[Cell, float] = {}
+    shares: dict[tuple[str, Cell], float] = {}
     for question in questions:
-        shares |= dict.fromkeys(question.control, 0.0) | dict.fromkeys(question.planted, question.prevalence)
+        shares |= {("control", cell): 0.0 for cell in question.control}
+        shares |= {("planted", cell): question.prevalence for cell in question.planted}
     rows = [
         {
             "detector": cell.detector,
-            "twin": cell.twin,
+            "twin": twin,
             "prevalence": prevalence,
             "seed": cell.seed,
             "explainer": explainer,
             **spent,
         }
-        for cell, prevalence in shares.items()
+        for (twin, cell), prevalence in shares.items()
         for explainer, spent in records[cell].costs.items()
     ]
     return pd.DataFrame(rows, columns=COSTS)
@@ -298,5 +301,6 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
         obstacle=question.obstacle,
-        ability=None if question.bearing is None else _ability(question, records),
+        ability=None if question.bearing is None or not planted else _ability(question, records),
+        failed=question.failed,
     )

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
-
+from fcdd_audit.core.progress import progress_bar
 from fcdd_audit.images.gallery import Gallery
 
 Found = TypeVar("Found")
@@ -23,12 +22,8 @@ def in_order(
     """
     with (
         ThreadPoolExecutor() as pool,
-        tqdm(
-            total=len(gallery),
-            desc=f"{doing} {gallery.what}",
-            unit="image",
-            leave=False,
-            disable=None if progress else True,
+        progress_bar(
+            progress, total=len(gallery), desc=f"{doing} {gallery.what}", unit="image", leave=False
         ) as bar,
     ):
         for first in range(0, len(gallery), ahead):

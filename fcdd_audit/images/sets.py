@@ -51,14 +51,19 @@ class ImageSet:
 
     def content(self) -> str:
         """Hex digest of every pixel, mask and name, in order."""
-        digest = hashlib.sha256(repr((tuple(self.images.shape), self.names)).encode())
-        digest.update((self.digest or _sha256(self.images)).encode())
+        return hashlib.sha256(f"{self.names!r} {self.pixels()}".encode()).hexdigest()
+
+    def pixels(self) -> str:
+        """Hex digest of every pixel and mask, in order."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update((self.digest or sha256(self.images)).encode())
         if self.masks is not None:
-            digest.update(_sha256(self.masks).encode())
+            digest.update(sha256(self.masks).encode())
         return digest.hexdigest()
 
 
-def _sha256(images: Tensor) -> str:
+def sha256(images: Tensor) -> str:
+    """Hex digest of the values, in order."""
     digest = hashlib.sha256()
     for batch in images.split(CHUNK):
         digest.update(as_bytes(batch))

@@ -13,7 +13,7 @@ import numpy as np
 from fcdd_audit.core.directions import CLEAN, DIRECTIONS
 from fcdd_audit.measures.detection import AUROC, auroc, placements
 from fcdd_audit.measures.reliance import Scores
-from fcdd_audit.measures.statistics import Estimate
+from fcdd_audit.measures.statistics import Estimate, interquartile_range
 from fcdd_audit.measures.table import HALF, Measure, register
 
 
@@ -168,8 +168,7 @@ def score_shift(twins: list[Scores], plant_on: str, limits: list[float]) -> Esti
 
 def _shift(scores: Scores, plant_on: str) -> float:
     usual, conflict = scores.changed_pair(plant_on)
-    low, high = np.quantile(scores.split("usual", plant_on)[0], [0.25, 0.75])
-    return float(np.median(conflict - usual) / (high - low)) if high > low else float("nan")
+    return float(np.median(conflict - usual) / interquartile_range(scores.split("usual", plant_on)[0]))
 
 
 register(

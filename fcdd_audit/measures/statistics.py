@@ -32,6 +32,12 @@ class Interval:
     high: float
 
 
+def interquartile_range(values: np.ndarray) -> float:
+    """Distance of the quartiles of (N,) values; NaN where it is 0, so that nothing is measured in it."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low) if high > low else float("nan")
+
+
 def image_weights(images: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Weights of the images in each bootstrap draw, uniform on all that sum to 1: float32 (draws, images)."""
     weights = rng.standard_exponential((draws, images), dtype=np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
-from tqdm import tqdm
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import copied
+from fcdd_audit.core.progress import progress_bar
 
 STACK = 32  # images with the same mask that are filled in at a time
 
@@ -31,12 +31,9 @@ def inpaint(images: Tensor, masks: Tensor, progress: bool = False) -> Tensor:
         if mask.any():
             groups.setdefault(np.packbits(mask.numpy()).tobytes(), []).append(index)
     filled = copied(images)
-    with tqdm(
-        total=sum(map(len, groups.values())),
-        desc="remove artifacts",
-        unit="image",
-        leave=False,
-        disable=None if progress else True,
+    images_bearing = sum(map(len, groups.values()))
+    with progress_bar(
+        progress, total=images_bearing, desc="remove artifacts", unit="image", leave=False
     ) as bar:
         for group in groups.values():
             mask = masks[group[0], 0]

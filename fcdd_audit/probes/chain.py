@@ -37,6 +37,11 @@ class Chain:
         return x, reduce(torch.logical_or, masks) if masks else None
 
 
+def probes_of(probe: Probe) -> tuple[Probe, ...]:
+    """Those that it is made of: itself, unless it is a chain."""
+    return probe.probes if isinstance(probe, Chain) else (probe,)
+
+
 def probe_names(chain: str) -> tuple[str, ...]:
     """The registered names that `a+b` joins; InputError for an unknown one, none, or one named twice."""
     names = tuple(chain.split(PLUS))

@@ -13,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -63,28 +62,21 @@ def score_distributions(scores: pd.DataFrame, limits: dict[str, float], prefix: 
         for axis, (twin, limit) in zip(axes, limits.items(), strict=True):
             test = scores[scores["twin"] == twin]
             groups = test.groupby(["part", "variant"], sort=False)["score"]
-            for place, ((part, _), values) in enumerate(groups):
-                add_box(axis, place, values.to_numpy(), PALETTE[part])
-            axis.set_yticks(range(len(groups)), [" ".join(names) for names, _ in groups])
+            drawn = axis.boxplot(
+                [values for _, values in groups],
+                tick_labels=[" ".join(names) for names, _ in groups],
+                orientation="horizontal",
+                patch_artist=True,
+                widths=0.8,
+                medianprops={"color": INK},
+                flierprops={"markersize": 2},
+            )
+            for box, ((part, _), _) in zip(drawn["boxes"], groups, strict=True):
+                box.set_facecolor(PALETTE[part])
             axis.axvline(limit, linestyle="--", linewidth=1, color=INK)
             axis.set(title=f"{twin} twin", xlabel="anomaly score")
         axes[0].invert_yaxis()
         return to_svg(figure, prefix)
-
-
-def add_box(axis: Axes, place: int, values: np.ndarray, colour: str) -> None:
-    """A box plot of (N,) values along the x axis; `place` is on the y axis."""
-    # By hand, since no way to say which axis a box is along works in all versions of Matplotlib.
-    (found,) = boxplot_stats(values)
-    low, high, near, far = (found[key] for key in ("q1", "q3", "whislo", "whishi"))
-    axis.barh(place, high - low, 0.8, low, color=colour, edgecolor=INK, linewidth=1)
-    axis.hlines([place, place], [near, high], [low, far], color=INK, linewidth=1)
-    axis.vlines([near, far], place - 0.2, place + 0.2, color=INK, linewidth=1)
-    axis.vlines(found["med"], place - 0.4, place + 0.4, color=INK, linewidth=1)
-    fliers = found["fliers"]
-    axis.plot(
-        fliers, np.full(len(fliers), place), "o", color=INK, markerfacecolor="none", markersize=2, zorder=1
-    )
 
 
 def roc_curves(curves: pd.DataFrame, prefix: str) -> str:

@@ -15,6 +15,7 @@ from fcdd_audit.core.files import write_text
 from fcdd_audit.core.text import between, number, plain, span
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.experiment.writer import move_complete
 from fcdd_audit.report.wording import kind_of_audit, tested, trained
 
 WORDS = {
@@ -38,6 +39,7 @@ def render_report(path: Path) -> Path:
 
     InputError if the folder holds no finished audit.
     """
+    move_complete(path)
     run = RunFolder(path)
     config, found = run.read_json("config.json"), run.read_json("findings.json")
     design = DESIGNS[config["design"]]
@@ -46,8 +48,7 @@ def render_report(path: Path) -> Path:
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         missing = getattr(error, "filename", None) or error
         raise InputError(
-            f"'{path}' is no complete run ({missing}); a report needs the whole folder that 'fcdd-audit run' "
-            "wrote, with its cells"
+            f"'{path}' is no complete run ({missing}); a report needs all files that 'fcdd-audit run' wrote"
         ) from error
     page = fill_template(
         design.template,

@@ -17,8 +17,7 @@ from fcdd_audit.report.strips import picture_rows
 
 # Of each family of measures, the splits that are shown of every cell.
 BY_SEED = {"detection": ("clean", "conflict"), "decision": ("clean", "marked"), "scores": ("conflict",)}
-DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
-FEW = 5  # explainers; with more, fewer findings are drawn
+DOSES = 6  # curves over prevalence
 LISTED = 12  # features of training images
 
 
@@ -37,7 +36,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     """What report.html.j2 shows besides config.json and findings.json."""
     results = read_results(run)
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
-    drawn = max(1, DRAWN * FEW // max(FEW, len(config["config"]["explanation"]["explainers"])))
+    drawn = [question["heat"] is not None or not question["planted"] for question in config["questions"]]
     natural = any(DIRECTIONS[finding["plant_on"]].found for finding in found["findings"])
     names = glossary(config["measures"], found["findings"], results)
     columns = _columns(names, results)
@@ -53,9 +52,10 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
         "sections": [
             _section(run, config, finding, index, scores, curves)
-            for index, finding in enumerate(found["findings"][:drawn])
+            for index, finding in enumerate(found["findings"])
+            if drawn[index]
         ],
-        "undrawn": len(found["findings"]) > drawn,
+        "undrawn": not all(drawn),
         "many": len(config["data"]) > 1,
         "quadrants": _quadrants(found["findings"]),
         "columns": columns,
@@ -106,7 +106,7 @@ def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glos
         }
         for index, ((nominal_class, detector, side), group) in enumerate(groups.items())
         if len(group) > 1
-    ][:DRAWN]
+    ][:DOSES]
 
 
 def _columns(names: Glossary, results: pd.DataFrame) -> list[dict[str, Any]]:
@@ -149,10 +149,16 @@ def _section(
     if not question["planted"]:
         return Section(finding, [], [], None, None)
     twins = ("planted", "control")
-    by_twin = {twin: run.read_heatmaps(question[twin][0]) for twin in twins}
-    maps = {name: {twin: by_twin[twin][name] for twin in twins} for name in by_twin["planted"]}
-    levels = [run.read_levels(question[twin][0]) for twin in twins]
-    reference = {name: np.concatenate([level[name] for level in levels]) for name in maps}
+    heat = run.read_arrays(question["heat"])
+    names = [name.removeprefix("maps.planted.") for name in heat if name.startswith("maps.planted.")]
+    maps = {
+        name: {
+            twin: heat[f"maps.{twin}.{name}"].astype(np.float32) * heat[f"scale.{twin}.{name}"]
+            for twin in twins
+        }
+        for name in names
+    }
+    reference = {name: np.concatenate([heat[f"levels.{twin}.{name}"] for twin in twins]) for name in names}
     examples = run.read_arrays(question["examples"])
     quantile = config["config"]["explanation"]["quantile"]
     strips, explainers = picture_rows(examples, ("clean", "marked"), maps, reference, quantile)

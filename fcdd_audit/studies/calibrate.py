@@ -8,7 +8,6 @@ mark. So the truth is measured too: the mean reliance over all seeds of all audi
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,20 @@ import pandas as pd
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.files import check_writable
 from fcdd_audit.core.versions import versions
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.plan import check_trainable, learned_side
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.plant import planted_count
-from fcdd_audit.experiment.cells import Cell, cell_key, device_name
-from fcdd_audit.experiment.engines import finish_cells
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.devices import device_name
+from fcdd_audit.experiment.engines import finish_all
+from fcdd_audit.experiment.reading import read_cell
 from fcdd_audit.experiment.setup import AS_IS, Setup, prepare
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.work import Work
+from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe
@@ -117,8 +119,9 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     can't be audited, RunError for what fails on the way.
     """
     config = calibration.audit
-    run = RunStore(calibration.folder)
-    check_writable(run.path)
+    folder = RunWriter.at(calibration.folder, config.run.store)
+    check_writable(folder.path)
+    check_writable(folder.store.path, "--store")
     classes = config.nominal_classes()
     if len(classes) > 1:
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
@@ -130,15 +133,24 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     planned = [
         trial for detector in config.detector.detectors for trial in trials(calibration, setup, detector)
     ]
-    with run.opened():
-        cells = list(dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted)))
-        finish_cells(cells, setup, run, config.run.workers, quiet)
-        scores = {cell: run.read_cell(cell_key(cell, setup)).scores for cell in cells}
-        outcomes = [_outcome(trial, setup, scores, config.design.thresholds) for trial in planned]
-        found_rates = rates(outcomes, config.design.thresholds)
-        result = CalibrationResult(run.path, found_rates, _describe(calibration, setup))
-        run.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
-        run.write_text("calibration.json", json.dumps(result.as_json(), indent=1) + "\n")
+    with folder.opened():
+        cells = dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted))
+        works = [Work(cell) for cell in cells]
+        finished = finish_all(works, setup, folder.store, config.run.workers, quiet)
+        scores = {
+            work.cell: read_cell(work, setup, folder.store).scores
+            for work in works
+            if work.cell not in finished.failures
+        }
+        whole = [trial for trial in planned if {*trial.control, *trial.planted} <= scores.keys()]
+        if not whole:
+            raise RunError(f"no audit is complete: {next(iter(finished.failures.values()))}")
+        outcomes = [_outcome(trial, setup, scores, config.design.thresholds) for trial in whole]
+        described = {**_describe(calibration, setup), "incomplete": len(planned) - len(whole)}
+        result = CalibrationResult(folder.path, rates(outcomes, config.design.thresholds), described)
+        with folder.replacing() as draft:
+            draft.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
+            draft.write_json("calibration.json", result.as_json())
         return result
 
 

@@ -61,10 +61,10 @@ class Drawing:
         return DETECTORS[self.detector].learns_from
 
     def control(self, index: int) -> tuple[Cell, ...]:
-        return tuple(Cell(self.detector, "control", seed, AS_IS) for seed in self.seeds(index))
+        return tuple(Cell(self.detector, seed, AS_IS) for seed in self.seeds(index))
 
     def planted(self, index: int, edit: Edit) -> tuple[Cell, ...]:
-        return tuple(Cell(self.detector, "planted", seed, edit) for seed in self.seeds(index))
+        return tuple(Cell(self.detector, seed, edit) for seed in self.seeds(index))
 
     def trial(self, truth: str, index: int, edit: Plant) -> Trial:
         """Twins that differ by the edit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -24,6 +24,33 @@ QUADRANTS: dict[tuple[str, str], Quadrant] = {
 }
 
 
+def _said(words: str) -> Any:
+    """What a field is: stands in the published schema and in docs/findings.md."""
+    return Field(description=words)
+
+
+@dataclass(frozen=True)
+class FailedTwin:
+    """A twin that has no numbers, so that its pair is missing."""
+
+    seed: Annotated[int, _said("Of the pair.")]
+    twin: Annotated[str, _said("planted or control.")]
+    reason: Annotated[str, _said("Why: its training diverged, ran out of memory or was killed.")]
+
+
+def said_of(failed: Sequence[FailedTwin]) -> str:
+    """Which twins have no numbers, and why."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in failed:
+        alike.setdefault((one.twin, one.reason), []).append(str(one.seed))
+    return "; ".join(
+        f"the {twin} twin of seed {seeds[0]} has no numbers: {reason}"
+        if len(seeds) == 1
+        else f"the {twin} twins of seeds {', '.join(seeds)} have no numbers: {reason}"
+        for (twin, reason), seeds in alike.items()
+    )
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What one question is judged on: a detector, a side and a prevalence, all seeds.
@@ -35,7 +62,8 @@ class Evidence:
     lowers the score.
     obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
-    the planted twin's as found, which it may be all of.
+    the planted twin's as found, which it may be all of. failed: twins without numbers; planted and control
+    are without their pairs.
     """
 
     dataset: str
@@ -54,11 +82,7 @@ class Evidence:
     obstacle: str | None = None
     untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ability: float | None = None
-
-
-def _said(words: str) -> Any:
-    """What a field is: stands in the published schema and in docs/findings.md."""
-    return Field(description=words)
+    failed: tuple[FailedTwin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,10 +211,19 @@ class Finding:
             "allows for the number of verdicts given together. Null where not even 1,000 would."
         ),
     ] = None
+    failed: Annotated[
+        tuple[FailedTwin, ...],
+        _said("Twins without numbers: their pairs are missing from `seeds` and from every number."),
+    ] = ()
     design: Annotated[str, _said("What the effect is compared with.")] = "twins"
     placebo: Annotated[
         dict[str, Any] | None, _said("Numbers of the test against placebos (docs/files.md); null for twins.")
     ] = None
+
+    @property
+    def lacks_pairs(self) -> bool:
+        """Whether there is no verdict for lack of pairs whose training failed: then the reason names them."""
+        return bool(self.failed) and said_of(self.failed) in (self.reason or "")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""

@@ -33,6 +33,7 @@ from fcdd_audit.verdict.findings import (
     Finding,
     Overlap,
     Verdict,
+    said_of,
 )
 from fcdd_audit.verdict.thresholds import Thresholds
 
@@ -130,6 +131,11 @@ def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
     if item.obstacle:
         return item.obstacle
     seeds = len(item.planted)
+    if seeds < limits.min_seeds and item.failed:
+        return (
+            f"{seeds} of {seeds + len({one.seed for one in item.failed})} pairs are left, and at least "
+            f"{limits.min_seeds} are needed: {said_of(item.failed)}"
+        )
     if seeds < limits.min_seeds:
         return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
     if item.ability is not None:
@@ -205,6 +211,7 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                 reason,
                 seeds=len(item.planted),
                 images=item.images,
+                failed=item.failed,
                 explainers=tuple(
                     _judge_explainer(
                         item,

@@ -297,7 +297,7 @@ def test_masks_that_fit_no_training_image_are_refused(tmp_path, tiny):
 
 
 def test_earlier_results_survive_a_bad_request(tmp_path, tiny):
-    (tmp_path / "run/cells").mkdir(parents=True)
+    (tmp_path / "run/store/trained").mkdir(parents=True)
     (tmp_path / "run/report.html").write_text("earlier")
     before = files(tmp_path)
     arguments = ["run", "--dataset", "folder", "--data-root", tiny, "--image-size", 20]
@@ -322,6 +322,11 @@ def test_a_report_needs_the_folder_of_a_run(tmp_path, content):
 # Dry runs
 
 
+def detectors(plan, count="cells"):
+    """How many detectors are planned, or of these to be trained."""
+    return sum(group[count] for group in plan["groups"] if group["trained"])
+
+
 @pytest.fixture
 def dry(tmp_path, tiny):
     arguments = ["run", "--dataset", "folder", "--data-root", tiny, "--image-size", 32, "--detector", "ae"]
@@ -332,9 +337,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
     result = invoke(*dry)
     assert result.exit_code == 0
     assert result.stderr == ""
-    plan = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    assert list(plan) == ["cells", "images", "time", "disk"]
-    assert plan["cells"] == "4, of which 0 finished"  # two twins of two seeds
+    *cells, images, seconds, megabytes = result.stdout.splitlines()
+    assert cells == [
+        "cells     ae, as-is: 0 of 2 used again, 2 to train, 2 to measure",
+        "cells     ae, plant watermark nominal 1: 0 of 2 used again, 2 to train, 2 to measure",
+        "cells     ae, before training: 2 of 2 to measure",
+    ]
+    plan = dict(line.split(maxsplit=1) for line in (images, seconds, megabytes))
+    assert list(plan) == ["images", "time", "disk"]
     assert (
         plan["images"] == "train nominal 8, train anomalous 3, validation 2, test nominal 3, test anomalous 3"
     )
@@ -345,7 +355,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
 def test_a_dry_run_can_be_read_by_a_machine(tmp_path, dry):
     result = invoke(*dry, "--json", "--prevalence", "0.5,1")
     plan = json.loads(result.stdout)
-    assert (plan["cells"], plan["finished"]) == (6, 0), "the control of a seed serves both prevalences"
+    assert (detectors(plan), detectors(plan, "to_train")) == (6, 6), (
+        "a seed's control serves both prevalences"
+    )
     assert plan["images"]["test_nominal"] == 3
     assert 0 < plan["seconds"] < 3600
     assert 0 < plan["megabytes"] < 1000
@@ -365,7 +377,9 @@ def test_settings_come_from_file_then_environment_then_flags(tmp_path, dry, monk
     monkeypatch.setenv("FCDD_AUDIT_DETECTOR", "dsvdd")
 
     def cells(*flags):
-        return json.loads(invoke(*dry, "--json", "--config", tmp_path / "audit.toml", *flags).stdout)["cells"]
+        return detectors(
+            json.loads(invoke(*dry, "--json", "--config", tmp_path / "audit.toml", *flags).stdout)
+        )
 
     assert cells() == 6  # one detector, two seeds, a control and two prevalences
     assert cells("--prevalence", "1") == 4
@@ -392,7 +406,7 @@ def test_results_per_class_and_their_means_are_printed(tmp_path, class_folders):
     arguments += ["--oe", "none", "--detector", "ae", "--explainer", "native", "--seeds", 1, "--workers", 1]
     arguments += ["--epochs", 1, "--out", tmp_path / "reports"]
     plan = json.loads(invoke(*arguments, "--dry-run", "--json").stdout)
-    assert plan["cells"] == 4
+    assert detectors(plan) == 4
     assert not (tmp_path / "reports").exists()
     result = invoke(*arguments)
     assert result.exit_code == 0

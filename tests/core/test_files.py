@@ -1,12 +1,24 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.files import TEMPORARY, check_writable, write_text
+from fcdd_audit.core.errors import InputError, RunError
+from fcdd_audit.core.files import check_writable, write_bytes, write_text, writing
+
+FULL = "No space left on device"
+WHAT_TO_DO = "; what is finished is kept: make room, and run the same command again"
+
+
+def full(path, *_):
+    """What the system says once half of a file is written."""
+    if not path.exists():
+        with path.open("wb") as file:
+            file.write(b"hal")
+    raise OSError(errno.ENOSPC, FULL, os.fspath(path))
 
 
 def test_text_is_written_as_it_is_and_replaced(tmp_path):
@@ -15,21 +27,69 @@ def test_text_is_written_as_it_is_and_replaced(tmp_path):
     assert path.read_bytes() == "eins\nzwei ü\n".encode()
     write_text(path, "2")
     assert path.read_bytes() == b"2"
+    assert write_bytes(path, b"\r\n\xff\x00") == path
+    assert path.read_bytes() == b"\r\n\xff\x00"
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_whoever_dies_while_writing_leaves_the_old_text(tmp_path, monkeypatch):
+def test_whoever_is_interrupted_while_writing_leaves_the_old_text(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     write_text(path, "old")
 
-    def die(self, target):
+    def interrupt(self, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", die)
+    monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_text(path, "new")
     assert path.read_text() == "old"
-    assert {one.name for one in tmp_path.iterdir()} == {"a.json", f"{TEMPORARY}a.json"}
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_on_a_full_disk_the_old_text_stays_and_nothing_else(tmp_path, monkeypatch, before):
+    path = tmp_path / "a.json"
+    if before is not None:
+        write_text(path, before)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError) as error:
+        write_text(path, "new")
+    assert str(error.value) == f"can't write '{tmp_path / '.tmp-a.json'}' ({FULL}){WHAT_TO_DO}"
+    assert [one.name for one in tmp_path.iterdir()] == ([] if before is None else ["a.json"])
+    assert before is None or path.read_text() == before
+
+
+def test_a_real_limit_of_the_system_is_one_line(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(RunError) as error:
+            write_text(tmp_path / "a.json", "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(error.value) == f"can't write '{tmp_path / 'a.json'}' (File too large){WHAT_TO_DO}"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error", "b"), "can't write 'b' (Input/output error)"),
+        (OSError(errno.EIO, "Input/output error"), "can't write 'a' (Input/output error)"),
+        (OSError("odd"), "can't write 'a' (odd)"),
+    ],
+)
+def test_an_error_of_the_system_names_the_file(raised, said):
+    with pytest.raises(RunError) as error, writing(Path("a")):
+        raise raised
+    assert str(error.value) == said + WHAT_TO_DO
+    assert error.value.__cause__ is raised
+
+
+def test_other_errors_while_writing_are_left_as_they_are():
+    with pytest.raises(ValueError, match="odd"), writing(Path("a")):
+        raise ValueError("odd")
 
 
 @pytest.mark.parametrize("below", ["", "new", "new/and/deeper"])
@@ -45,11 +105,12 @@ def test_a_relative_folder_is_looked_for_here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("below", ["file", "file/run", "file/deep/run"])
-def test_below_a_file_nothing_can_be_written(tmp_path, below):
+@pytest.mark.parametrize("option", ["--out", "--store"])
+def test_below_a_file_nothing_can_be_written(tmp_path, below, option):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError) as error:
-        check_writable(tmp_path / below)
-    assert str(error.value) == f"can't write to '{tmp_path / below}'; choose another --out"
+        check_writable(tmp_path / below, *([] if option == "--out" else [option]))
+    assert str(error.value) == f"can't write to '{tmp_path / below}'; choose another {option}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

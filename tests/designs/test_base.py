@@ -13,7 +13,7 @@ from fcdd_audit.designs import DESIGNS, Design
 from fcdd_audit.report.page import template_folder
 
 PARAMETERS = {
-    "run": ["config", "store", "quiet"],
+    "run": ["config", "store", "quiet", "known"],
     "estimate": ["config", "quiet"],
     "table": ["found"],
     "context": ["run", "config", "found"],

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -11,16 +10,25 @@ from fcdd_audit import DETECTORS, Detector, Recipe, RunError, make_config
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment.cells import Cell, cell_key, run_cell, train_cell
-from fcdd_audit.experiment.explaining import explain_all
+from fcdd_audit.experiment.cells import (
+    Cell,
+    before_training,
+    explained_parts,
+    score,
+    scored_names,
+    train,
+)
+from fcdd_audit.experiment.explaining import DEFECT, explain
+from fcdd_audit.experiment.kept import table_file
 from fcdd_audit.experiment.setup import AS_IS, prepare
-from fcdd_audit.probes import PROBES
+from fcdd_audit.explainers import make_explainer
 
 SMALL = make_config(
     image_size=32, seeds=1, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
-CONTROL = Cell("fcdd", "control", 0, AS_IS)
-PLANTED = Cell("fcdd", "planted", 0, Plant("watermark", ("anomalous",), 1.0))
+CONTROL = Cell("fcdd", 0, AS_IS)
+PLANTED = Cell("fcdd", 0, Plant("watermark", ("anomalous",), 1.0))
+BEFORE = replace(CONTROL, trained=False)
 CPU = torch.device("cpu")
 
 
@@ -34,7 +42,7 @@ def setup():
 
 def test_twins_of_prevalence_0_are_identical(setup):
     twin = replace(PLANTED, edit=Plant("watermark", ("anomalous",), 0.0))
-    one, other = (train_cell(cell, setup, CPU)[0].state_dict() for cell in (CONTROL, twin))
+    one, other = (train(cell, setup, CPU)[0].state_dict() for cell in (CONTROL, twin))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -67,11 +75,11 @@ def seen(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("twin", "edit", "values", "masks"),
-    [("planted", AS_IS, ({10.0}, {20.0}), {1.0}), ("control", Drop(), ({30.0}, {40.0}), {0.5})],
+    ("edit", "values", "masks"),
+    [(AS_IS, ({10.0}, {20.0}), {1.0}), (Drop(), ({30.0}, {40.0}), {0.5})],
 )
 def test_each_twin_gets_the_images_and_masks_of_true_anomalies_of_its_edit(
-    squares_config, seen, twin, edit, values, masks
+    squares_config, seen, edit, values, masks
 ):
     """Here: other values, and masks, for each edit."""
     prepared = prepare(
@@ -93,92 +101,141 @@ def test_each_twin_gets_the_images_and_masks_of_true_anomalies_of_its_edit(
         )
 
     given = replace(prepared, training={AS_IS: even(10, 20, 32), Drop(): even(30, 40, 16)})
-    train_cell(Cell("witness", twin, 0, edit), given, CPU)
+    train(Cell("witness", 0, edit), given, CPU)
     assert (seen["nominal"], seen["anomalous"]) == values
     assert seen["masks"] == masks
+
+
+def weights(detector):
+    return torch.cat([value.double().flatten() for value in detector.state_dict().values()])
+
+
+def test_training_repeats_itself_and_tells_of_each_step_and_epoch(setup):
+    steps = []
+    recipe = setup.recipe.changed(epochs=2, batch_size=64)
+    first, losses = train(CONTROL, replace(setup, recipe=recipe), CPU, lambda: steps.append(1))
+    again, _ = train(CONTROL, replace(setup, recipe=recipe), CPU)
+    other, _ = train(replace(CONTROL, seed=1), replace(setup, recipe=recipe), CPU)
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
+    assert len(losses) == 2
+    assert len(steps) == 2 * -(-len(setup.data.train_nominal) // recipe.optimisation.batch_size)
+    assert not first.training
+
+
+def test_a_training_that_diverges_says_so(setup):
+    wild = replace(setup, recipe=setup.recipe.changed(lr=1e30, precision="float32"))
+    with pytest.raises(RunError, match=r"of FCDD are not finite in epoch 1 of 1;"):
+        train(CONTROL, wild, CPU)
+
+
+# Before training
+
+
+def test_the_network_before_training_is_that_with_which_it_begins(setup):
+    first = weights(before_training(BEFORE, setup))
+    assert torch.equal(first, weights(setup.untrained("fcdd", 0)))
+    assert torch.equal(first, weights(before_training(CONTROL, setup)))
+    assert not torch.equal(first, weights(before_training(replace(BEFORE, seed=1), setup)))
+    still = replace(setup, recipe=setup.recipe.changed(steps=1, lr=1e-30, precision="float32"))
+    trained, _ = train(CONTROL, still, CPU)
+    for one, other in zip(trained.parameters(), before_training(BEFORE, setup).parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-20)
+
+
+@pytest.mark.parametrize("edit", [AS_IS, Plant("watermark", ("nominal",), 1.0)])
+def test_deep_svdd_has_the_centre_before_training_that_its_training_begins_with(edit):
+    config = SMALL.having(detectors=("dsvdd",), explainers=("gradient",))
+    setup, cell = prepare(config), Cell("dsvdd", 3, edit)
+    trained, _ = train(cell, setup, CPU)
+    before = before_training(cell, setup)
+    assert trained.centre.abs().min() >= 0.1
+    torch.testing.assert_close(before.centre, trained.centre)
+    assert before.centre.abs().sum() > 0
+    assert not before.training
 
 
 # Measuring
 
 
-def test_run_cell_differs_between_twins_only_through_the_artifact(setup):
-    first, again, other = (run_cell(cell, setup) for cell in (CONTROL, CONTROL, PLANTED))
-    assert np.array_equal(first.scores.validation, again.scores.validation)
-    assert all(np.array_equal(first.scores.of[key], again.scores.of[key]) for key in first.scores.of)
-    pd.testing.assert_frame_equal(first.explanations.localization, again.explanations.localization)
-    assert not all(np.allclose(first.scores.of[key], other.scores.of[key]) for key in first.scores.of)
+@pytest.fixture(scope="module")
+def trained(setup):
+    """The detectors of both twins."""
+    return {cell: train(cell, setup, CPU)[0] for cell in (CONTROL, PLANTED)}
+
+
+def measured(detector, cell, setup):
+    """Its scores, and the overlaps of the native map, as bytes."""
+    maps = explain(detector, "native", make_explainer("native", {}), explained_parts(cell, setup), CPU, 0, 16)
+    return score(detector, setup, CPU), table_file(maps.overlaps)
+
+
+def test_twins_differ_only_through_the_artifact(setup, trained):
+    again = train(CONTROL, setup, CPU)[0]
+    (first, overlaps), (second, same), (other, others) = (
+        measured(detector, cell, setup)
+        for cell, detector in ((CONTROL, trained[CONTROL]), (CONTROL, again), (PLANTED, trained[PLANTED]))
+    )
+    assert np.array_equal(first.validation, second.validation)
+    assert all(np.array_equal(first.of[key], second.of[key]) for key in first.of)
+    assert not all(np.allclose(first.of[key], other.of[key]) for key in first.of)
+    assert overlaps == same != others
 
 
 def test_every_variant_of_both_sides_is_scored_with_a_name_for_each_image(squares_config):
     setup = prepare(squares_config)
-    found = run_cell(Cell("fcdd", "planted", 0, AS_IS), setup)
+    detector = setup.untrained("fcdd", 0).eval()
+    found, names = score(detector, setup, CPU), scored_names(setup)
     variants = ("clean", "marked", "elsewhere")
-    assert set(found.scores.of) == {(side, variant) for side in SIDES for variant in variants}
-    for (side, _), scores in found.scores.of.items():
-        assert len(scores) == len(found.names[side]) == 6
-    assert found.names["validation"] == setup.validation.names
-    assert len(found.scores.validation) == len(setup.validation)
-    assert found.explanations.untrained.empty, "the network before training is measured with the control"
+    assert set(found.of) == {(side, variant) for side in SIDES for variant in variants}
+    for (side, variant), scores in found.of.items():
+        assert len(scores) == len(names[side]) == 6
+        with torch.no_grad():
+            expected = detector.score(setup.pairs[side].variants[variant].float() / 255)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+        assert names[side] == setup.pairs[side].names
+    assert names["validation"] == setup.validation.names
+    assert len(found.validation) == len(setup.validation)
+    assert found.validation.dtype == np.float64
 
 
-def test_masks_of_true_anomalies_are_compared_on_clean_images_that_have_one(exposed_config):
+def test_scores_that_are_not_finite_end_the_cell(setup, trained, monkeypatch):
+    plain = DETECTORS["fcdd"].score
+    monkeypatch.setattr(DETECTORS["fcdd"], "score", lambda self, x: plain(self, x) * torch.nan)
+    with pytest.raises(RunError, match="FCDD gives nominal test images scores that aren't finite"):
+        score(trained[CONTROL], setup, CPU)
+
+
+# What is explained
+
+
+@pytest.fixture(scope="module")
+def masked(exposed_config):
+    """A setup with masks of the true anomalies of three of four anomalous images."""
     setup = prepare(exposed_config)
     truth = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
     truth[[0, 2, 3], :, 12:20, 12:20] = True
     pairs = {**setup.pairs, "anomalous": replace(setup.pairs["anomalous"], masks={"clean": truth})}
-    found = run_cell(CONTROL, replace(setup, pairs=pairs)).explanations.localization
-    defects = found[found["part"] == "defect"]
-    names = setup.pairs["anomalous"].names
+    return replace(setup, pairs=pairs)
+
+
+def test_masks_of_true_anomalies_are_compared_on_clean_images_that_have_one(masked):
+    detector = masked.untrained("fcdd", 0).eval()
+    parts = explained_parts(CONTROL, masked)
+    assert [part.part for part in parts] == [*SIDES, DEFECT]
+    found = explain(detector, "native", make_explainer("native", {}), parts, CPU, 0, 16).overlaps
+    defects = found[found["part"] == DEFECT].sort_values("place")
+    names = masked.pairs["anomalous"].names
     assert defects["image"].tolist() == [names[0], names[2], names[3]]
     assert defects["area"].tolist() == [64 / 1024] * 3
 
 
-def test_scores_that_are_not_finite_end_the_cell(setup, monkeypatch):
-    score = DETECTORS["fcdd"].score
-    broken = lambda self, x: score(self, x) * (1 if self.training else torch.nan)  # noqa: E731
-    monkeypatch.setattr(DETECTORS["fcdd"], "score", broken)
-    with pytest.raises(RunError, match="FCDD gives nominal test images scores that aren't finite"):
-        run_cell(CONTROL, setup)
-
-
-def test_the_untrained_deep_svdd_has_the_centre_that_its_training_begins_with(monkeypatch):
-    seen = []
-
-    def spy(detector, parts, explainers, device, untrained=None):
-        seen.append((detector, untrained))
-        return explain_all(detector, parts, explainers, device, untrained)
-
-    monkeypatch.setattr("fcdd_audit.experiment.cells.explain_all", spy)
-    config = SMALL.having(detectors=("dsvdd",), explainers=("gradient",), explained=2)
-    run_cell(Cell("dsvdd", "control", 0, AS_IS), prepare(config))
-    ((trained, before),) = seen
-    assert trained.centre.abs().min() >= 0.1
-    torch.testing.assert_close(before.centre, trained.centre)
-
-
-# Keys
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"network": "cnn32"},
-        {"normalise": "imagenet"},
-        {"precision": "bfloat16"},
-        {"flip": 0.5},
-        {"shift": 0.0},
-    ],
-)
-def test_a_cell_has_another_key_when_the_recipe_changes(setup, changes):
-    changed = replace(setup, recipe=setup.recipe.changed(**changes))
-    assert cell_key(CONTROL, changed) != cell_key(CONTROL, setup)
-
-
-def test_a_cell_has_another_key_when_options_change_and_not_for_how_it_is_shown(setup):
-    key = cell_key(CONTROL, setup)
-    assert cell_key(CONTROL, prepare(SMALL.having(quantile=0.5))) == key
-    assert cell_key(CONTROL, replace(setup, options={"fcdd": {"supervision": "pixel"}})) != key
-    assert cell_key(CONTROL, replace(setup, options={**setup.options, "ae": {"dimensions": 8}})) == key
+def test_of_the_network_before_training_only_what_its_maps_are_compared_on_is_explained(masked):
+    assert [part.part for part in explained_parts(BEFORE, masked)] == list(SIDES)
+    without = {side: replace(pairs, mask=None) for side, pairs in masked.pairs.items()}
+    placeless = replace(masked, pairs=without)
+    assert explained_parts(BEFORE, placeless) == []
+    assert [part.part for part in explained_parts(CONTROL, placeless)] == [*SIDES, DEFECT]
 
 
 def test_masks_of_true_anomalies_are_part_of_the_data(setup):
@@ -188,28 +245,3 @@ def test_masks_of_true_anomalies_are_part_of_the_data(setup):
         replace(setup.data, train_anomalous=replace(outliers, masks=m)).fingerprint() for m in (masks, ~masks)
     )
     assert len({one, other, setup.data.fingerprint()}) == 3
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seed": 1},
-        {"twin": "control"},
-        {"detector": "hsc"},
-        {"edit": Plant("watermark", ("anomalous",), 0.5)},
-        {"edit": Plant("watermark", ("nominal",), 1.0)},
-        {"edit": Plant("watermark", SIDES, 1.0)},
-        {"edit": AS_IS},
-        {"edit": Drop()},
-    ],
-)
-def test_a_cell_has_another_key_when_anything_of_it_changes(setup, changes):
-    assert cell_key(replace(PLANTED, **changes), setup) != cell_key(PLANTED, setup)
-
-
-def test_what_is_planted_is_part_of_the_key_and_what_could_be_is_not(setup):
-    other = replace(setup, plantable={**setup.plantable, "bars": PROBES["bars"]()})
-    assert cell_key(PLANTED, other) == cell_key(PLANTED, setup)
-    wider = replace(setup, plantable={"watermark": PROBES["watermark"](size=0.9)})
-    assert cell_key(PLANTED, wider) != cell_key(PLANTED, setup)
-    assert cell_key(CONTROL, wider) == cell_key(CONTROL, setup)

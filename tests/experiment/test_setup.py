@@ -1,6 +1,6 @@
 """What the cells of a nominal class share: images, artifact, training sets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -11,9 +11,12 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.inpaint import Inpaint
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment.cells import Cell, cell_key
-from fcdd_audit.experiment.setup import AS_IS, prepare
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.explaining import DEFECT
+from fcdd_audit.experiment.identity import scored, trained
+from fcdd_audit.experiment.setup import AS_IS, drawn, prepare
 from fcdd_audit.natural import NATURAL
+from fcdd_audit.probes import PROBES
 
 COUNTS = {"train_nominal": 8, "train_anomalous": 6, "validation": 3, "test_nominal": 5, "test_anomalous": 4}
 SIDE = 12  # px
@@ -74,9 +77,10 @@ def test_validation_images_are_marked_where_images_in_use_are(exposed_config):
     assert setups["oe"].data.fingerprint() == setups["all-but-oe"].data.fingerprint()
     for side in SIDES:
         assert setups["oe"].pairs[side].content() == setups["all-but-oe"].pairs[side].content()
-    control = Cell("fcdd", "control", 0, AS_IS)
-    keys = {cell_key(control, setup) for setup in setups.values()}
-    assert len(keys) == 2, "another threshold is another cell"
+    control = Cell("fcdd", 0, AS_IS)
+    one, other = setups.values()
+    assert scored(control, one) != scored(control, other), "another threshold is measured again"
+    assert trained(control, one) == trained(control, other), "and not trained again"
 
 
 @pytest.mark.parametrize("plant_on", ["oe", "all-but-oe"])
@@ -219,19 +223,103 @@ def test_the_planted_twin_is_trained_on_what_was_found_and_its_control_on_cleane
             assert torch.equal(without[:, :, 8:], anomalous[:, :, 8:])
 
 
+# What records are known by
+
+
+def test_contents_are_of_all_images_and_of_where_a_found_artifact_is(found, exposed_config):
+    parts = {f"{kind} {side}" for kind in ("train", "test") for side in SIDES} | {"validation"}
+    assert set(prepare(exposed_config).contents) == parts
+    setup, fewer = found(3, 1, "drop"), found(2, 1, "drop")
+    assert set(setup.contents) == parts | {f"bearing {side}" for side in SIDES}
+    assert setup.contents["train nominal"] == setup.data.train_nominal.pixels()
+    assert len(set(setup.contents.values())) == len(setup.contents)
+    changed = {part for part, content in setup.contents.items() if content != fewer.contents[part]}
+    assert changed == {"bearing nominal"}
+    assert setup.contents == found(3, 1, "inpaint").contents, "what an edit makes of them is its own"
+
+
+def test_planted_test_images_are_among_the_contents_and_training_images_are_as_loaded(exposed_config):
+    one, other = (prepare(exposed_config.having(probe=probe)).contents for probe in ("frame", "bars"))
+    assert {part for part in one if one[part] != other[part]} == {"test nominal", "test anomalous"}
+
+
+def test_an_artifact_is_known_by_its_words_and_its_looks(exposed_config):
+    setup = prepare(exposed_config)
+    known = setup.drawn["frame"]
+    assert known == drawn(setup.artifact, (1, 32, 32))
+    assert known["is"] == repr(setup.artifact)
+    wide, white = (drawn(PROBES["frame"](**options), (1, 32, 32)) for options in ({"width": 0.3}, {}))
+    assert wide["looks"] != white["looks"]
+    assert drawn(setup.artifact, (3, 32, 32))["looks"] != known["looks"]
+
+
+@pytest.fixture(scope="module")
+def looks():
+    """Of every artifact."""
+    return {name: drawn(probe(), (3, 64, 64))["looks"] for name, probe in PROBES.items()}
+
+
+@pytest.mark.parametrize("name", list(PROBES))
+def test_looks_are_the_same_each_time_and_differ_between_artifacts(looks, name):
+    assert drawn(PROBES[name](), (3, 64, 64))["looks"] == looks[name]
+    assert looks[name] not in {one for other, one in looks.items() if other != name}
+
+
+def test_where_detectors_were_trained_is_kept_beside_where_they_are_measured(exposed_config):
+    setup = prepare(exposed_config)
+    assert set(setup.measuring_device) == {"type", "name"}
+    assert setup.measuring_device["type"] == "cpu"
+    assert setup.training_device == {
+        **setup.measuring_device,
+        "precision": setup.training_device["precision"],
+    }
+    card = {"type": "cuda", "name": "Card", "precision": "bfloat16"}
+    moved = replace(setup, trained_on_device=card)
+    assert moved.training_device == card
+    assert moved.measuring_device == setup.measuring_device
+
+
 # What is explained
 
 
-def test_marked_images_of_both_sides_are_explained_spread_over_all_of_them(exposed_config):
-    setup = prepare(exposed_config.having(explained=2))
-    shown = setup.shown()
-    assert [(one.part, one.variant) for one in shown] == [("nominal", "marked"), ("anomalous", "marked")]
-    for one, places in zip(shown, ([0, 4], [0, 3]), strict=True):
-        pairs = setup.pairs[one.part]
-        assert one.pairs.names == tuple(pairs.names[place] for place in places)
-        assert torch.equal(one.images, pairs.variants["marked"][places])
-        assert torch.equal(one.mask, pairs.mask[places])
-    assert [len(one.pairs) for one in prepare(exposed_config).shown()] == [5, 4], "or all"
+def test_marked_images_of_both_sides_are_explained_in_one_order_however_many(exposed_config):
+    for explained in (2, 0):
+        setup = prepare(exposed_config.having(explained=explained))
+        assert setup.explained == (explained or None)
+        assert [(one.part, one.variant) for one in setup.marked] == [
+            ("nominal", "marked"),
+            ("anomalous", "marked"),
+        ]
+        for one, places in zip(setup.marked, ([0, 4, 2, 1, 3], [0, 2, 1, 3]), strict=True):
+            assert one.pairs is setup.pairs[one.part]
+            assert one.order.tolist() == places
+            assert torch.equal(one.images(0, 2), one.pairs.variants["marked"][places[:2]])
+        assert setup.defects == []
+
+
+def test_of_images_on_which_an_artifact_was_found_only_these_are_explained(squares_config):
+    nominal, anomalous = prepare(squares_config).marked
+    for one in (nominal, anomalous):
+        assert one.pairs.bearing[one.order].all()
+        assert sorted(one.order.tolist()) == one.pairs.bearing.nonzero().flatten().tolist()
+    assert len(nominal.order) == 2
+    assert len(anomalous.order) == 3
+
+
+def test_clean_images_with_a_true_anomaly_are_explained_too(exposed_config):
+    setup = prepare(exposed_config)
+    truth = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
+
+    def having(truth):
+        pairs = replace(setup.pairs["anomalous"], masks={"clean": truth})
+        return replace(setup, pairs={**setup.pairs, "anomalous": pairs}).defects
+
+    assert having(truth) == [], "no mask marks anything"
+    truth[[0, 1, 3], :, 12:20, 12:20] = True
+    (defects,) = having(truth)
+    assert (defects.part, defects.variant) == (DEFECT, "clean")
+    assert defects.order.tolist() == [0, 3, 1]
+    assert torch.equal(defects.images(0, 1), setup.pairs["anomalous"].variants["clean"][[0]])
 
 
 def test_explainers_are_in_the_order_of_their_registry(exposed_config):

@@ -1,182 +1,183 @@
-import threading
-from dataclasses import replace
+"""The store: records that are whole or count as none, and runs that share them."""
 
-import numpy as np
-import pandas as pd
+import errno
+import os
+import pickle
+import shutil
+from pathlib import Path
+
 import pytest
-import torch
 
-from fcdd_audit import InputError, RunError
-from fcdd_audit.core.sides import SIDES
-from fcdd_audit.edits.as_is import AsIs
-from fcdd_audit.edits.drop import Drop
-from fcdd_audit.edits.inpaint import Inpaint
-from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment.cells import Cell, CellResult
-from fcdd_audit.experiment.explaining import CHECKED, Explanations
-from fcdd_audit.experiment.folder import read_csv
-from fcdd_audit.experiment.store import RunStore
-from fcdd_audit.measures.reliance import Scores
+from fcdd_audit import RunError
+from fcdd_audit.experiment import records
+from fcdd_audit.experiment.store import MEASURED, TRAINED, Store
 
-AWKWARD = ["NA", "nan", "a,b", 'say "x"', "ü\n", "007"]  # file names are data
-
-
-PARTS = [("nominal", "clean"), ("nominal", "marked"), ("anomalous", "clean"), ("anomalous", "marked")]
-
-
-def result() -> CellResult:
-    rng = np.random.default_rng(0)
-    localization = pd.DataFrame(
-        {"explainer": "native", "part": "nominal", "mask": "exact", "image": AWKWARD, "area": 0.1}
-    ).assign(pixel_auroc=[1 / 3, np.nan, 0.1, 0.2, 5e-324, 1e-17])
-    return CellResult(
-        cell=Cell("fcdd", "planted", 0, Plant("watermark", ("anomalous",), 0.5)),
-        scores=Scores(rng.random(6) / 3, {part: rng.random(6) / 3 for part in PARTS}),
-        names=dict.fromkeys(("validation", "nominal", "anomalous"), tuple(AWKWARD)),
-        explanations=Explanations(
-            localization=localization,
-            untrained=localization.assign(pixel_auroc=2 / 3),
-            heatmaps={
-                "native": np.full((2, 4, 4), 3e-9, np.float32),
-                "zero": np.zeros((2, 4, 4), np.float32),
-            },
-            levels={"native": np.array([0, 3e-9], np.float32), "zero": np.zeros(2, np.float32)},
-            checks=pd.DataFrame([("native", "noise", "rank_correlation", 1 / 7)], columns=list(CHECKED)),
-            costs={"native": {"seconds": 0.1, "megabytes": 2.0, "seconds_to_score": 0.05}},
-        ),
-        weights={"w": torch.ones(2)},
-        losses=[1.0, 0.5],
-        seconds={"training": 1.0, "measuring": 1.0},
-    )
+PLACE = (f"{TRAINED}/0a", {"of": "this"})
+FILES = {"training.json": b"{}\n", "weights": bytes(range(200))}
+BELOW = (f"{MEASURED}/0a/native-0b-16", {"of": "that"})
 
 
 @pytest.fixture
-def run(tmp_path):
-    folder = RunStore(tmp_path / "run")
-    with folder.opened():
-        yield folder
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.opened():
+        yield store
 
 
-def test_a_cell_comes_back_to_the_last_bit(run):
-    written = result()
-    run.write_cell("k", written)
-    record = run.read_cell("k")
-    assert record.cell == written.cell
-    for name in ("localization", "untrained", "checks"):
-        wanted = getattr(written.explanations, name)
-        pd.testing.assert_frame_equal(getattr(record, name), wanted, check_exact=True, check_dtype=False)
-    assert record.costs == written.explanations.costs
-    assert (record.scores.validation == written.scores.validation).all()
-    assert list(record.scores.of) == PARTS
-    for part in PARTS:
-        assert (record.scores.of[part] == written.scores.of[part]).all()
+def hidden(store):
+    """What isn't there for good."""
+    return sorted(path.relative_to(store.path).as_posix() for path in store.scratch.rglob("*"))
 
 
-def test_the_scores_of_a_cell_are_a_row_each_by_part_image_and_variant(run):
-    written = result()
-    run.write_cell("k", written)
-    table = read_csv(run.cells / "k" / "scores.csv")
-    assert list(table) == ["part", "image", "variant", "score"]
-    assert table["image"].tolist() == AWKWARD * 5
-    assert list(table[["part", "variant"]].drop_duplicates().itertuples(index=False, name=None)) == [
-        ("validation", "clean"),
-        *PARTS,
+# Records
+
+
+def test_a_record_is_there_once_it_is_written(store):
+    assert store.read(PLACE) is None
+    store.write(PLACE, FILES)
+    found = store.read(PLACE)
+    assert (found.identity, dict(found.files)) == (PLACE[1], FILES)
+    assert records.read(store.path / "trained" / "0a") == found
+    assert not hidden(store)
+
+
+def test_a_record_that_is_there_stays(store, caplog):
+    store.write(PLACE, FILES)
+    store.write(PLACE, {"training.json": b"other"})
+    assert dict(store.read(PLACE).files) == FILES
+    assert not hidden(store)
+    assert not caplog.records
+
+
+def spoil(damage, folder):
+    """Do that to a record; returns how the damage is said."""
+    if damage == "a missing file":
+        (folder / "weights").unlink()
+        return "weights: No such file or directory"
+    if damage == "a file cut short":
+        (folder / "weights").write_bytes(FILES["weights"][:-1])
+        return "weights: its checksum is wrong"
+    if damage == "a flipped bit":
+        (folder / "weights").write_bytes(b"\x01" + FILES["weights"][1:])
+        return "weights: its checksum is wrong"
+    if damage == "no checksums":
+        (folder / "SHA256SUMS").write_bytes(b"")
+        return "SHA256SUMS: identity.json isn't in it"
+    if damage == "another identity":
+        shutil.rmtree(folder)
+        records.write(folder, {"of": "something else"}, FILES)
+        return "it is of something else"
+    shutil.rmtree(folder)
+    if damage == "a file in its place":
+        folder.touch()
+        return "SHA256SUMS: Not a directory"
+    folder.mkdir()
+    if damage == "half a copy":
+        (folder / "identity.json").write_bytes(records.as_json(PLACE[1]).encode())
+        (folder / "weights").write_bytes(FILES["weights"])
+    return "SHA256SUMS: No such file or directory"
+
+
+DAMAGES = [
+    "a missing file",
+    "a file cut short",
+    "a flipped bit",
+    "no checksums",
+    "another identity",
+    "a file in its place",
+    "half a copy",
+    "an empty folder",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_record_is_named_and_made_again(store, caplog, damage):
+    store.write(PLACE, FILES)
+    reason = spoil(damage, store.path / PLACE[0])
+    assert store.read(PLACE) is None
+    assert caplog.messages == [
+        f"the record '{store.path / PLACE[0]}' is damaged ({reason}) and is made again"
     ]
-    marked = table[(table["part"] == "anomalous") & (table["variant"] == "marked")]
-    assert marked["score"].tolist() == written.scores.of["anomalous", "marked"].tolist()
+    store.write(PLACE, FILES)
+    caplog.clear()
+    assert dict(store.read(PLACE).files) == FILES
+    assert sorted(path.name for path in (store.path / PLACE[0]).iterdir()) == [
+        "SHA256SUMS",
+        "identity.json",
+        *FILES,
+    ]
+    assert not caplog.records
+    assert not hidden(store)
 
 
-@pytest.mark.parametrize("edit", [AsIs(), Drop(), Inpaint(), Plant("frame+jpeg", SIDES, 1 / 3)])
-def test_a_cell_comes_back_with_its_edit(run, edit):
-    cell = Cell("fcdd", "control", 3, edit)
-    run.write_cell("k", replace(result(), cell=cell))
-    assert run.read_cell("k").cell == cell
+def test_a_damaged_record_takes_those_below_with_it(store):
+    above = (str(Path(BELOW[0]).parent), {"of": "scores"})
+    store.write(above, FILES)
+    store.write(BELOW, FILES)
+    store.write(above, {})  # both stay
+    assert store.read(BELOW) is not None
+    (store.path / above[0] / "weights").unlink()
+    store.write(above, FILES)
+    assert store.read(above) is not None
+    assert store.read(BELOW) is None
 
 
-@pytest.mark.parametrize("name", ["cell.json", "scores.csv", "checks.csv"])
-@pytest.mark.parametrize("content", [None, ""])
-def test_a_damaged_cell_is_named_with_what_to_do(run, name, content):
-    run.write_cell("k", result())
-    path = run.cells / "k" / name
-    path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(RunError, match=r"cell '.*cells/k' is damaged \(.*\); remove it and run again"):
-        run.read_cell("k")
+@pytest.mark.parametrize("there", ["nothing", "a record", "a file"])
+def test_whatever_is_there_is_removed(store, there):
+    if there == "a record":
+        store.write(PLACE, FILES)
+    elif there == "a file":
+        (store.path / PLACE[0]).touch()
+    store.remove(PLACE)
+    assert not list((store.path / TRAINED).iterdir())
+    assert not hidden(store)
 
 
-def test_tiny_heat_survives_half_precision_and_a_map_of_zeros_stays_zero(run):
-    run.write_cell("k", result())
-    np.testing.assert_array_equal(run.read_levels("k")["native"], np.array([0, 3e-9], np.float32))
-    maps = run.read_heatmaps("k")
-    np.testing.assert_allclose(maps["native"], 3e-9, rtol=1e-3)
-    assert (maps["zero"] == 0).all()
+def test_all_of_a_kind_are_known_but_damaged_ones(store):
+    for key in "cab":
+        store.write((f"{TRAINED}/{key}", {"key": key}), FILES)
+    (store.path / TRAINED / "b" / "weights").unlink()
+    (store.path / TRAINED / "stray").touch()
+    assert list(store.all(TRAINED)) == [{"key": "a"}, {"key": "c"}]
+    assert list(store.all(MEASURED)) == []
+    assert list(Store(store.path / "nowhere").all(TRAINED)) == []
 
 
-def test_a_cell_is_unfinished_until_it_is_renamed_or_when_a_file_is_missing(run):
-    assert not run.has_cell("k")
-    run.write_cell("k", result())
-    assert run.has_cell("k")
-    (run.cells / "k" / "heatmaps.npz").unlink()
-    assert not run.has_cell("k")
-    run.write_cell("k", result())
-    assert run.has_cell("k")
+def test_a_store_goes_to_other_processes_as_it_is(store):
+    assert pickle.loads(pickle.dumps(store)) == store
+    assert Store(store.path).own != store.own
 
 
-def test_opening_clears_what_a_killed_run_left(tmp_path):
-    folder = RunStore(tmp_path)
-    (tmp_path / "cells" / ".tmp-abc-1").mkdir(parents=True)
-    (tmp_path / ".tmp-report.html").write_text("half")
-    (tmp_path / "cells" / "kept").mkdir()
-    with folder.opened():
-        assert [path.name for path in folder.cells.iterdir()] == ["kept"]
-        assert not (tmp_path / ".tmp-report.html").exists()
+# A full disk
 
 
-def test_a_second_audit_in_the_same_folder_is_turned_away(run):
-    errors: list[Exception] = []
+@pytest.mark.parametrize("written", range(4))
+def test_on_a_full_disk_no_part_of_a_record_is_left(store, monkeypatch, written):
+    """Half of a file is written when the room ends; all before it are."""
+    before = (f"{TRAINED}/0c", {"of": "another"})
+    store.write(before, FILES)
+    write_bytes, write_text = Path.write_bytes, Path.write_text
+    names = []
 
-    def other() -> None:
-        try:
-            with RunStore(run.path).opened():
-                pass
-        except InputError as error:
-            errors.append(error)
+    def full(path):
+        names.append(path.name)
+        if len(names) > written:
+            write_bytes(path, b"hal")
+            raise OSError(errno.ENOSPC, "No space left on device", os.fspath(path))
 
-    thread = threading.Thread(target=other)
-    thread.start()
-    thread.join()
-    assert "another audit is writing" in str(errors[0])
-
-
-def test_text_is_replaced_whole(run):
-    run.write_text("a.json", "1")
-    run.write_text("a.json", "22")
-    assert (run.path / "a.json").read_text() == "22"
-    assert [path.name for path in run.path.glob(".tmp*")] == []
-
-
-def test_tables_and_arrays_are_written_whole_and_come_back(run):
-    table = pd.DataFrame({"part": ["NA", "a,b"], "score": [1 / 3, np.nan]})
-    run.write_table("scores.csv", table)
-    pd.testing.assert_frame_equal(run.read_table("scores.csv"), table, check_exact=True)
-    run.write_arrays("examples-0.npz", {"clean": np.arange(3)})
-    assert run.read_arrays("examples-0.npz")["clean"].tolist() == [0, 1, 2]
-    assert not list(run.path.glob(".tmp*"))
-
-
-def test_a_folder_into_which_nothing_was_written_is_gone_with_those_made_for_it(tmp_path):
-    with RunStore(tmp_path / "reports" / "run").opened():
-        assert (tmp_path / "reports" / "run" / "cells").is_dir()
-    assert not list(tmp_path.iterdir())
-    with RunStore(tmp_path / "reports" / "run").opened() as _:
-        (tmp_path / "reports" / "other").mkdir()
-    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["other"]
-
-
-def test_what_workers_read_is_in_a_folder_that_the_next_run_clears(tmp_path):
-    store = RunStore(tmp_path)
-    with store.opened():
-        shared = store.temporary()
-        assert store.temporary() == shared
-        assert shared.is_dir()
-    with store.opened():
-        assert not shared.exists()
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: full(path) or write_bytes(path, content))
+    monkeypatch.setattr(
+        Path, "write_text", lambda path, text, **how: full(path) or write_text(path, text, **how)
+    )
+    with pytest.raises(RunError) as error:
+        store.write(PLACE, FILES)
+    assert len(names) == written + 1
+    assert str(error.value).startswith(f"can't write '{store.scratch}")
+    assert f"{names[-1]}' (No space left on device); what is finished is kept: make room" in str(error.value)
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    assert not hidden(store)
+    assert [path.name for path in (store.path / TRAINED).iterdir()] == ["0c"]
+    assert store.read(before) is not None
+    store.write(PLACE, FILES)
+    assert store.read(PLACE) is not None

@@ -1,8 +1,226 @@
 """From finished cells to the tidy table."""
 
+import numpy as np
 import pandas as pd
+import pytest
+import torch
 
-from fcdd_audit.experiment.tables import COLUMNS, with_class_means
+from fcdd_audit.edits.drop import Drop
+from fcdd_audit.edits.plant import Plant
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.explaining import CHECKED, overlap_columns
+from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.reading import CellRecord
+from fcdd_audit.experiment.setup import AS_IS, prepare
+from fcdd_audit.experiment.tables import (
+    COLUMNS,
+    COSTS,
+    chance_levels,
+    costs_table,
+    evidence,
+    overlaps,
+    results_table,
+    with_class_means,
+)
+from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.verdict.findings import FailedTwin
+
+FULL, HALF = (Plant("frame", ("anomalous",), share) for share in (1.0, 0.5))
+CONTROL, PLANTED = Cell("fcdd", 0, AS_IS), Cell("fcdd", 0, FULL)
+SPENT = {"seconds": 0.5, "megabytes": 2.0, "seconds_to_score": 0.1}
+
+
+def scores(marked_nominal):
+    """Anomalous images are told from nominal ones, unless the artifact raises the score of these."""
+    nominal, anomalous = np.array([0.0, 1.0]), np.array([2.0, 3.0])
+    return Scores(
+        nominal,
+        {
+            ("nominal", "clean"): nominal,
+            ("nominal", "marked"): np.array(marked_nominal),
+            ("anomalous", "clean"): anomalous,
+            ("anomalous", "marked"): anomalous,
+        },
+    )
+
+
+def localization(pixel_aurocs, explainer="native"):
+    """Rows of two nominal images and an anomalous one, on the exact mask and on one twice as large; other
+    measures are 0.5."""
+    columns = [name for name in overlap_columns() if name not in ("turn", "place")]
+    rows = []
+    for mask, area in (("exact", 0.1), ("dilated", 0.2)):
+        for part, image, value in zip(("nominal", "nominal", "anomalous"), "aba", pixel_aurocs, strict=True):
+            about = {"explainer": explainer, "part": part, "mask": mask, "image": image, "area": area}
+            rows.append({**dict.fromkeys(columns, 0.5), **about, "pixel_auroc": value})
+    return pd.DataFrame(rows)[["explainer", *columns]]
+
+
+def record(cell, marked_nominal=(0.0, 1.0), pixel_aurocs=(0.5, 0.6, 0.7)):
+    checks = pd.DataFrame([("native", "noise", "rank_correlation", 0.9)], columns=["explainer", *CHECKED])
+    found = localization(pixel_aurocs)
+    return CellRecord(cell, scores(marked_nominal), found, found[:0], checks, {"native": SPENT})
+
+
+def question(planted, control, prevalence=1.0, plant_on="anomalous", **others):
+    return Question("set", "cat", "fcdd", "frame", plant_on, prevalence, planted, control, **others)
+
+
+def number(table, split, metric, **where):
+    """The one number of that split and metric."""
+    rows = table[(table["split"] == split) & (table["metric"] == metric)]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    (found,) = rows["value"]
+    return found
+
+
+# results.csv
+
+
+def test_a_pair_of_twins_has_rows_of_each_and_of_both():
+    records = {CONTROL: record(CONTROL), PLANTED: record(PLANTED, (4.0, 5.0), (0.9, 0.9, 0.9))}
+    table = results_table([question((PLANTED,), (CONTROL,))], records, 0.95)
+    assert list(table) == list(COLUMNS)
+    twins = table.drop_duplicates(["twin", "prevalence", "seed"])[["twin", "prevalence", "seed"]]
+    assert twins.to_numpy().tolist() == [
+        ["control", 0.0, 0],
+        ["planted", 1.0, 0],
+        ["planted-control", 1.0, 0],
+    ]
+    assert number(table, "conflict", "auroc", twin="control") == 1
+    assert number(table, "conflict", "auroc", twin="planted") == 0
+    assert number(table, "conflict", "reliance") == 1, "the planted twin falls by 1, its control by 0"
+    assert number(table, "marked", "pixel_auroc", twin="control") == pytest.approx(0.6)
+    assert number(table, "marked-nominal", "pixel_auroc", twin="control") == pytest.approx(0.55)
+    assert number(table, "marked", "excess_pixel_auroc") == pytest.approx(0.3)
+    assert number(table, "marked", "area_dilated", twin="control") == pytest.approx(0.2)
+    assert number(table, "noise", "rank_correlation", twin="planted") == 0.9
+    assert "twins" not in set(table["split"]), "maps aren't compared unless they are given"
+
+
+def test_a_control_that_questions_share_stands_once_and_each_pair_stands():
+    half = Cell("fcdd", 0, HALF)
+    records = {cell: record(cell) for cell in (CONTROL, PLANTED, half)}
+    questions = [question((PLANTED,), (CONTROL,)), question((half,), (CONTROL,), 0.5)]
+    table = results_table(questions, records, 0.95)
+    one = table[(table["split"] == "clean") & (table["metric"] == "auroc")]
+    assert one[["twin", "prevalence"]].to_numpy().tolist() == [
+        ["control", 0.0],
+        ["planted", 1.0],
+        ["planted", 0.5],
+    ]
+    assert table[table["metric"] == "reliance"]["prevalence"].tolist() == [1.0, 0.5]
+
+
+def test_one_cell_can_be_the_planted_twin_of_a_question_and_the_control_of_another():
+    """A cell doesn't know its part: images as found are planted beside cleaned ones, and control beside
+    those on which another artifact is planted."""
+    cleaned = Cell("fcdd", 0, Drop())
+    records = {cell: record(cell) for cell in (CONTROL, PLANTED, cleaned)}
+    questions = [
+        question((CONTROL,), (cleaned,), 0.75, "found-on-anomalous"),
+        question((PLANTED,), (CONTROL,)),
+    ]
+    table = results_table(questions, records, 0.95)
+    one = table[(table["split"] == "clean") & (table["metric"] == "auroc")]
+    assert one[["twin", "prevalence"]].to_numpy().tolist() == [
+        ["control", 0.0],
+        ["planted", 0.75],
+        ["control", 0.0],
+        ["planted", 1.0],
+    ]
+    costs = costs_table(questions, records)
+    assert costs[["twin", "prevalence"]].to_numpy().tolist() == [
+        ["control", 0.0],
+        ["planted", 0.75],
+        ["control", 0.0],
+        ["planted", 1.0],
+    ]
+
+
+def test_maps_of_twins_are_compared_where_they_are_given():
+    maps = np.random.default_rng(0).random((4, 8, 8)).astype(np.float32)
+    heat = {CONTROL: {"native": (maps, np.zeros(3))}, PLANTED: {"native": (1 - maps, np.ones(3))}}
+    records = {cell: record(cell) for cell in heat}
+    table = results_table([question((PLANTED,), (CONTROL,))], records, 0.95, heat.__getitem__)
+    assert number(table, "twins", "rank_correlation", twin="planted-control") == pytest.approx(-1)
+    table = results_table([question((PLANTED,), (CONTROL,))], records, 0.95, lambda cell: heat[CONTROL])
+    assert number(table, "twins", "rank_correlation") == number(table, "twins", "structural_similarity") == 1
+
+
+def test_of_a_found_artifact_only_images_that_bear_it_count():
+    bearing = torch.tensor([True, False])
+    records = {cell: record(cell, (0.0, 1.0)) for cell in (CONTROL, Cell("fcdd", 0, Drop()))}
+    asked = question((CONTROL,), (Cell("fcdd", 0, Drop()),), 0.5, "found-on-anomalous", bearing=bearing)
+    for one in records.values():
+        one.scores.of["anomalous", "clean"][:] = [0.5, 9.0]
+    table = results_table([asked], records, 0.95)
+    assert number(table, "clean", "auroc", twin="planted") == 0.5, "0.5 against 0 and 1, without 9"
+
+
+def test_without_questions_that_have_numbers_the_tables_have_their_columns():
+    nothing = [question((), (), obstacle="nothing to learn")]
+    assert list(results_table(nothing, {}, 0.95)) == list(COLUMNS)
+    assert list(costs_table(nothing, {})) == list(COSTS)
+    assert results_table(nothing, {}, 0.95).empty
+
+
+def test_costs_are_of_each_twin_and_explainer():
+    records = {CONTROL: record(CONTROL), PLANTED: record(PLANTED)}
+    table = costs_table([question((PLANTED,), (CONTROL,), 0.5)], records)
+    assert list(table) == list(COSTS)
+    assert table.to_numpy().tolist() == [
+        ["fcdd", "control", 0.0, 0, "native", 0.5, 2.0, 0.1],
+        ["fcdd", "planted", 0.5, 0, "native", 0.5, 2.0, 0.1],
+    ]
+
+
+# What is judged
+
+
+def test_overlaps_are_by_image_and_carry_the_kind_of_their_mask():
+    defect = localization((0.1, 0.1, 0.1)).assign(part="defect")
+    found = overlaps(pd.concat([localization((0.5, 0.6, 0.7)), defect]))
+    assert list(found) == ["native"]
+    assert found["native"]["pixel_auroc"].tolist() == [0.5, 0.6, 0.7]
+    assert found["native"]["pixel_auroc_dilated"].tolist() == [0.5, 0.6, 0.7]
+    chance = chance_levels(record(CONTROL))
+    assert chance["pixel_auroc"] == chance["pixel_auroc_dilated"] == 0.5
+    assert chance["relevance_mass"] == pytest.approx(0.1)
+    assert chance["relevance_mass_dilated"] == pytest.approx(0.2)
+
+
+@pytest.fixture(scope="module")
+def data(exposed_config):
+    return prepare(exposed_config).data
+
+
+def test_what_is_judged_is_paired_by_seed(data):
+    planted, control = ([Cell("fcdd", seed, edit) for seed in (0, 1)] for edit in (FULL, AS_IS))
+    records = {
+        cell: record(cell, pixel_aurocs=(place / 10, 0.5, 0.5))
+        for place, cell in enumerate((*planted, *control))
+    }
+    found = evidence(question(tuple(planted), tuple(control)), records, data)
+    of_planted, of_control = found.overlaps["native"]["pixel_auroc"]
+    assert of_planted[:, 0].tolist() == [0, 0.1]
+    assert of_control[:, 0].tolist() == [0.2, 0.3]
+    assert found.planted == [records[cell].scores for cell in planted]
+    assert (found.images, found.failed, found.ability, found.obstacle) == (4, (), None, None)
+
+
+@pytest.mark.parametrize("bearing", [None, torch.tensor([True, True, False, False])])
+def test_a_question_all_of_whose_pairs_are_lost_has_its_failures_and_no_numbers(data, bearing):
+    failed = (FailedTwin(0, "planted", "it diverged"),)
+    found = evidence(question((), (), failed=failed, bearing=bearing), {}, data)
+    assert found.failed == failed
+    assert found.planted == found.control == []
+    assert (found.overlaps, found.chance, dict(found.untrained), found.ability) == ({}, {}, {}, None)
+    assert found.images == len(data.test_nominal) + len(data.test_anomalous)
+
+
+# Several classes
 
 
 def test_a_number_that_a_class_does_not_have_has_no_mean():

@@ -4,11 +4,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from fcdd_audit.report.figures import (
     INK,
-    add_box,
     among_placebos,
     dose_response,
     rates_figure,
@@ -177,20 +175,6 @@ def test_the_users_settings_are_the_same_after_a_figure(scores):
         before = dict(mpl.rcParams.copy())
         score_distributions(scores, LIMITS, "a")
         assert dict(mpl.rcParams.copy()) == before
-
-
-def test_a_box_spans_the_quartiles_and_far_values_are_points():
-    axis = Figure().subplots()
-    add_box(axis, 3, np.array([0.0, 1.0, 2.0, 3.0, 4.0, 20.0]), "#ffffff")  # quartiles by hand
-    (box,) = axis.patches
-    assert (box.get_x(), box.get_x() + box.get_width()) == (1.25, 3.75)
-    assert box.get_y() + box.get_height() / 2 == 3
-    whiskers, ends, median = ([line.tolist() for line in one.get_segments()] for one in axis.collections)
-    assert whiskers == [[[0, 3], [1.25, 3]], [[3.75, 3], [4, 3]]]
-    assert [line[0][0] for line in ends] == [0, 4]
-    assert [line[0][0] for line in median] == [2.5]
-    (far,) = axis.lines
-    assert far.get_xdata().tolist() == [20]
 
 
 def test_constant_scores_still_make_a_figure(scores):

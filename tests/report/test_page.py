@@ -10,8 +10,8 @@ import pytest
 
 from fcdd_audit import InputError, render_report
 from fcdd_audit.core.text import number, span
+from fcdd_audit.designs.twins.drawn import DRAWN
 from fcdd_audit.report.page import template_folder
-from fcdd_audit.report.twins import DRAWN
 
 
 class Page(HTMLParser):
@@ -213,7 +213,7 @@ def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
     assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "curves.csv", "results.csv", "examples-0.npz"])
+@pytest.mark.parametrize("name", ["scores.csv", "curves.csv", "results.csv", "examples-0.npz", "heat-0.npz"])
 def test_a_folder_from_which_a_file_is_missing_is_refused(textures_run, tmp_path, name):
     folder = tmp_path / "part"
     shutil.copytree(textures_run.folder, folder)
@@ -242,6 +242,26 @@ def test_a_report_is_rendered_where_there_is_no_torch(textures_run, source, tmp_
     assert done.returncode == 0, done.stderr
     assert done.stdout == "", "is imported"
     assert (folder / "report.html").read_text(encoding="utf-8") == source
+
+
+def test_a_report_needs_nothing_of_the_store(textures_run, source, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(textures_run.folder, folder, ignore=shutil.ignore_patterns("store", "report.html"))
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == []
+    assert render_report(folder).read_text(encoding="utf-8") == source
+
+
+def test_a_run_that_was_killed_as_it_wrote_its_files_is_whole_again(textures_run, source, tmp_path):
+    """All its files were complete, and some of them already in their places."""
+    folder = tmp_path / "run"
+    shutil.copytree(textures_run.folder, folder, ignore=shutil.ignore_patterns("store"))
+    (folder / ".complete").mkdir()
+    for name in ("findings.json", "heat-0.npz"):
+        (folder / name).rename(folder / ".complete" / name)
+    (folder / "findings.json").write_text("{}")
+    assert render_report(folder).read_text(encoding="utf-8") == source
+    assert not (folder / ".complete").exists()
+    assert json.loads((folder / "findings.json").read_text()) == textures_run.as_json()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

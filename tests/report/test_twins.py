@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from fcdd_audit import render_report
 from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.report.display import shown_limits
 from fcdd_audit.report.twins import context
 
 
@@ -59,3 +61,27 @@ def test_origins_are_those_that_were_found(shown):
     assert page["origin"] == found["origin"]
     assert page["natural"] is False
     assert page["placed"] is True
+
+
+def test_findings_are_drawn_whose_heatmaps_were_kept(shown, classes_run):
+    found, page = shown
+    questions = json.loads((classes_run.folder / "config.json").read_text())["questions"]
+    assert [question["heat"] is not None for question in questions] == [True] * 6 + [False] * 2
+    assert [section.finding for section in page["sections"]] == found["findings"][:6]
+    assert page["undrawn"] is True
+
+
+def test_pictures_are_of_the_heat_that_was_kept(shown, classes_run):
+    """On one scale for both twins."""
+    _, page = shown
+    run = RunFolder(classes_run.folder)
+    quantile = run.read_json("config.json")["config"]["explanation"]["quantile"]
+    heat, mask = run.read_arrays("heat-0.npz"), run.read_arrays("examples-0.npz")["mask"]
+    levels = np.concatenate([heat[f"levels.{twin}.native"] for twin in ("planted", "control")])
+    section = page["sections"][0]
+    assert section.explainers == [{"name": "native", **shown_limits(levels, quantile)}]
+    assert len(section.strips) == 4
+    for index, strip in enumerate(section.strips):
+        for twin, shown_map in strip["maps"]["native"].items():
+            kept = heat[f"maps.{twin}.native"][index].astype(np.float64)
+            assert shown_map["share"] == pytest.approx(kept[mask[index, 0]].sum() / kept.sum(), abs=1e-5)

@@ -9,8 +9,8 @@ import pytest
 
 from fcdd_audit import make_config
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.experiment.cells import cell_key
-from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.experiment.identity import trained
+from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.probes import PROBES
 from fcdd_audit.report.calibration import draw_rates
@@ -114,7 +114,7 @@ def test_twins_share_their_seed_but_for_unrelated_ones(setup):
         assert len(seeds[0]) == 3
         if trial.truth == "unrelated-seeds":
             assert not seeds[0] & seeds[1]
-            assert {cell.twin for cell in trial.planted} == {"control"}
+            assert {cell.edit for cell in trial.planted} == {AS_IS}
         else:
             assert seeds[0] == seeds[1]
             assert min(seeds[0]) >= 10_000, "no seed of an audit"
@@ -158,12 +158,12 @@ def test_what_was_not_given_cannot_be_planted(setup):
         lacking.trained_on(trial.planted[0].edit, 0)
 
 
-def test_cells_differ_by_the_decoy(setup):
+def test_detectors_differ_by_the_decoy(setup):
     cell = next(t for t in trials(small(), setup, "fcdd") if t.truth == "other-artifact").planted[0]
     other = replace(setup, plantable={**setup.plantable, "patch": PROBES["patch"](size=0.3)})
-    assert cell_key(cell, setup) != cell_key(cell, other)
+    assert trained(cell, setup) != trained(cell, other)
     planted = replace(cell, edit=replace(cell.edit, artifact="watermark"))
-    assert cell_key(planted, setup) == cell_key(planted, other)
+    assert trained(planted, setup) == trained(planted, other)
 
 
 def test_rates_of_no_audit_are_null_in_json(tmp_path):
@@ -205,10 +205,14 @@ def test_a_calibration_leaves_its_rates_outcomes_and_figure(finished):
     assert calibration.folder == result.folder
 
 
-def test_a_finished_calibration_trains_nothing_again(finished, monkeypatch):
+def test_a_finished_calibration_trains_and_measures_nothing_again(finished, monkeypatch, in_store):
     calibration, result = finished
-    before = {name: (result.folder / name).read_bytes() for name in ("calibration.json", "calibration.csv")}
-    monkeypatch.setattr("fcdd_audit.experiment.engines.run_cell", lambda *_: pytest.fail("a cell ran again"))
+    names = ("calibration.json", "calibration.csv")
+    before, kept = [(result.folder / name).read_bytes() for name in names], in_store(result.folder / "store")
+    for name in ("train", "score"):
+        monkeypatch.setattr(f"fcdd_audit.experiment.work.{name}", lambda *_: pytest.fail("was done again"))
     again = calibrate(calibration)
     assert again.as_json() == result.as_json()
-    assert before == {name: (result.folder / name).read_bytes() for name in before}
+    assert [(result.folder / name).read_bytes() for name in names] == before
+    assert in_store(result.folder / "store") == kept
+    assert again.description["incomplete"] == 0

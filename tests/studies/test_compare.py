@@ -99,7 +99,7 @@ def write_run(folder, findings, twins, design="twins", limit=0.05, control=CONTR
         )
     ]
     config = {
-        "schema": 4,
+        "schema": 5,
         "design": design,
         "config": {
             "data": {"dataset": "made-up", "image_size": None},
@@ -116,7 +116,7 @@ def write_run(folder, findings, twins, design="twins", limit=0.05, control=CONTR
         "explainers": explainers,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    found = {"schema": 4, "run": folder.name, "findings": findings}
+    found = {"schema": 5, "run": folder.name, "findings": findings}
     (folder / "findings.json").write_text(json.dumps(found))
     return folder
 

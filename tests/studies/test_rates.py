@@ -16,7 +16,7 @@ RELIES, UNCLEAR, CLEAR = "relies", "inconclusive", "does-not-rely"
 
 def outcome(truth, prevalence, verdict, reliance, drop=None, decoy="", detector="fcdd"):
     """An audit that gave this verdict, with these numbers of its seeds."""
-    cell = Cell(detector, "control", 10_003, AS_IS)
+    cell = Cell(detector, 10_003, AS_IS)
     trial = Trial(detector, truth, "anomalous", prevalence, (cell,), (cell,), decoy)
     finding = Finding(
         *("textures", "grass", detector, "watermark", "anomalous", prevalence, verdict),

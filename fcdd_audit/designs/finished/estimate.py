@@ -9,9 +9,11 @@ import torch
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.designs.finished.kept import places_of, read_kept
 from fcdd_audit.designs.finished.loading import Loaded, load
 from fcdd_audit.designs.finished.measuring import BATCH
 from fcdd_audit.designs.finished.pictures import pictures_of
+from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.measures.localization import pixel_auroc
 
 
@@ -19,7 +21,8 @@ from fcdd_audit.measures.localization import pixel_auroc
 class FinishedEstimate:
     """What an audit of a finished detector would take. `seconds` and `megabytes` are rough.
 
-    scored, explained: how many images are, each as often as it is with another mark or explainer.
+    scored, explained: how many images are, each as often as it is with another mark or explainer; what is in
+    the store isn't.
     """
 
     placebos: int
@@ -45,19 +48,24 @@ def estimate(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
 
     A bar on stderr, for images that have to be decoded, unless `quiet`. InputError as in `run`.
     """
-    check_writable(config.run.out / config.run_name)
+    folder = RunWriter.at(config.run.out / config.run_name, config.run.store)
+    check_writable(folder.path)
+    check_writable(folder.store.path, "--store")
     loaded = load(config, quiet)
     pictures = pictures_of(loaded, config)
     images = {part: len(loaded.data.parts()[part]) for part in ("test_nominal", "test_anomalous")}
-    scored = sum(images.values()) * (config.design.placebos + 2)
-    explained = images["test_nominal"] * (config.design.placebos + 1)
+    found = read_kept(folder.store, places_of(loaded, config))
+    known = {} if found is None else found["nominal"].overlaps
+    asked = [name for name in loaded.explainers if name not in known]
+    scored = 0 if found is not None else sum(images.values()) * (config.design.placebos + 2)
+    explained = len(asked) * images["test_nominal"] * (config.design.placebos + 1)
     each, per_map = _seconds_an_image(loaded)
     return FinishedEstimate(
         config.design.placebos,
         images,
         scored,
-        explained * len(loaded.explainers),
-        seconds=scored * each + explained * per_map,
+        explained,
+        seconds=scored * each + explained * per_map / len(loaded.explainers),
         megabytes=1 + sum(array.nbytes for array in pictures.values()) / 1e6,
     )
 

@@ -38,7 +38,7 @@ class Measured:
 
 
 def measure(
-    score: Score,
+    score: Score | None,
     images: Tensor,
     probe: Probe,
     marks: Placebos,
@@ -49,7 +49,8 @@ def measure(
 ) -> Measured:
     """Scores of one side's images, clean and with each mark, and how heatmaps overlap with the marks' masks.
 
-    bar: moves on by each image. RunError for scores or heatmaps that aren't finite.
+    score: None: only the overlaps. bar: moves on by each image. RunError for scores or heatmaps that aren't
+    finite.
     """
     clean: list[np.ndarray] = []
     marked: list[np.ndarray] = []
@@ -57,20 +58,22 @@ def measure(
     for batch in images.split(BATCH):
         x = batch.to(device).float() / 255
         artifact = blend_of(probe, x.shape, generator, device)
-        clean.append(_scores(score, x))
+        if score is not None:
+            clean.append(_scores(score, x))
         rows: list[np.ndarray] = []
         heat: dict[str, list[np.ndarray]] = {name: [] for name in explainers}
         for mark in chain([artifact], marks.of(artifact)):
             shown = mark.on(x)
-            rows.append(_scores(score, shown))
+            if score is not None:
+                rows.append(_scores(score, shown))
             for name, explain in explainers.items():
                 heat[name].append(_overlap(name, explain, shown, mark.mask))
-        marked.append(np.stack(rows))
+        marked.append(np.stack(rows or [np.empty(0)]))
         for name, maps in heat.items():
             overlaps[name].append(np.stack(maps))
         bar.update(len(x))
     return Measured(
-        np.concatenate(clean),
+        np.concatenate(clean or [np.empty(0)]),
         np.concatenate(marked, axis=1),
         {name: np.concatenate(batches, axis=1) for name, batches in overlaps.items()},
     )

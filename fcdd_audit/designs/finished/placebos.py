@@ -16,14 +16,14 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.sides import SIDES
+from fcdd_audit.core.progress import progress_bar
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.designs.finished.answers import PlaceboResult
 from fcdd_audit.designs.finished.judging import judge_explanations, judge_sides, overall, placebos_needed
-from fcdd_audit.designs.finished.measuring import BATCH, Score, correlation, measure, places
+from fcdd_audit.designs.finished.measuring import BATCH, Measured, Score, correlation, measure, places
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.placebos import likeness
 from fcdd_audit.probes.base import Probe
@@ -73,30 +73,62 @@ def placebo_test(
     explainers = {} if explain is None else {EXPLAIN: explain} if callable(explain) else dict(explain)
     _check(nominal, anomalous, placebos, len(explainers), limits)
     device = torch.device(device)
+    alike = likeness_of(Placebos(placebos, seed), probe, nominal[:BATCH].shape, device)
+    measured = measure_sides(
+        score,
+        {"nominal": nominal, "anomalous": anomalous},
+        probe,
+        placebos,
+        seed,
+        explainers,
+        device,
+        progress,
+    )
+    return judged(measured, alike, placebos, seed, limits)
+
+
+def measure_sides(
+    score: Score | None,
+    images: Mapping[Side, Tensor],
+    probe: Probe,
+    placebos: int,
+    seed: int,
+    explainers: Mapping[str, Score],
+    device: torch.device,
+    progress: bool = False,
+) -> dict[Side, Measured]:
+    """What `placebo_test` measures; errors as there. score: None: overlaps only, of nominal images."""
     marks = Placebos(placebos, seed)
-    alike = _likeness(marks, probe, nominal[:BATCH].shape, device)
+    asked: dict[Side, Mapping[str, Score]] = {"nominal": explainers, "anomalous": {}}
     with (
         deterministic(),
-        tqdm(total=len(nominal) + len(anomalous), desc="placebos", unit="image", disable=not progress) as bar,
+        progress_bar(progress, total=sum(map(len, images.values())), desc="placebos", unit="image") as bar,
     ):
-        measured = {
-            side: measure(score, images, probe, marks, places(seed, side), device, bar, explained)
-            for side, images, explained in zip(SIDES, (nominal, anomalous), (explainers, {}), strict=True)
+        return {
+            side: measure(score, images[side], probe, marks, places(seed, side), device, bar, asked[side])
+            for side in SIDES
+            if score is not None or asked[side]
         }
-    sides = judge_sides(measured["nominal"], measured["anomalous"], seed, limits)
+
+
+def judged(
+    measured: Mapping[Side, Measured], alike: float, placebos: int, seed: int, limits: Thresholds
+) -> PlaceboResult:
+    """The answer of `placebo_test`. alike: `PlaceboResult.likeness`."""
+    nominal, anomalous = measured["nominal"], measured["anomalous"]
+    sides = judge_sides(nominal, anomalous, seed, limits)
     verdict, reason = overall(sides)
-    clean = auroc(measured["nominal"].clean, measured["anomalous"].clean)
     return PlaceboResult(
         verdict,
         reason,
-        clean,
+        auroc(nominal.clean, anomalous.clean),
         placebos,
         alike,
         seed,
-        len(nominal),
-        len(anomalous),
+        len(nominal.clean),
+        len(anomalous.clean),
         sides,
-        judge_explanations(measured["nominal"].overlaps, seed, limits),
+        judge_explanations(nominal.overlaps, seed, limits),
     )
 
 
@@ -132,7 +164,7 @@ def check_placebos(placebos: int, explainers: int, limits: Thresholds) -> None:
         )
 
 
-def _likeness(marks: Placebos, probe: Probe, shape: torch.Size, device: torch.device) -> float:
+def likeness_of(marks: Placebos, probe: Probe, shape: torch.Size, device: torch.device) -> float:
     """Median absolute correlation of the placebos' content with the artifact's; InputError if it is high."""
     artifact = blend_of(probe, shape, places(marks.seed, "nominal"), device)
     found = likeness(np.array([correlation(artifact, mark) for mark in marks.of(artifact)]))

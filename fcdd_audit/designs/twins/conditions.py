@@ -7,7 +7,6 @@ from typing import Any
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.detectors import DETECTORS
-from fcdd_audit.experiment.cells import precision_of
 from fcdd_audit.experiment.setup import Setup
 
 
@@ -28,7 +27,7 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         "plant_on": config.artifact.plant_on,
         "seeds": config.design.seeds,
         "recipe": config.detector.recipe.flat(),
-        "precision": precision_of(config.detector.recipe, setup.device),
+        "precision": setup.training_device["precision"],
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
         "thresholds": asdict(config.design.thresholds),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,22 @@ from sklearn.metrics import roc_curve
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.kept import halved
 from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.reading import CellRecord
 from fcdd_audit.experiment.setup import Setup
-from fcdd_audit.experiment.store import CellRecord
 from fcdd_audit.experiment.tables import relevant
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.reliance import Scores
 
+DRAWN = 6  # findings with pictures and plots: with all classes of a data set the page would be too large
+FEW = 5  # explainers; with more, fewer findings are drawn
 SETS = {"usual": "in use", "conflict": "conflict"}  # splits that have curves, and what the page calls them
+
+
+def most_drawn(explainers: int) -> int:
+    """How many findings the page shows with pictures, given the number of explainers."""
+    return max(1, DRAWN * FEW // max(FEW, explainers))
 
 
 def first_thresholds(
@@ -79,6 +88,24 @@ def curves_table(
                     about = {"question": index, "twin": twin, "seed": cell.seed, "set": name}
                     frames.append(pd.DataFrame({**about, "fpr": fpr, "tpr": tpr}))
     return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def heat(
+    question: Question, maps: Callable[[Cell], dict[str, tuple[np.ndarray, np.ndarray]]]
+) -> dict[str, np.ndarray]:
+    """heat-N.npz: the heatmaps of the examples of both twins of the first seed, `maps.TWIN.EXPLAINER`,
+    (N, H, W) float16, their `scale...`, and evenly spaced quantiles of the heat on the test images,
+    `levels...`.
+
+    maps: heatmaps and quantiles of a cell, by explainer.
+    """
+    arrays: dict[str, Any] = {}
+    for twin, cell in (("planted", question.planted[0]), ("control", question.control[0])):
+        for explainer, (examples, levels) in maps(cell).items():
+            name = f"{twin}.{explainer}"
+            arrays[f"maps.{name}"], arrays[f"scale.{name}"] = halved(examples)
+            arrays[f"levels.{name}"] = levels
+    return arrays
 
 
 def _roc(scores: Scores, split: str, plant_on: str) -> tuple[np.ndarray, np.ndarray]:

@@ -95,8 +95,8 @@ def twins(
 ) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
     """The planted and the control cells of seeds 0 to `seeds` - 1."""
     return (
-        tuple(Cell(detector, "planted", seed, planted) for seed in range(seeds)),
-        tuple(Cell(detector, "control", seed, control) for seed in range(seeds)),
+        tuple(Cell(detector, seed, planted) for seed in range(seeds)),
+        tuple(Cell(detector, seed, control) for seed in range(seeds)),
     )
 
 

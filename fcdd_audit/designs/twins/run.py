@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,22 @@ import torch
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.designs.audited import Audited, describe_data
+from fcdd_audit.designs.audited import Audited, check_known, describe_data, part_of
 from fcdd_audit.designs.twins.conditions import conditions
-from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, scores_table
+from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, heat, most_drawn, scores_table
 from fcdd_audit.designs.twins.plan import plan, training_notes
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.origin import check_origin
-from fcdd_audit.experiment.cells import cell_key, precision_of
-from fcdd_audit.experiment.engines import finish_cells
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.engines import finish_all
 from fcdd_audit.experiment.explaining import EXAMPLES
-from fcdd_audit.experiment.plan import Question, planned_cells
+from fcdd_audit.experiment.identity import trained
+from fcdd_audit.experiment.plan import Question, before, planned_work
+from fcdd_audit.experiment.reading import read_cell, read_heat
+from fcdd_audit.experiment.records import key_of
+from fcdd_audit.experiment.reuse import check_trained
 from fcdd_audit.experiment.setup import Setup, prepare
-from fcdd_audit.experiment.store import RunStore
+from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import costs_table, evidence, results_table, with_class_means
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import judge
@@ -41,28 +46,38 @@ class _Class:
     data: dict[str, Any]
     origin: dict[str, Any]
     questions: list[dict[str, Any]]
-    pictures: dict[str, np.ndarray]
+    arrays: dict[str, dict[str, np.ndarray]]
     conditions: dict[str, Any]
     device: str
-    reused: int
+    trained_on: dict[str, str]
+    work: dict[str, int]
+    torch: frozenset[str]
 
 
-def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
+def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
     """Train the twins, class by class, and judge them together.
 
-    Finished cells of an earlier or interrupted run with the same settings are used again.
+    What is in the store already is used again. known: see `Design.run`.
     """
     classes = config.nominal_classes()
-    for nominal_class in reversed(classes):  # what can't be audited is said before anything is trained
+
+    def prepared(nominal_class: str | None) -> Setup:
         setup = prepare(config, nominal_class, progress=not quiet)
+        return replace(setup, trained_on_device=None if known is None else part_of(known, "trained_on"))
+
+    for index, nominal_class in reversed(list(enumerate(classes))):  # says what can't be audited beforehand
+        setup = prepared(nominal_class)
         questions = plan(config, setup)
+        if known is not None:
+            check_known(known, index, setup.fingerprint)
+            check_trained(planned_work(questions, setup).values(), setup, store)
     done: list[_Class] = []
     asked = 0
     for index, nominal_class in enumerate(classes):
         if index > 0:
-            setup = prepare(config, nominal_class, progress=not quiet)
+            setup = prepared(nominal_class)
             questions = plan(config, setup)
-        done.append(_run_class(config, store, setup, questions, f"examples-{index}.npz", asked, quiet))
+        done.append(_run_class(config, store, setup, questions, index, asked, quiet))
         asked += len(questions)
     findings = judge([one for part in done for one in part.evidence], config.design.thresholds)
     tables = {
@@ -71,18 +86,23 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
     tables["results.csv"] = with_class_means(tables["results.csv"])
     if tables["costs.csv"].empty:  # explanations weren't checked
         del tables["costs.csv"]
+    torch_versions = sorted(frozenset().union(*(part.torch for part in done)))
+    if len(torch_versions) > 1:
+        log.warning("this audit mixes what was made with torch %s", " and ".join(torch_versions))
     return Audited(
         findings=findings,
         tables=tables,
-        arrays={f"examples-{index}.npz": part.pictures for index, part in enumerate(done)},
+        arrays={name: arrays for part in done for name, arrays in part.arrays.items()},
         described={
             "data": [part.data for part in done],
-            "cells_reused": sum(part.reused for part in done),
+            "work": {name: sum(part.work[name] for part in done) for name in done[0].work},
+            "torch": torch_versions,
+            "trained_on": done[0].trained_on,
             "explainers": [row for part in done for row in part.explainers],
             "questions": [question for part in done for question in part.questions],
         },
         device=done[0].device,
-        precision=precision_of(config.detector.recipe, done[0].device),
+        precision=done[0].trained_on["precision"],
         origin=[part.origin for part in done],
         conditions=[part.conditions for part in done],
     )
@@ -90,25 +110,35 @@ def run(config: AuditConfig, store: RunStore, quiet: bool) -> Audited:
 
 def _run_class(
     config: AuditConfig,
-    store: RunStore,
+    store: Store,
     setup: Setup,
     questions: list[Question],
-    examples: str,
+    index: int,
     asked: int,
     quiet: bool,
 ) -> _Class:
-    """Run the cells of one nominal class, or use them again. asked: questions of the classes before it."""
+    """Do the work for one nominal class, or use it again. asked: questions of the classes before it."""
     origin = _check_origin(setup, config)
-    cells = planned_cells(questions)
-    trained = finish_cells(cells, setup, store, config.run.workers, quiet)
-    keys = {cell: cell_key(cell, setup) for cell in cells}
-    records = {cell: store.read_cell(key) for cell, key in keys.items()}
-    maps = (lambda cell: store.read_heatmaps(keys[cell])) if setup.sanity else None
+    works = planned_work(questions, setup)
+    finished = finish_all(list(works.values()), setup, store, config.run.workers, quiet)
+    questions = [question.without(finished.failures) for question in questions]
+    cells = list(dict.fromkeys(cell for question in questions for pair in question.pairs for cell in pair))
+    records = {cell: read_cell(works[cell], setup, store, works.get(before(cell))) for cell in cells}
+
+    def heat_of(cell: Cell) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return read_heat(works[cell], setup, store)
+
     quantile = config.design.thresholds.score_quantile
+    examples = f"examples-{index}.npz"
+    drawn = {
+        f"heat-{place}.npz": heat(question, heat_of)
+        for place, question in enumerate(questions, asked)
+        if question.planted and place < most_drawn(len(setup.explainers))
+    }
     return _Class(
         evidence=[evidence(question, records, setup.data) for question in questions],
         tables={
-            "results.csv": results_table(questions, records, quantile, maps),
+            "results.csv": results_table(questions, records, quantile, heat_of if setup.sanity else None),
             "costs.csv": costs_table(questions, records).assign(nominal_class=setup.data.nominal_class),
             "scores.csv": scores_table(questions, records, setup, asked),
             "curves.csv": curves_table(questions, records, asked),
@@ -122,18 +152,28 @@ def _run_class(
                 "detector": question.detector,
                 "plant_on": question.plant_on,
                 "prevalence": question.prevalence,
-                "planted": [keys[cell] for cell in question.planted],
-                "control": [keys[cell] for cell in question.control],
+                "seeds": [cell.seed for cell in question.control],
+                "planted": [key_of(trained(cell, setup)) for cell in question.planted],
+                "control": [key_of(trained(cell, setup)) for cell in question.control],
                 "thresholds": first_thresholds(question, records, quantile),
                 "examples": examples,
+                "heat": name if (name := f"heat-{place}.npz") in drawn else None,
                 "bearing": _bearing(question, setup),
             }
-            for question in questions
+            for place, question in enumerate(questions, asked)
         ],
-        pictures=_examples(setup),
+        arrays={examples: _examples(setup), **drawn},
         conditions=conditions(config, setup),
         device=setup.device,
-        reused=len(cells) - trained,
+        trained_on=setup.training_device,
+        work={
+            "detectors": sum(cell.trained for cell in works),
+            "cells": len(works),
+            "trained": finished.trained,
+            "measured": finished.measured,
+            "failed": len(finished.failures),
+        },
+        torch=frozenset().union(*(record.torch for record in records.values())),
     )
 
 
@@ -185,7 +225,7 @@ def _check_origin(setup: Setup, config: AuditConfig) -> dict[str, Any]:
 
 def _examples(setup: Setup) -> dict[str, np.ndarray]:
     """The test images that the report shows: the first explained ones of each side, clean and marked."""
-    first = [one.pairs.at(torch.arange(min(EXAMPLES, len(one.pairs)))) for one in setup.shown()]
+    first = [one.pairs.at(one.order[:EXAMPLES]) for one in setup.marked]
     arrays = {
         variant: torch.cat([pairs.variants[variant] for pairs in first]).numpy()
         for variant in ("clean", "marked")

@@ -19,6 +19,10 @@ from fcdd_audit.detectors.training.feed import Feeding, open_feed
 from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
 
 
+class DivergedError(RunError):
+    """The loss or a weight isn't finite."""
+
+
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     """Whether training on `device` runs under bfloat16 autocast: for auto, where it has instructions for
     it (CUDA from compute capability 8.0 on; CPUs with AVX512-BF16 or AMX, as far as torch can tell)."""
@@ -152,9 +156,9 @@ def fit(
             losses.append(float(total) / len(chosen))
             weights = torch.stack([weight.detach().abs().sum() for weight in detector.parameters()])
             if not (torch.isfinite(total) and torch.isfinite(weights).all()):
-                raise RunError(
+                raise DivergedError(
                     f"the loss or the weights of {type(detector).__name__} are not finite in epoch "
-                    f"{epoch + 1} of {length.epochs} (seed {seed}); lower the learning rate (--lr)"
+                    f"{epoch + 1} of {length.epochs}; lower the learning rate (--lr)"
                 )
             detector.end_epoch(epoch)
     detector.eval()

@@ -637,9 +637,11 @@ def test_scores_and_heatmaps_that_can_not_be_used_are_refused():
     wrong("heatmaps that aren't finite", RunError, explain=lambda x: x[:, :1] / 0)
 
 
-def test_the_bar_is_on_stderr_and_only_if_asked_for(capsys):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_is_on_a_terminals_stderr_and_only_if_asked_for(capsys, monkeypatch, terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     for progress in (False, True):
         placebo_test(upper, NOMINAL, ANOMALOUS, PROBE, 39, limits=FEW, progress=progress)
         out, err = capsys.readouterr()
         assert out == ""
-        assert ("100/100" in err) == progress
+        assert ("100/100" in err) == (progress and terminal)

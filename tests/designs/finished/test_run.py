@@ -142,7 +142,7 @@ def test_the_brief_detector_works_and_fears_any_such_mark(by_hand):
 
 def test_there_is_a_finding_for_each_side(run, found):
     assert found == run.as_json()
-    assert (found["schema"], found["means"], found["origin"]) == (4, [], [])
+    assert (found["schema"], found["means"], found["origin"]) == (5, [], [])
     for finding, plant_on in zip(found["findings"], ("anomalous", "nominal"), strict=True):
         assert (finding["design"], finding["plant_on"], finding["prevalence"]) == ("finished", plant_on, None)
         assert (finding["seeds"], finding["images"]) == (0, 2 * EACH)
@@ -187,7 +187,7 @@ def test_the_table_has_each_number_once(run, found):
 
 def test_the_config_says_which_weights_and_which_images(run, config, weights):
     stored = json.loads((run.folder / "config.json").read_text())
-    assert (stored["schema"], stored["design"]) == (4, "finished")
+    assert (stored["schema"], stored["design"]) == (5, "finished")
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert stored["weights"] == {"file": "planted.safetensors", "sha256": sha256}
     (data,) = stored["data"]
@@ -249,6 +249,14 @@ def test_rendering_again_gives_the_same_page(run):
     assert run.report.read_text(encoding="utf-8") == before
 
 
+def test_the_page_needs_nothing_of_the_store(run, tmp_path):
+    copy = shutil.copytree(
+        run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("store", "report.html")
+    )
+    assert (run.folder / "store").is_dir()
+    assert render_report(copy).read_bytes() == run.report.read_bytes()
+
+
 def test_names_from_outside_are_escaped(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)
@@ -302,7 +310,7 @@ def test_the_gate_goes_by_both_sides(command, by_hand, monkeypatch, verdicts, co
         replace(side, verdict=verdict, reason="why" if verdict == "inconclusive" else None)
         for side, verdict in zip(by_hand.sides, verdicts, strict=True)
     )
-    monkeypatch.setattr(running, "placebo_test", lambda *_, **__: replace(by_hand, sides=sides))
+    monkeypatch.setattr(running, "judged", lambda *_, **__: replace(by_hand, sides=sides))
     result = invoke(*command, "--fail-on", "relies", "--json")
     assert result.exit_code == code
     stored = json.loads(result.stdout)
@@ -310,7 +318,7 @@ def test_the_gate_goes_by_both_sides(command, by_hand, monkeypatch, verdicts, co
 
 
 def test_the_table_is_printed(command, by_hand, monkeypatch, tmp_path):
-    monkeypatch.setattr(running, "placebo_test", lambda *_, **__: by_hand)
+    monkeypatch.setattr(running, "judged", lambda *_, **__: by_hand)
     result = invoke(*command)
     assert result.exit_code == 0
     heading, nominal, anomalous, reason, report = result.stdout.splitlines()
@@ -336,17 +344,16 @@ def test_a_dry_run_says_how_much_is_to_be_scored_and_writes_nothing(command, tmp
 
 
 def test_other_data_sets_load_as_usual(config):
-    """And a cell's folder is taken for the weights in it."""
     plan = estimate(config.having(dataset="textures", data_root=None))
     assert plan.images == {"test_nominal": 279, "test_anomalous": 558}
     assert plan.explained == 279 * 40 * 2
 
 
-def test_a_cells_folder_stands_for_its_weights(weights, tmp_path):
-    cell = tmp_path / "cells" / "abc"
-    cell.mkdir(parents=True)
-    shutil.copy(weights, cell / "detector.safetensors")
-    found, whole = read_weights(cell), read_weights(weights)
+def test_a_records_folder_stands_for_its_weights(weights, tmp_path):
+    record = tmp_path / "store" / "trained" / "abc"
+    record.mkdir(parents=True)
+    shutil.copy(weights, record / "detector.safetensors")
+    found, whole = read_weights(record), read_weights(weights)
     assert (found.file, found.sha256, found.channels) == ("detector.safetensors", whole.sha256, 1)
 
 

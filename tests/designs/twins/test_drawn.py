@@ -9,12 +9,18 @@ from sklearn.metrics import auc as area_under
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.sides import SIDES
-from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, scores_table
+from fcdd_audit.designs.twins.drawn import (
+    curves_table,
+    first_thresholds,
+    heat,
+    most_drawn,
+    scores_table,
+)
 from fcdd_audit.designs.twins.plan import twins
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.reading import CellRecord
 from fcdd_audit.experiment.setup import AS_IS
-from fcdd_audit.experiment.store import CellRecord
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.reliance import Scores
@@ -113,3 +119,35 @@ def test_without_twins_the_tables_have_columns_and_no_rows(setup):
     for table in (scores_table([question], {}, setup, 0), curves_table([question], {}, 0)):
         assert table.empty
         assert {"question", "twin"} < set(table)
+
+
+@pytest.mark.parametrize(("explainers", "findings"), [(1, 6), (5, 6), (6, 5), (10, 3), (30, 1), (99, 1)])
+def test_with_more_than_five_explainers_fewer_findings_have_pictures(explainers, findings):
+    assert most_drawn(explainers) == findings
+
+
+def test_heat_is_kept_of_the_first_seeds_twins_by_explainer():
+    question = asked()
+    rng = np.random.default_rng(0)
+    maps = {
+        cell: {
+            name: (rng.random((4, 3, 3)).astype(np.float32) * 1e-9, np.linspace(0, 1e-9, 5))
+            for name in ("native", "grad-cam")
+        }
+        for cell in (question.planted[0], question.control[0])
+    }
+    found = heat(question, maps.__getitem__)
+    assert set(found) == {
+        f"{kind}.{twin}.{name}"
+        for kind in ("maps", "scale", "levels")
+        for twin in ("planted", "control")
+        for name in ("native", "grad-cam")
+    }
+    for twin, cell in (("planted", question.planted[0]), ("control", question.control[0])):
+        for name, (examples, levels) in maps[cell].items():
+            kept = found[f"maps.{twin}.{name}"]
+            assert kept.dtype == np.float16
+            assert kept.max() == 1, "of the largest value, which float16 couldn't hold"
+            shown = kept.astype(np.float32) * found[f"scale.{twin}.{name}"]
+            np.testing.assert_allclose(shown, examples, rtol=1e-3, atol=1e-12)
+            assert found[f"levels.{twin}.{name}"].tolist() == levels.tolist()

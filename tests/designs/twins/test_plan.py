@@ -10,7 +10,6 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.designs.twins.plan import check_trainable, learned_side, plan, training_notes, twins
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.plan import Question, planned_cells
 from fcdd_audit.experiment.setup import AS_IS, prepare
 
 
@@ -18,8 +17,8 @@ def trained_on(config):
     """By twin, the training set of the first question's first cell; and the setup."""
     setup = prepare(config)
     question = plan(config, setup)[0]
-    cells = question.planted[0], question.control[0]
-    return {cell.twin: setup.trained_on(cell.edit, cell.seed) for cell in cells}, setup
+    cells = {"planted": question.planted[0], "control": question.control[0]}
+    return {twin: setup.trained_on(cell.edit, cell.seed) for twin, cell in cells.items()}, setup
 
 
 def bearing_frame(images, originals):
@@ -88,8 +87,8 @@ def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_ever
             continue
         assert question.obstacle is question.bearing is None
         edit = Plant("frame", (question.plant_on,), question.prevalence)
-        assert question.planted == tuple(Cell(question.detector, "planted", s, edit) for s in (0, 1))
-        assert question.control == tuple(Cell(question.detector, "control", s, AS_IS) for s in (0, 1))
+        assert question.planted == tuple(Cell(question.detector, s, edit) for s in (0, 1))
+        assert question.control == tuple(Cell(question.detector, s, AS_IS) for s in (0, 1))
 
 
 def test_a_prevalence_that_plants_on_no_image_is_refused(exposed_config):
@@ -104,22 +103,22 @@ def test_auto_is_the_side_that_a_detector_learns_from():
     assert learned_side("ae", "anomalous") == "anomalous", "or what is asked for"
 
 
-def test_cells_are_planned_once_twins_next_to_each_other():
-    about = ("set", "cat", "fcdd", "frame", "anomalous")
-    full, half = (Plant("frame", ("anomalous",), share) for share in (1.0, 0.5))
-    questions = [
-        Question(*about, 1.0, *twins("fcdd", full, AS_IS, 2)),
-        Question(*about, 0.0, obstacle="nothing"),
-        Question(*about, 0.5, *twins("fcdd", half, AS_IS, 2)),
-    ]
-    assert [(cell.seed, cell.edit) for cell in planned_cells(questions)] == [
-        (0, AS_IS),
-        (0, full),
-        (1, AS_IS),
-        (1, full),
-        (0, half),
-        (1, half),
-    ]
+def test_twins_of_a_seed_differ_in_the_edit_only():
+    planted, control = twins("hsc", Plant("frame", ("nominal",), 0.5), AS_IS, 3)
+    assert [cell.seed for cell in planted] == [cell.seed for cell in control] == [0, 1, 2]
+    for one, other in zip(planted, control, strict=True):
+        assert replace(one, edit=AS_IS) == other
+        assert one.trained
+
+
+def test_all_prevalences_and_directions_of_a_detector_share_their_controls(exposed_config):
+    controls = {}
+    for plant_on in ("anomalous", "nominal"):
+        asked = exposed_config.having(plant_on=plant_on, prevalence=(0.5, 1.0), seeds=2)
+        for question in plan(asked, prepare(asked)):
+            controls[plant_on, question.prevalence] = question.control
+    assert len(controls) == 4
+    assert len(set(controls.values())) == 1
 
 
 def test_what_would_stop_a_cell_is_said_now(exposed_config):
@@ -143,8 +142,8 @@ def test_a_found_artifact_is_asked_of_the_side_where_it_is_with_twins_as_found_a
     setup = prepare(asked)
     (question,) = plan(asked, setup)
     assert (question.plant_on, question.prevalence) == ("found-on-anomalous", 6 / 8)
-    assert question.planted == tuple(Cell("fcdd", "planted", seed, AS_IS) for seed in (0, 1))
-    assert question.control == tuple(Cell("fcdd", "control", seed, setup.removal) for seed in (0, 1))
+    assert question.planted == tuple(Cell("fcdd", seed, AS_IS) for seed in (0, 1))
+    assert question.control == tuple(Cell("fcdd", seed, setup.removal) for seed in (0, 1))
     assert question.bearing.tolist() == [True] * 3 + [False] * 3
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fcdd_audit import run_audit
 from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.core.versions import versions
 from fcdd_audit.measures.detection import threshold
 
 WORDS = {
@@ -24,7 +25,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("plant_on", WORDS)
-def test_an_audit_of_one_source_says_what_was_marked(exposed_config, tmp_path, plant_on):
+def test_an_audit_of_one_source_says_what_was_marked(exposed_config, measured_in, tmp_path, plant_on):
     result = run_audit(exposed_config.having(plant_on=plant_on, out=tmp_path))
     (finding,) = result.findings
     assert (finding.plant_on, finding.prevalence) == (plant_on, 1.0)
@@ -46,19 +47,20 @@ def test_an_audit_of_one_source_says_what_was_marked(exposed_config, tmp_path, p
     assert finding.planted_auroc == pytest.approx(usual, abs=1e-12)
     (question,) = json.loads((result.folder / "config.json").read_text())["questions"]
     assert question["bearing"] is None
-    scores = pd.read_csv(result.folder / "cells" / question["planted"][0] / "scores.csv")
+    scores = pd.read_csv(measured_in(result.folder / "store", question["planted"][0]) / "scores.csv")
     limit = threshold(scores[scores["part"] == "validation"]["score"].to_numpy(), 0.95)
     assert planted["value"]["validation", "threshold"] == pytest.approx(limit)
     assert question["thresholds"]["planted"] == pytest.approx(limit)
 
 
-def test_questions_of_all_classes_are_numbered_through_in_the_tables_of_the_page(classes_run):
+def test_questions_of_all_classes_are_numbered_through_in_the_tables_of_the_page(classes_run, measured_in):
     config = json.loads((classes_run.folder / "config.json").read_text())
     scores, curves = (pd.read_csv(classes_run.folder / name) for name in ("scores.csv", "curves.csv"))
     assert sorted(scores["question"].unique()) == sorted(curves["question"].unique()) == list(range(8))
     for index, question in enumerate(config["questions"]):
         mine = scores[(scores["question"] == index) & (scores["twin"] == "planted")]
-        stored = pd.read_csv(classes_run.folder / "cells" / question["planted"][0] / "scores.csv")
+        folder = measured_in(classes_run.folder / "store", question["planted"][0])
+        stored = pd.read_csv(folder / "scores.csv")
         stored = stored[stored["part"] != "validation"]
         keys = ["part", "variant", "image"]
         both = mine.merge(stored, on=keys, suffixes=("", "_stored"))
@@ -69,9 +71,53 @@ def test_questions_of_all_classes_are_numbered_through_in_the_tables_of_the_page
 
 def test_config_and_findings_say_their_schema_and_design(classes_run):
     for name in ("config.json", "findings.json"):
-        assert json.loads((classes_run.folder / name).read_text())["schema"] == 4
+        assert json.loads((classes_run.folder / name).read_text())["schema"] == 5
     config = json.loads((classes_run.folder / "config.json").read_text())
     assert config["design"] == "twins"
     assert "null" not in config
     found = json.loads((classes_run.folder / "findings.json").read_text())
     assert [one["nominal_class"] for one in found["origin"]] == ["airplane", "cat"]
+
+
+def test_config_says_what_the_numbers_were_made_with_and_a_mixture_is_said(
+    patches_config, caplog, monkeypatch, tmp_path
+):
+    """As where an earlier run was made with another torch: its records are used all the same."""
+    caplog.set_level("WARNING", "fcdd_audit")
+    config = patches_config.having(out=tmp_path)
+    torch_here = versions()["torch"]
+    monkeypatch.setattr("fcdd_audit.experiment.work.versions", lambda: {**versions(), "torch": "2.0.0"})
+    result = run_audit(config)
+    assert json.loads((result.folder / "config.json").read_text())["torch"] == ["2.0.0"]
+    assert "trained and measured with torch" not in result.report.read_text(encoding="utf-8")
+    assert "mixes" not in caplog.text
+    monkeypatch.undo()
+    result = run_audit(config.having(explainers=("native", "gradient")))
+    both = sorted(["2.0.0", torch_here])
+    assert json.loads((result.folder / "config.json").read_text())["torch"] == both
+    assert caplog.text.count(f"this audit mixes what was made with torch {both[0]} and {both[1]}") == 1
+    words = " ".join(result.report.read_text(encoding="utf-8").split())
+    assert f"trained and measured with torch {both[0]} and {both[1]}, which may differ" in words
+
+
+def test_config_says_the_work_that_was_done_and_the_page_too(patches_config, work_of, tmp_path):
+    config = patches_config.having(out=tmp_path, seeds=2)
+    run_audit(config.having(seeds=1))
+    result = run_audit(config)
+    assert work_of(result.folder) == {"detectors": 4, "cells": 6, "trained": 2, "measured": 3, "failed": 0}
+    words = " ".join(result.report.read_text(encoding="utf-8").split())
+    said = "2 of 4 detectors were trained and 3 of 6 cells measured in this run; the rest was in the store"
+    assert words.count(said) == 1
+
+
+def test_questions_name_their_seeds_detectors_and_pictures(patches_config, without_page, tmp_path):
+    result = run_audit(patches_config.having(out=tmp_path, seeds=2, prevalence=(0, 0.5)))
+    nothing, question = json.loads((result.folder / "config.json").read_text())["questions"]
+    assert (nothing["seeds"], nothing["planted"], nothing["heat"]) == ([], [], None)
+    assert (question["seeds"], question["heat"]) == ([0, 1], "heat-1.npz")
+    store = result.folder / "store" / "trained"
+    for twin, edit in (("planted", "plant"), ("control", "as-is")):
+        found = [json.loads((store / key / "identity.json").read_text()) for key in question[twin]]
+        assert [one["seed"] for one in found] == [0, 1]
+        assert {one["edit"]["edit"] for one in found} == {edit}
+    assert sorted(path.name for path in result.folder.glob("heat-*")) == ["heat-1.npz"]

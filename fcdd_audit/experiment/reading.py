@@ -1,0 +1,116 @@
+"""Finished cells as they are read back from the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.explaining import CHECKED, overlap_columns
+from fcdd_audit.experiment.identity import checked_place, scored_place, trained_place
+from fcdd_audit.experiment.kept import (
+    CHECKS,
+    MAPS,
+    MEASURING,
+    OVERLAPS,
+    SCORES,
+    TRAINING,
+    read_frame,
+    read_maps,
+    read_scores,
+)
+from fcdd_audit.experiment.records import Record
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.store import Store
+from fcdd_audit.experiment.work import Work, explained_record, needed
+from fcdd_audit.measures.reliance import Scores
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A finished cell.
+
+    localization: one row an image, explainer and mask, one column a measure; no rows for an artifact without
+    a place. untrained: the same of the network before training, where it was asked for. checks: rows of
+    explainer, split, metric, value. costs: by explainer, seconds and megabytes a map, and seconds to score an
+    image. torch: the versions that it was trained and measured with.
+    """
+
+    cell: Cell
+    scores: Scores
+    localization: pd.DataFrame
+    untrained: pd.DataFrame
+    checks: pd.DataFrame
+    costs: dict[str, dict[str, float]]
+    torch: frozenset[str] = field(default_factory=frozenset)
+
+
+def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None) -> CellRecord:
+    """A cell's numbers; those of the images that are asked for, where more were explained.
+
+    before: of the network before training. RunError where something is missing.
+    """
+    cell = work.cell
+    scored = needed(store, scored_place(cell, setup))
+    explained = {name: explained_record(store, cell, setup, name) for name in work.explainers}
+    checked = {
+        name: needed(store, checked_place(cell, setup, name)) for name in work.explainers if work.checks
+    }
+    checks = [
+        read_frame(record.files[CHECKS]).assign(explainer=name)[["explainer", *CHECKED]]
+        for name, record in checked.items()
+    ]
+    all_of_it = [scored, *explained.values(), *checked.values()]
+    return CellRecord(
+        cell,
+        read_scores(scored.files[SCORES]),
+        localization=_overlaps(explained, setup),
+        untrained=_empty() if before is None else _before(before, setup, store),
+        checks=pd.concat(checks, ignore_index=True)
+        if checks
+        else pd.DataFrame(columns=["explainer", *CHECKED]),
+        costs={name: record.json(MEASURING)["costs"] for name, record in checked.items()},
+        torch=frozenset(
+            [
+                *(record.json(MEASURING)["versions"]["torch"] for record in all_of_it),
+                needed(store, trained_place(cell, setup)).json(TRAINING)["versions"]["torch"],
+            ]
+        ),
+    )
+
+
+def read_heat(work: Work, setup: Setup, store: Store) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By explainer, the heatmaps of the examples, (images, H, W) float32 on the explainer's own scale, and
+    evenly spaced quantiles of its heat on the test images."""
+    return {
+        name: read_maps(explained_record(store, work.cell, setup, name).files[MAPS])
+        for name in work.explainers
+    }
+
+
+def _before(work: Work, setup: Setup, store: Store) -> pd.DataFrame:
+    return _overlaps(
+        {name: explained_record(store, work.cell, setup, name) for name in work.explainers}, setup
+    )
+
+
+def _columns() -> list[str]:
+    return ["explainer", *(name for name in overlap_columns() if name not in ("turn", "place"))]
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame(columns=_columns())
+
+
+def _overlaps(explained: dict[str, Record], setup: Setup) -> pd.DataFrame:
+    """Rows by explainer, part, mask and image, in the order of the images."""
+    frames = []
+    for name, record in explained.items():
+        frame = read_frame(record.files[OVERLAPS])
+        if setup.explained is not None:
+            frame = frame[frame["turn"] < setup.explained]
+        for _, group in frame.groupby(["part", "mask"], sort=False):
+            frames.append(group.sort_values("place").assign(explainer=name)[_columns()])
+    return pd.concat(frames, ignore_index=True) if frames else _empty()

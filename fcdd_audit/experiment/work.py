@@ -1,0 +1,316 @@
+"""From a cell to its records: what is missing is trained and measured, the rest is used again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import Timeout
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+
+from fcdd_audit.core.determinism import deterministic
+from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.versions import versions
+from fcdd_audit.detectors import Detector
+from fcdd_audit.detectors.training.loop import DivergedError
+from fcdd_audit.detectors.weights import IN_RECORD
+from fcdd_audit.experiment.cells import Cell, before_training, explained_parts, score, scored_names, train
+from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, extent
+from fcdd_audit.experiment.identity import (
+    checked_place,
+    explained_place,
+    scored_place,
+    trained_place,
+)
+from fcdd_audit.experiment.kept import (
+    CHECKS,
+    MAPS,
+    MEASURING,
+    OVERLAPS,
+    SCORES,
+    TRAINING,
+    maps_file,
+    read_frame,
+    read_scores,
+    scores_file,
+    table_file,
+)
+from fcdd_audit.experiment.records import Record, as_json
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.store import Place, Store
+from fcdd_audit.explainers import make_explainer
+from fcdd_audit.measures.statistics import interquartile_range
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+
+
+class NoNumbersError(RunError):
+    """A cell has no numbers, and why: the audit goes on without it."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cell, and what its records are to hold. explainers: those that work on its detector. checks: whether
+    explanations are checked, on `Setup.sanity` images."""
+
+    cell: Cell
+    explainers: tuple[str, ...] = ()
+    checks: bool = False
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What of a cell's work is still to be done. failed: nothing, since its training failed and isn't tried
+    again."""
+
+    trained: bool = False
+    scored: bool = False
+    explained: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+    failed: bool = False
+
+    @property
+    def measured(self) -> bool:
+        return self.scored or bool(self.explained) or bool(self.checked)
+
+
+def missing(work: Work, setup: Setup, store: Store) -> Missing:
+    """What of the work isn't in the store. A training that failed and isn't tried again isn't missing, nor is
+    what would be measured of it."""
+    cell = work.cell
+    record = store.read(trained_place(cell, setup)) if cell.trained else None
+    again = record is not None and setup.trained_on_device is None and _again(record)
+    if record is not None and _failed(record) is not None and not again:
+        return Missing(failed=True)
+    images = explained_images(cell, setup)
+    return Missing(
+        trained=cell.trained and (record is None or again),
+        scored=cell.trained and store.read(scored_place(cell, setup)) is None,
+        explained=tuple(
+            name for name in work.explainers if _enough(store, cell, setup, name, images) is None
+        ),
+        checked=tuple(
+            name
+            for name in work.explainers
+            if work.checks and store.read(checked_place(cell, setup, name)) is None
+        ),
+    )
+
+
+def finish(
+    work: Work, setup: Setup, store: Store, on_step: Callable[[], object] = lambda: None
+) -> str | None:
+    """Make what is missing of a cell's records; of each only one process at a time.
+
+    on_step: called after each training step. Returns why the cell has no numbers, or None. InputError if the
+    detector can't be trained on this data, RunError for what ends a run.
+    """
+    todo = missing(work, setup, store)
+    try:
+        if todo.trained:
+            _train(work.cell, setup, store, on_step)
+        if todo.measured:
+            _Measuring(work, setup, store).finish(todo)
+    except NoNumbersError as error:
+        return str(error)
+    return failure(work.cell, setup, store)
+
+
+def failure(cell: Cell, setup: Setup, store: Store) -> str | None:
+    """Why its training failed, as it is recorded; None: it didn't."""
+    record = store.read(trained_place(cell, setup)) if cell.trained else None
+    return None if record is None else _failed(record)
+
+
+def record_killed(cell: Cell, setup: Setup, store: Store, reason: str) -> None:
+    """Keep why there is no trained detector, unless there is one: then measuring was killed."""
+    place = trained_place(cell, setup)
+    if cell.trained:
+        with suppress(Timeout), store.making(place, wait=False):  # another run that trains it will know
+            if store.read(place) is None:
+                store.write(place, _failed_files(reason, again=True))
+
+
+def _failed(record: Record) -> str | None:
+    reason: str | None = record.json(TRAINING).get("failed")
+    return reason
+
+
+def _again(record: Record) -> bool:
+    """Whether a failed training may succeed another time: it ran out of memory, or was killed."""
+    return bool(record.json(TRAINING).get("again", False))
+
+
+def _failed_files(reason: str, again: bool) -> dict[str, bytes]:
+    return {TRAINING: as_json({"failed": reason, "again": again, "versions": versions()}).encode()}
+
+
+def _train(cell: Cell, setup: Setup, store: Store, on_step: Callable[[], object]) -> None:
+    place = trained_place(cell, setup)
+    with store.making(place):
+        found = store.read(place)
+        if found is not None and not _again(found):
+            return  # another run did it meanwhile
+        if found is not None:
+            store.remove(place)
+        started = time.perf_counter()
+        try:
+            with deterministic():
+                detector, losses = train(cell, setup, torch.device(setup.device), on_step)
+        except DivergedError as error:
+            store.write(place, _failed_files(str(error), again=False))
+            return
+        except (MemoryError, RuntimeError) as error:
+            store.write(place, _failed_files(_out_of_memory(error), again=True))
+            return
+        weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
+        about = {"losses": losses, "seconds": time.perf_counter() - started, "versions": versions()}
+        store.write(place, {TRAINING: as_json(about).encode(), IN_RECORD: save_weights(weights)})
+
+
+def _out_of_memory(error: Exception) -> str:
+    """What to say of it; any other error is raised again."""
+    if isinstance(error, MemoryError) or any(one in str(error) for one in OUT_OF_MEMORY):
+        return "it ran out of memory"
+    raise error
+
+
+def load(cell: Cell, setup: Setup, store: Store) -> Detector:
+    """The trained detector as it is kept, or the network before training, on the setup's device.
+
+    NoNumbersError where training failed.
+    """
+    if cell.trained:
+        record = needed(store, trained_place(cell, setup))
+        if (reason := _failed(record)) is not None:
+            raise NoNumbersError(reason)
+        detector = setup.untrained(cell.detector, cell.seed).eval()
+        detector.load_state_dict(load_weights(record.files[IN_RECORD]))
+    else:
+        detector = before_training(cell, setup)
+    return detector.to(setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+Made = tuple[dict[str, bytes], dict[str, Any]]  # a record's files, and what is said of how it went
+
+
+class _Measuring:
+    """Measures one cell."""
+
+    def __init__(self, work: Work, setup: Setup, store: Store) -> None:
+        self.work, self.cell, self.setup, self.store = work, work.cell, setup, store
+        self.device = torch.device(setup.device)
+        self.detector = load(self.cell, setup, store)
+        self.parts: list[Explained] = explained_parts(self.cell, setup)
+        self.images = explained_images(self.cell, setup)
+
+    def finish(self, todo: Missing) -> None:
+        """Make the records that are missing."""
+        cell, setup = self.cell, self.setup
+        with deterministic():
+            if todo.scored:
+                self._keep(scored_place(cell, setup), self._score)
+                todo = missing(self.work, setup, self.store)  # a damaged record takes those below with it
+            for name in todo.explained:
+                self._keep(explained_place(cell, setup, name, self.images), self._explain, name)
+            for name in todo.checked:
+                self._keep(checked_place(cell, setup, name), self._check, name)
+
+    def _keep(self, place: Place, make: Callable[..., Made], *names: str) -> None:
+        with self.store.making(place):
+            if self.store.read(place) is not None:
+                return  # another run did it meanwhile
+            started = time.perf_counter()
+            files, about = make(*names)
+            about = {**about, "seconds": time.perf_counter() - started, "versions": versions()}
+            self.store.write(place, {**files, MEASURING: as_json(about).encode()})
+
+    def _score(self) -> Made:
+        try:
+            found = score(self.detector, self.setup, self.device)
+        except RunError as error:
+            raise NoNumbersError(str(error)) from error
+        except (MemoryError, RuntimeError) as error:
+            raise NoNumbersError(_out_of_memory(error)) from error
+        return {SCORES: scores_file(found, scored_names(self.setup))}, {}
+
+    def _explain(self, name: str) -> Made:
+        """Maps of fewer images that are kept are part of it."""
+        explainer = make_explainer(name, self.setup.options)
+        before = _fewer(self.store, self.cell, self.setup, name, self.images)
+        first = 0 if before is None else int(before.identity["images"])
+        found = explain(self.detector, name, explainer, self.parts, self.device, first, self.images)
+        if before is not None:
+            known = read_frame(before.files[OVERLAPS]).astype({"turn": int, "place": int})
+            return {**before.files, OVERLAPS: table_file(self._in_order([known, found.overlaps]))}, {}
+        files = {OVERLAPS: table_file(self._in_order([found.overlaps]))}
+        if self.cell.trained and found.examples is not None and found.levels is not None:
+            files[MAPS] = maps_file(found.examples, found.levels)
+        return files, {}
+
+    def _in_order(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
+        """Rows by part, mask and turn: the same however often it was gone on with."""
+        parts = {part.part: place for place, part in enumerate(self.parts)}
+        rows = pd.concat([frame for frame in frames if len(frame)] or frames[-1:], ignore_index=True)
+        keys = rows.assign(part=rows["part"].map(parts), mask=rows["mask"] != "exact")
+        order = keys.sort_values(["part", "mask", "turn"], kind="stable").index
+        return rows.loc[order]
+
+    def _check(self, name: str) -> Made:
+        scores = read_scores(needed(self.store, scored_place(self.cell, self.setup)).files[SCORES])
+        unit = interquartile_range(scores.of["nominal", "clean"])
+        explainer = make_explainer(name, self.setup.options)
+        rows, costs = check_explainer(
+            self.detector, name, explainer, self.parts, self.device, self.setup.sanity, unit
+        )
+        return {CHECKS: table_file(rows)}, {"costs": costs}
+
+
+def explained_images(cell: Cell, setup: Setup) -> int:
+    """How many images of each side are explained: as many as asked for, to a whole pass."""
+    return extent(explained_parts(cell, setup), setup.explained, torch.device(setup.device))
+
+
+def needed(store: Store, place: Place) -> Record:
+    """The record of that place. RunError if there is none."""
+    found = store.read(place)
+    if found is None:
+        raise RunError(f"'{store.path / place[0]}' was removed meanwhile; run the same command again")
+    return found
+
+
+def explained_record(store: Store, cell: Cell, setup: Setup, name: str) -> Record:
+    """That of as many of an explainer's maps as are asked for, or of more. RunError if there is none."""
+    images = explained_images(cell, setup)
+    found = _enough(store, cell, setup, name, images)
+    return found or needed(store, explained_place(cell, setup, name, images))
+
+
+def _enough(store: Store, cell: Cell, setup: Setup, name: str, images: int) -> Record | None:
+    """The record of at least so many of an explainer's maps, and of the fewest of these."""
+    counts = (count for count in sorted(_kept(store, cell, setup, name)) if count >= images)
+    return _first(store, (explained_place(cell, setup, name, count) for count in counts))
+
+
+def _fewer(store: Store, cell: Cell, setup: Setup, name: str, images: int) -> Record | None:
+    """The record of fewer maps, and of the most of these."""
+    counts = (count for count in sorted(_kept(store, cell, setup, name), reverse=True) if count < images)
+    return _first(store, (explained_place(cell, setup, name, count) for count in counts))
+
+
+def _first(store: Store, places: Iterator[Place]) -> Record | None:
+    return next((found for place in places if (found := store.read(place)) is not None), None)
+
+
+def _kept(store: Store, cell: Cell, setup: Setup, name: str) -> Iterator[int]:
+    """Of how many maps of an explainer there are records."""
+    folder, _, prefix = explained_place(cell, setup, name, 0)[0].removesuffix("0").rpartition("/")
+    for path in (store.path / folder).glob(f"{prefix}*"):
+        with suppress(ValueError):
+            yield int(path.name.removeprefix(prefix))

@@ -1,0 +1,150 @@
+"""Calibrations use a store as audits do: what is there is used again, and what failed is left out."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from fcdd_audit import RunError, run_audit
+from fcdd_audit.detectors.training.loop import DivergedError
+from fcdd_audit.experiment import records
+from fcdd_audit.experiment.cells import train
+from fcdd_audit.report.calibration import draw_rates
+from fcdd_audit.studies.calibrate import Calibration, calibrate
+
+TRAIN = "fcdd_audit.experiment.work.train"
+FIRST = 10_000  # seed
+
+
+def planned(config, decoys=("bars",), **settings):
+    audit = config.having(probe="patch", seeds=3, steps=2, **settings)
+    return Calibration(audit, audits=2, nulls=2, decoys=decoys)
+
+
+@pytest.fixture(scope="module")
+def whole(patches_config, tmp_path_factory):
+    """Of two audits a kind: 6 controls, and 6 twins each with the artifact on one side, on both, and with
+    another artifact."""
+    return calibrate(planned(patches_config, out=tmp_path_factory.mktemp("whole"))).folder
+
+
+@pytest.fixture
+def again(whole, patches_config, in_store, tmp_path):
+    """Calibrates with a copy of its store; counts the detectors that were trained."""
+    store = shutil.copytree(whole / "store", tmp_path / "shared")
+
+    def calibrated(**settings):
+        before = in_store(store)
+        result = calibrate(planned(patches_config, store=store, out=tmp_path, **settings))
+        added = in_store(store).keys() - before.keys()
+        return result, sum(name.startswith("trained/") for name in added)
+
+    calibrated.store = store
+    return calibrated
+
+
+def files(folder):
+    return {name: (folder / name).read_bytes() for name in ("calibration.json", "calibration.csv")}
+
+
+def forget(store, seed, edit):
+    """Remove a trained detector, and what was measured of it, from a store."""
+    (key,) = (
+        path.parent.name
+        for path in store.glob("trained/*/identity.json")
+        for one in [json.loads(path.read_text())]
+        if (one["seed"], one["edit"]["edit"]) == (seed, edit)
+    )
+    shutil.rmtree(store / "trained" / key)
+    for path in store.glob("measured/*/identity.json"):
+        if json.loads(path.read_text())["of"] == key:
+            shutil.rmtree(path.parent)
+
+
+def test_nothing_is_explained_and_each_detector_is_kept_once(whole, in_store):
+    kept = in_store(whole / "store")
+    assert sum(name.startswith("trained/") for name in kept) == 4 * 6
+    assert sum(name.startswith("measured/") for name in kept) == 4 * 6
+    assert len(pd.read_csv(whole / "calibration.csv")) == 4 * 2
+
+
+def test_with_a_shared_store_it_gives_the_same_and_trains_nothing(again, whole):
+    result, trained = again()
+    assert trained == 0
+    assert files(result.folder) == files(whole)
+    assert not (result.folder / "store").exists()
+
+
+def test_another_decoy_trains_the_twins_that_have_it(again):
+    _, trained = again(decoys=("bars", "frame"))
+    assert trained == 6
+    assert again(decoys=("frame",))[1] == 0
+
+
+def test_a_run_and_a_calibration_share_a_store(
+    again, patches_config, without_page, in_store, work_of, tmp_path
+):
+    """Their seeds differ, and so do all their detectors."""
+    before = in_store(again.store)
+    config = patches_config.having(probe="patch", steps=2, store=again.store, out=tmp_path)
+    assert work_of(run_audit(config).folder)["trained"] == 2
+    assert again()[1] == 0
+    assert before.items() < in_store(again.store).items()
+
+
+def test_what_fails_leaves_out_the_audits_that_need_it(again, whole, monkeypatch):
+    """By hand, of two audits each: the first of those that plant something, and both pairs of controls."""
+    forget(again.store, FIRST, "as-is")
+
+    def fail(cell, *_):
+        assert cell.seed == FIRST, "no other is missing"
+        raise MemoryError
+
+    monkeypatch.setattr(TRAIN, fail)
+    result, _ = again()
+    found = json.loads((result.folder / "calibration.json").read_text())
+    assert found["incomplete"] == 1 + 1 + 1 + 2
+    rows, all_rows = (pd.read_csv(folder / "calibration.csv") for folder in (result.folder, whole))
+    assert rows["truth"].tolist() == ["planted", "both-sides", "other-artifact"]
+    merged = rows.merge(all_rows)
+    assert len(merged) == len(rows), "the others are as they were"
+    assert {rate["truth"]: rate["audits"] for rate in found["rates"]} == {
+        "planted": 1,
+        "both-sides": 1,
+        "other-artifact": 1,
+        "any-null": 2,
+    }
+    assert draw_rates(result.folder).read_text().startswith("<svg")
+    monkeypatch.setattr(TRAIN, train)
+    complete, trained = again()
+    assert trained == 0, "in place of the record of what failed"
+    assert files(complete.folder) == files(whole), "what ran out of memory is trained the next time"
+
+
+def test_if_no_audit_is_complete_it_fails_and_older_files_stay(again, monkeypatch):
+    result, _ = again()
+    before = files(result.folder)
+    for seed in (FIRST, FIRST + 3):
+        forget(again.store, seed, "as-is")
+
+    def fail(*_):
+        raise DivergedError("fcdd diverged in epoch 1")
+
+    monkeypatch.setattr(TRAIN, fail)
+    with pytest.raises(RunError, match="no audit is complete: fcdd diverged in epoch 1"):
+        again()
+    assert files(result.folder) == before
+    reasons = [
+        records.read(path.parent).json("training.json").get("failed")
+        for path in again.store.glob("trained/*/training.json")
+    ]
+    assert sorted(filter(None, reasons)) == ["fcdd diverged in epoch 1"] * 2
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_is_trained(patches_config, refused, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    calibration = planned(patches_config, store=tmp_path / "file", out=tmp_path / "out")
+    with refused("can't write to", "--store"):
+        calibrate(calibration)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
