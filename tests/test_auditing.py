@@ -231,7 +231,7 @@ def test_a_killed_audit_resumes_to_the_same_table(in_store, work_of, tmp_path):
     assert len(trained()) == 4
     assert written.items() <= in_store(store).items(), "no record is made twice"
     assert work_of(store.parent)["trained"] == 4 - len(survived)
-    assert not list(tmp_path.rglob(".tmp-*"))
+    assert not list(tmp_path.rglob(".[rt][mu][np]-*"))
     for name in ("results.csv", "findings.json"):
         killed, whole = (
             (tmp_path / out / "textures-watermark" / name).read_bytes() for out in ("killed", "whole")

@@ -193,7 +193,7 @@ def left_as_it_is(run, refused, in_store, nothing_is_trained):
         damaged = {one for one in kept.items() if one[0] == without}
         assert files(run) == before
         assert in_store(run / "store").items() == kept.items() - damaged
-        assert not list(run.rglob(".tmp-*"))
+        assert not list(run.rglob(".[rt][mu][np]-*"))
 
     return check
 

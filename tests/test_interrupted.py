@@ -117,7 +117,7 @@ def test_an_audit_killed_again_and_again_resumes_to_the_same_bytes(settings, who
     everything = kept(store)
     assert everything.items() >= survived.items()
     assert everything == kept(whole / "store")
-    assert not list(tmp_path.rglob(".tmp-*"))
+    assert not list(tmp_path.rglob(".[rt][mu][np]-*"))
     assert not list(tmp_path.rglob(".locks/*"))
     for name in RESULTS:
         assert (result.folder / name).read_bytes() == (whole / name).read_bytes(), name
@@ -199,7 +199,7 @@ def test_a_run_without_room_ends_with_one_line_and_goes_on_where_there_is(
         except AuditError as error:
             said.append(str(error))
             assert shown() == before
-            assert not list(run.rglob(".tmp-*"))
+            assert not list(run.rglob(".[rt][mu][np]-*"))
             for sums in run.rglob("SHA256SUMS"):
                 records.read(sums.parent)
         else:

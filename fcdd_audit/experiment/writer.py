@@ -65,7 +65,7 @@ class RunWriter(RunFolder):
             with self.store.opened():
                 yield
         finally:
-            if self._content() == before | {lock_file.name}:
+            if lock_file.name not in before and self._content() == before | {lock_file.name}:
                 lock_file.unlink(missing_ok=True)
             lock.release()
             for path in made:

@@ -266,8 +266,8 @@ def test_what_a_killed_run_left_is_cleared_by_the_next_but_nothing_of_a_living_o
         other.wait()
         assert half.exists()
     with store.opened():
-        assert {path.name for path in tmp_path.glob(".tmp-*")} == {store.own, f"{store.own}.lock"}
-    assert not list(tmp_path.glob(".tmp-*"))
+        assert {path.name for path in tmp_path.glob(".run-*")} == {store.own, f"{store.own}.lock"}
+    assert not list(tmp_path.glob(".run-*"))
 
 
 def test_a_run_that_ends_leaves_the_folders_to_those_that_go_on(tmp_path):
@@ -279,7 +279,7 @@ def test_a_run_that_ends_leaves_the_folders_to_those_that_go_on(tmp_path):
         with second.making(PLACE):
             second.write(PLACE, FILES)
     assert second.read(PLACE) is not None
-    assert not list(second.path.glob(".tmp-*"))
+    assert not list(second.path.glob(".run-*"))
 
 
 @pytest.mark.parametrize("at", ["", "trained", ".locks"])

@@ -133,10 +133,10 @@ def test_whatever_is_there_is_removed(store, there):
     assert not hidden(store)
 
 
-def test_all_of_a_kind_are_known_but_damaged_ones(store):
+def test_all_of_a_kind_are_known_but_those_of_which_nobody_can_tell(store):
     for key in "cab":
         store.write((f"{TRAINED}/{key}", {"key": key}), FILES)
-    (store.path / TRAINED / "b" / "weights").unlink()
+    (store.path / TRAINED / "b" / "identity.json").write_text("{")
     (store.path / TRAINED / "stray").touch()
     assert list(store.all(TRAINED)) == [{"key": "a"}, {"key": "c"}]
     assert list(store.all(MEASURED)) == []

@@ -269,7 +269,7 @@ def test_opening_clears_what_a_killed_run_left_half_written(tmp_path):
     (tmp_path / ".tmp-report.html").write_text("half")
     (tmp_path / "results.csv").write_text("kept")
     with RunWriter.at(tmp_path).opened():
-        assert not list(tmp_path.glob(".tmp-*"))
+        assert not list(tmp_path.glob(".[rt][mu][np]-*"))
     assert {path.name for path in tmp_path.iterdir()} == {"results.csv", ".lock"}
 
 
@@ -297,7 +297,7 @@ def test_what_workers_read_is_gone_when_the_run_ends(tmp_path):
     with run.opened():
         (run.store.scratch / "shared").mkdir()
         assert run.path in run.store.scratch.parents
-    assert not list(tmp_path.rglob(".tmp-*"))
+    assert not list(tmp_path.rglob(".[rt][mu][np]-*"))
 
 
 @pytest.mark.parametrize("at", ["run", "run/.lock"])
