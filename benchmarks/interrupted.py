@@ -86,7 +86,7 @@ class Audit:
     def half_written(self) -> int:
         """Files that aren't in their places yet, but those that workers read."""
         found = [
-            *self.store.glob(".tmp-*/**/*"),
+            *self.store.glob(".run-*/**/*"),
             *self.folder.glob(".tmp-*/*"),
             *self.folder.glob(".complete/*"),
         ]
@@ -167,7 +167,7 @@ def main() -> None:
                 kills += 1
                 continue
             same = audit.results() == whole.results()
-            left = len([*audit.folder.rglob(".tmp-*")])
+            left = len([*audit.folder.rglob(".[rt][mu][np]-*")])
             print(
                 f"ended after {audit.kills} kills, {'identical' if same else 'DIFFERENT'}, {left} left over"
             )
