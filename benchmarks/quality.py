@@ -111,7 +111,7 @@ def main() -> None:
     for nominal_class in config.nominal_classes():
         data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress=True))
         for name in config.detector.detectors:
-            found = [measure(config, data, name, seed, device) for seed in range(config.design.seeds)]
+            found = [measure(config, data, name, seed, device) for seed in range(config.design.most_pairs)]
             row: dict[str, Any] = {"class": data.nominal_class, "detector": name}
             row |= {key: [one[key] for one in found] for key in found[0]}
             rows.append(row)

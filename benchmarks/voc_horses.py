@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 
 from fcdd_audit import AuditConfig, run_audit
 from fcdd_audit.config.audit import make_config
-from fcdd_audit.core.seeding import numpy_generator, torch_generator
+from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.datasets import DATASETS
 from fcdd_audit.detectors import build
 from fcdd_audit.detectors.weights import IN_RECORD
@@ -40,7 +40,7 @@ from fcdd_audit.experiment.writer import STORE
 from fcdd_audit.explainers import EXPLAINERS, raising
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.localization import area_share, measure_all
-from fcdd_audit.measures.statistics import Estimate, draw, interval
+from fcdd_audit.measures.statistics import mean_interval
 from fcdd_audit.natural.artifacts import Masked
 from fcdd_audit.natural.removal import inpaint
 
@@ -51,7 +51,6 @@ FIFTH = 0.2  # of VOC2007's horses bear the tag, by the paper's account
 MARGIN, JITTER = 0.055, 0.02  # the tag's distance from the edges, and how far it moves: as on the photos
 FAINTEST = 0.2  # opacity; what is below is the photos' own texture
 AROUND = 13  # px; the median of such a square is what lies behind a letter
-DRAWS = 2000
 
 Tags = dict[str, dict[str, tuple[int, ...]]]  # by photo: its box at each size
 
@@ -160,10 +159,9 @@ def show(title: str, folder: Path) -> None:
             f"\n{title}, {found['detector']}, {100 * found['prevalence']:.3g} % of the training horses: "
             f"{found['verdict']}" + (f" ({found['reason']})" if found["reason"] else "")
         )
-        least = found["minimum_detectable"]
         print(
-            f"  reliance {number(found['reliance'])}, {found['seeds_relying']} of {found['seeds']} seeds; "
-            f"would have found {'nothing' if least is None else f'{least:.3f}'}"
+            f"  dependence {number(found['dependence'])}, new alarms {number(found['alarms'])}, AUROC drop "
+            f"{number(found['reliance'])}; {found['pairs_relying']} of {found['seeds']} pairs rely"
         )
         for measure, effect in effects.items():
             print(f"  {measure:<14} control {number(effect['control'])}  planted {number(effect['planted'])}")
@@ -228,16 +226,12 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
         ]
         print(f"{question['detector']}, tag planted on {question['prevalence']:g} of the training horses:")
         for name in twins[0][0]:
-            control, planted = (Estimate.of_mean(np.stack([one[name] for one in twin])) for twin in twins)
-            estimates = (control, planted, planted - control)
-            text = [f"{one.value:.3f}" for one in estimates]
-            if config.design.seeds >= config.design.thresholds.min_seeds:
-                drawn = draw(estimates, DRAWS, numpy_generator(0, "true tags"))
-                for index, one in enumerate(estimates):
-                    least = -1.0 if name == "drop" or index == 2 else 0.0
-                    limits = interval(
-                        one.value, drawn[index], config.design.thresholds.confidence, (least, 1.0)
-                    )
+            control, planted = (np.array([one[name].mean() for one in twin]) for twin in twins)
+            numbers = (control, planted, planted - control)
+            text = [f"{one.mean():.3f}" for one in numbers]
+            if len(control) >= config.design.thresholds.min_seeds:
+                for index, one in enumerate(numbers):
+                    limits = mean_interval(one, config.design.thresholds.confidence)
                     text[index] += f" ({limits.low:.3f} to {limits.high:.3f})"
             print(f"  {name:<24} control {text[0]}  planted {text[1]}  difference {text[2]}")
 

@@ -52,9 +52,10 @@ class AuditResult:
     @property
     def nothing_judged(self) -> str | None:
         """Why there is no verdict at all, where that is for lack of trained detectors; else None."""
-        failed = [one for finding in self.findings if finding.lacks_pairs for one in finding.failed]
-        if not failed or any(finding.minimum_detectable is not None for finding in self.findings):
+        lacking = [finding for finding in self.findings if finding.missing == "failed-pairs"]
+        if not lacking or len(lacking) < len([one for one in self.findings if one.missing != "identical"]):
             return None
+        failed = [one for finding in lacking for one in finding.failed]
         return f"nothing can be judged: {said_of(failed[:1])}" + (
             f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
         )

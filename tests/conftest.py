@@ -15,7 +15,6 @@ from hypothesis import settings
 from PIL import Image
 
 from fcdd_audit import AuditConfig, AuditResult, InputError, Recipe, make_config, run_audit
-from fcdd_audit.verdict.thresholds import Thresholds
 
 torch.set_num_threads(1)
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -25,23 +24,24 @@ os.environ["XDG_CACHE_HOME"] = _cache.name  # of subprocesses too: no test touch
 
 
 @pytest.fixture(scope="session")
-def textures_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
-    """The default audit, of FCDD only."""
+def default_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    """The default audit, of FCDD only, with three pairs of twins."""
     return make_config(
         detectors=("fcdd",),
         explainers=("native", "grad-cam", "gradient", "random"),
+        seeds=3,
         out=tmp_path_factory.mktemp("reports"),
     )
 
 
 @pytest.fixture(scope="session")
-def textures_run(textures_config: AuditConfig) -> AuditResult:
-    return run_audit(textures_config)
+def default_run(default_config: AuditConfig) -> AuditResult:
+    return run_audit(default_config)
 
 
 @pytest.fixture(scope="session")
-def textures_table(textures_run: AuditResult) -> pd.DataFrame:
-    return pd.read_csv(textures_run.folder / "results.csv", keep_default_na=False)
+def default_table(default_run: AuditResult) -> pd.DataFrame:
+    return pd.read_csv(default_run.folder / "results.csv", keep_default_na=False)
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def exposed_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
 @pytest.fixture(scope="session")
 def patches_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
     """Grey noise, in anomalous images with a brighter square somewhere: more than 16 test images a side, that
-    is more than are explained in one pass."""
+    is more than are explained in one pass, and all are explained."""
     root, rng = tmp_path_factory.mktemp("patches"), np.random.default_rng(0)
     counts = {"train/nominal": 24, "train/anomalous": 12, "test/nominal": 20, "test/anomalous": 18}
     for part, count in counts.items():
@@ -131,10 +131,10 @@ def patches_config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
         probe="frame",
         detectors=("fcdd",),
         explainers=("native",),
+        explained=0,
         seeds=1,
         workers=1,
         recipe=Recipe.of(epochs=1, batch_size=8),
-        thresholds=Thresholds(draws=200),
         out=tmp_path_factory.mktemp("patches-reports"),
     )
 

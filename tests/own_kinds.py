@@ -10,7 +10,7 @@ from fcdd_audit import DETECTORS, PROBES, Detector, InputError
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.measures.table import Chance, Measure, register
-from fcdd_audit.studies.trials import Trial
+from fcdd_audit.studies.planning import Condition
 from fcdd_audit.studies.truths import TRUTHS, Truth
 
 
@@ -60,15 +60,15 @@ class Glance(Detector):
         return F.binary_cross_entropy_with_logits(self.score(x), label.float())
 
 
-def both_twins(drawing):
+def both_twins(planner):
     """Both twins are trained with the artifact, from unrelated seeds."""
-    edit = Plant(drawing.probe, (drawing.side,), 1.0)
-    for index in range(drawing.nulls):
-        after, before = (drawing.planted(one % drawing.nulls, edit) for one in (index + 1, index))
-        yield Trial(drawing.detector, "both-twins", drawing.plant_on, 1.0, after, before)
+    edit = Plant(planner.probe, (planner.side,), 1.0)
+    seeds = planner.seeds("both-twins", "", 1.0)
+    after, before = planner.cells(seeds[1:], edit), planner.cells(seeds[:-1], edit)
+    yield Condition(planner.detector, "both-twins", planner.plant_on, 1.0, after, before)
 
 
-TRUTHS.register("both-twins")(Truth("both twins trained with it{share}", both_twins, null=True))
+TRUTHS.register("both-twins")(Truth("both twins trained with it{share}", null=True, trained=both_twins))
 
 
 def heat_at_top(heatmap, mask):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fcdd_audit import EXPLAINERS, run_audit
 from fcdd_audit.auditing import explain_run
+from fcdd_audit.experiment.folder import SCHEMA
 
 NUMBERS = ("results.csv", "findings.json", "scores.csv", "curves.csv", "examples-0.npz", "heat-0.npz")
 
@@ -254,8 +255,8 @@ def without(run, name):
     [
         (lambda run: (run / "config.json").unlink(), "holds no finished audit (config.json: No such file"),
         (lambda run: (run / "config.json").write_text("{"), "holds no finished audit (config.json: "),
-        (lambda run: (run / "config.json").write_text('{"schema": 4}'), "schema 4, not 5"),
-        (lambda run: (run / "config.json").write_text('{"schema": 5}'), "config.json isn't whole"),
+        (lambda run: (run / "config.json").write_text('{"schema": 4}'), f"schema 4, not {SCHEMA}"),
+        (lambda run: (run / "config.json").write_text(f'{{"schema": {SCHEMA}}}'), "config.json isn't whole"),
         (lambda run: without(run, "trained_on"), "config.json isn't whole"),
         (lambda run: without(run, "data"), "config.json isn't whole"),
     ],

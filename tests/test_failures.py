@@ -78,7 +78,7 @@ def test_tables_hold_the_seeds_that_are_left(diverged):
     for name in ("results.csv", "curves.csv"):
         assert set(pd.read_csv(diverged.folder / name)["seed"]) == {0, 1, 3}
     work = content(diverged, "config.json")["work"]
-    assert (work["detectors"], work["cells"], work["failed"]) == (8, 12, 1)
+    assert (work["detectors"], work["cells"], work["failed"]) == (8, 9, 1)
 
 
 def test_the_reason_is_kept_and_what_diverged_is_not_trained_again(
@@ -161,7 +161,7 @@ def test_scores_that_are_not_finite_are_no_numbers_either(config, monkeypatch, w
     result = run_audit(config)
     assert (result.findings[0].seeds, result.findings[0].failed) == (4, ())
     work = content(result, "config.json")["work"]
-    assert work == {"detectors": 8, "cells": 12, "trained": 0, "measured": 1, "failed": 0}
+    assert work == {"detectors": 8, "cells": 9, "trained": 0, "measured": 1, "failed": 0}
 
 
 def test_a_control_is_missing_for_every_prevalence(config, monkeypatch, without_page, tmp_path):
@@ -232,6 +232,20 @@ def test_if_every_training_diverges_the_files_say_so(patches_config, tmp_path):
     assert "0 of 3 pairs are left" in " ".join(result.report.read_text(encoding="utf-8").split())
 
 
+def test_a_run_without_any_pair_says_the_same_when_it_is_explained_further(
+    config, monkeypatch, without_page, tmp_path
+):
+    monkeypatch.setattr(TRAIN, failing(DIVERGED))
+    run = run_audit(config.having(out=tmp_path, seeds=3))
+    (question,) = content(run, "config.json")["questions"]
+    assert (question["seeds"], question["looks"]) == ([], [3])
+    monkeypatch.setattr(TRAIN, failing(AssertionError("trained")))
+    again = explain_run(run.folder, ("edges",))
+    assert again.findings[0].missing == "failed-pairs"
+    assert len(again.findings[0].failed) == 6
+    assert again.as_json() == run.as_json()
+
+
 # The command line
 
 
@@ -279,7 +293,7 @@ def test_so_it_does_beside_another_reason(command, monkeypatch):
     result = command("--steps", "2")
     assert result.exit_code == 0, result.stderr
     reason, missing = result.stdout.splitlines()[-3:-1]
-    assert reason.startswith("dsvdd: the reliance isn't surely above or below 0.05 with 3 seeds")
+    assert reason.startswith("dsvdd: the twins differ, and the planted twin's own shift isn't surely above")
     assert missing.startswith("dsvdd: 3 pairs count; the planted twin of seed 0 has no numbers")
 
 

@@ -15,7 +15,7 @@ from fcdd_audit import Recipe, make_config, run_audit
 from fcdd_audit.core.errors import AuditError
 from fcdd_audit.experiment import records
 
-TRAINED, MEASURED = 8, 38  # records: 8 trained cells, and 4 networks before training, of which maps are kept
+TRAINED, MEASURED = 8, 33  # records: 8 trained cells, and 2 networks before training, of which maps are kept
 TIMED = ("training.json", "measuring.json", "SHA256SUMS")  # of them seconds are a part
 RESULTS = ("results.csv", "findings.json")
 

@@ -22,14 +22,14 @@ def wheel(tmp_path_factory):
 def test_the_wheel_ships_templates_data_types_and_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     data = ("config/presets.csv", "datasets/imagenet1k.txt", "py.typed", "__init__.pyi")
-    data += ("studies/calibrations/textures-watermark.json",)
+    data += ("studies/calibrations/retina-watermark.json",)
     for wanted in ("templates/report.html.j2", "templates/report.css", *data):
         assert f"fcdd_audit/{wanted}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs", "reports"))]
 
 
-def test_the_installed_wheel_renders_a_report_in_another_folder(wheel, textures_run, tmp_path):
+def test_the_installed_wheel_renders_a_report_in_another_folder(wheel, default_run, tmp_path):
     installed = tmp_path / "site"
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", installed, wheel], check=True
@@ -45,7 +45,7 @@ def test_the_installed_wheel_renders_a_report_in_another_folder(wheel, textures_
 
     where = python("-c", "from fcdd_audit.report.page import template_folder as t; print(t())")
     assert Path(where) == installed / "fcdd_audit" / "templates"
-    before = textures_run.report.read_bytes()
-    textures_run.report.unlink()
-    assert python("-m", "fcdd_audit", "report", textures_run.folder) == str(textures_run.report)
-    assert textures_run.report.read_bytes() == before
+    before = default_run.report.read_bytes()
+    default_run.report.unlink()
+    assert python("-m", "fcdd_audit", "report", default_run.folder) == str(default_run.report)
+    assert default_run.report.read_bytes() == before

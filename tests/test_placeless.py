@@ -11,18 +11,19 @@ from PIL import Image
 from fcdd_audit import AuditConfig, Recipe, make_config, render_report, run_audit
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.experiment.engines import finish_works
+from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, overlap_columns
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import planned_work
-from fcdd_audit.experiment.reading import read_cell, read_heat
+from fcdd_audit.experiment.reading import read_heat, read_question
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import evidence, results_table
 from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.thresholds import Thresholds
 
-NO_PLACE = "This artifact has no place in the image, so only reliance is judged and no explanation is."
+NO_PLACE = "This artifact has no place in the image, so only scores are judged and no explanation is."
 SMALL = make_config(
     probe="jpeg",
     image_size=32,
@@ -61,29 +62,28 @@ def measured(tmp_path_factory):
     works = planned_work([question], setup)
     assert set(works) == {*question.planted, *question.control}, "nothing is to be compared before training"
     store = Store(tmp_path_factory.mktemp("store"))
-    with store.opened():
-        assert finish_works(list(works.values()), setup, store, workers=1) == {}
-    records = {cell: read_cell(work, setup, store) for cell, work in works.items()}
-    return setup, question, records, [read_heat(work, setup, store) for work in works.values()]
+    with store.opened(), Engine(store, workers=1) as engine:
+        assert engine.finish_works(list(works.values()), setup) == {}
+    measured = read_question(question, single_look(1), (None,), setup, store, {})
+    return setup, measured, [read_heat(work, setup, store) for work in works.values()]
 
 
 def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
-    setup, _, records, heat = measured
+    setup, found, heat = measured
     assert {pairs.mask for pairs in setup.pairs.values()} == {None}
-    for record in records.values():
-        columns = [name for name in overlap_columns() if name not in ("turn", "place")]
+    for record in found.records.values():
+        columns = [name for name in overlap_columns() if name != "place"]
         assert list(record.localization) == ["explainer", *columns]
         assert record.localization.empty
         assert record.untrained.empty
-    for found in heat:
-        assert list(found) == ["native", "edges"]
-        for maps, levels in found.values():
+    for kept in heat:
+        assert list(kept) == ["native", "edges"]
+        for maps, levels in kept.values():
             assert (maps.shape, levels.shape) == ((2 * EXAMPLES, 32, 32), (LEVELS,))
 
 
 def test_the_table_holds_detection_and_reliance_only(measured):
-    _, question, records, _ = measured
-    table = results_table([question], records, 0.95)
+    table = results_table([measured[1]], 0.95)
     assert set(table["explainer"]) == {""}
     assert set(table["split"]) == {"validation", "clean", "marked", "aligned", "conflict"}
     assert (table["metric"] == "reliance").sum() == 1
@@ -91,8 +91,8 @@ def test_the_table_holds_detection_and_reliance_only(measured):
 
 
 def test_findings_have_no_explainers(measured):
-    setup, question, records, _ = measured
-    judged = evidence(question, records, setup.data)
+    setup, found, _ = measured
+    judged = evidence(found, setup.data, 0.95)
     assert (judged.overlaps, judged.chance, judged.references) == ({}, {}, ())
     (finding,) = judge([judged], Thresholds())
     assert finding.explainers == ()
@@ -124,7 +124,7 @@ def audited(tmp_path_factory):
 
 
 def test_the_report_says_that_no_explanation_is_judged(audited):
-    assert audited.folder.name == "textures-jpeg"
+    assert audited.folder.name == "retina-jpeg"
     assert [finding.explainers for finding in audited.findings] == [()]
     source = audited.report.read_text(encoding="utf-8")
     assert source.count(NO_PLACE) == 1
@@ -141,10 +141,10 @@ def test_what_has_a_place_is_still_explained_once_chained_with_what_has_none(tmp
     result = run_audit(SMALL.having(probe="frame+jpeg", out=tmp_path))
     (finding,) = result.findings
     assert [explainer.explainer for explainer in finding.explainers] == ["native", "edges"]
-    assert result.folder.name == "textures-frame+jpeg"
+    assert result.folder.name == "retina-frame+jpeg"
     source = result.report.read_text(encoding="utf-8")
     assert NO_PLACE not in source
-    assert "and the frame+jpeg: no clear answer" in source
+    assert "can&#39;t tell: more pairs of twins are needed" in source
 
 
 def test_true_defects_are_still_localised(defects, work_of, tmp_path):

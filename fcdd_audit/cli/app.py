@@ -27,10 +27,10 @@ app = typer.Typer(
 )
 for command, example in (
     (run, "run --dataset folder --data-root my-images --detector fcdd --seeds 7"),
-    (explain, "explain reports/textures-watermark --explainer occlusion"),
-    (calibrate, "calibrate --detector fcdd --audits 20 --nulls 14 --out calibrations"),
-    (report, "report reports/textures-watermark"),
-    (compare, "compare reports/textures-watermark reports/textures-bars"),
+    (explain, "explain reports/retina-watermark --explainer occlusion"),
+    (calibrate, "calibrate --detector fcdd --pairs 64 --null-pairs 32 --out calibrations"),
+    (report, "report reports/retina-watermark"),
+    (compare, "compare reports/retina-watermark reports/retina-bars"),
 ):
     app.command(epilog=f"Example: fcdd-audit {example}")(command)
 app.add_typer(listing, name="list")

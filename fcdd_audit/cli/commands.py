@@ -25,7 +25,7 @@ from fcdd_audit.cli.tables import (
     print_findings,
     print_rates,
 )
-from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS, UNUSED, merge_calibrated
+from fcdd_audit.config.calibrated import DECOYS, NULL_PAIRS, PAIRS, UNUSED, merge_calibrated
 from fcdd_audit.core.late import importing
 
 if TYPE_CHECKING:
@@ -142,16 +142,16 @@ def explain(
 
 @takes_settings(hidden=UNUSED)
 def calibrate(
-    audits: Annotated[
-        int,
-        typer.Option(metavar="N", help="Audits with the artifact planted, for each detector and prevalence."),
-    ] = AUDITS,
-    nulls: Annotated[
+    pairs: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Audits of each kind of null with something planted, for each detector."
+            metavar="N", help="Pairs of twins with the artifact planted, for each detector and prevalence."
         ),
-    ] = NULLS,
+    ] = PAIRS,
+    null_pairs: Annotated[
+        int,
+        typer.Option(metavar="N", help="Pairs of each null with something planted, for each detector."),
+    ] = NULL_PAIRS,
     decoy: Annotated[
         str, typer.Option(help="What is planted where the probe isn't: other artifacts, comma-separated.")
     ] = ",".join(DECOYS),
@@ -162,11 +162,11 @@ def calibrate(
     debug: Debug = False,
     **flags: Any,
 ) -> None:
-    """Measure how often verdicts are right: run audits whose truth is known.
+    """Measure how often verdicts are right: draw audits from pairs of twins whose truth is known.
 
     Sensitivity: the artifact is planted, at rising prevalence (0.05, 0.2 and 1 by default). False alarms: the
-    twins differ, but not by a cue. Writes calibration.json, .csv and .svg to OUT/calibration-DATASET-PROBE. A
-    calibration that was interrupted goes on where it was.
+    twins differ, but not by a cue. --seeds and --max-seeds are those of the audits. Writes calibration.json,
+    .csv and .svg to OUT/calibration-DATASET-PROBE. A calibration that was interrupted goes on where it was.
     """
     with ErrorsAsLines(debug):
         given = merge_calibrated(*read_layers(flags, config, assignments))
@@ -177,7 +177,7 @@ def calibrate(
         from fcdd_audit.studies.calibrate import calibrate as run_calibration
 
         decoys = tuple(name.strip() for name in decoy.split(",") if name.strip())
-        asked = Calibration(resolve(given), audits, nulls, decoys)
+        asked = Calibration(resolve(given), pairs, null_pairs, decoys)
         result = run_calibration(asked, quiet=quiet or as_json)
         draw_rates(result.folder)
         if as_json:

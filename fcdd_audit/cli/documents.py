@@ -174,13 +174,16 @@ def _default(setting: Setting) -> str:
 def _values(setting: Setting) -> str:
     """What it may be, in words."""
     schema = _schema_of(setting)
-    for one in schema.get("anyOf", []):
-        if one["type"] == "array":
+    kinds = schema.get("anyOf", [schema])
+    for one in kinds:
+        if one.get("type") == "array":
             return LISTS[one["items"]["type"]] + _limits(one["items"])
-    return _values_of(schema)
+    return " or ".join(_values_of(one) for one in kinds)
 
 
 def _values_of(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return ", ".join(f"`{one}`" for one in schema["enum"])
     if schema.get("format") == "path":

@@ -20,24 +20,31 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 
 
 def print_rates(result: CalibrationResult) -> None:
-    from fcdd_audit.core.text import span
+    from fcdd_audit.core.text import number, span
 
     rows: list[tuple[str, ...]] = [
-        ("detector", "truth", "prevalence", "audits", "says relies (95 %)", "mean reliance", "other")
+        (
+            *("detector", "truth", "prevalence", "pairs", "relied on", "audits: relies, does not, open"),
+            *("relies (95 %)", "drawn: relies (95 %)", "pairs used"),
+        )
     ]
     for rate in result.as_json()["rates"]:
-        others = [f"{count} {word}" for word, count in rate["verdicts"].items() if word != "relies"]
-        prevalence = "" if rate["prevalence"] is None else f"{rate['prevalence']:g}"
+        prevalence = f"{rate['prevalence']:g}" if rate["prevalence"] else ""
         truth = f"{rate['truth']} ({rate['decoy']})" if rate["decoy"] else rate["truth"]
+        counts = (str(rate["verdicts"].get(word, 0)) for word in ("relies", "does-not-rely", "inconclusive"))
         rows.append(
             (
-                *(rate["detector"], truth, prevalence, str(rate["audits"])),
-                *(span(rate["says_relies"]), span(rate["reliance"]), ", ".join(others)),
+                *(rate["detector"], truth, prevalence, str(rate["pairs"]), rate["relied_on"]),
+                f"{rate['audits']}: {', '.join(counts)}",
+                *(span(rate["says_relies"]), span(rate["drawn"]["relies"])),
+                number(rate["drawn"]["pairs"], 1),
             )
         )
     print_table(rows)
+    if wrong := sum(rate["wrong_clears"] for rate in result.as_json()["rates"]):
+        print(f"{wrong} audits say 'does-not-rely' where the score relies on the artifact and it does harm")
     if left_out := result.description["incomplete"]:
-        print(f"{left_out} audits are left out, since the training of a twin failed")
+        print(f"{left_out} pairs are left out, since the training of a twin failed")
     print(result.folder / "calibration.json")
 
 
@@ -53,7 +60,7 @@ def print_findings(result: AuditResult, design: Design) -> None:
         side = f"{finding.placebo['side']} images" if finding.placebo else finding.detector
         if finding.reason:
             print(f"{about}{side}: {finding.reason}")
-        if finding.failed and not finding.lacks_pairs:
+        if finding.failed and finding.missing != "failed-pairs":
             print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")
     print(result.report)
 

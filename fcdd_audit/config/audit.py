@@ -29,17 +29,20 @@ from fcdd_audit.config.parts import (
 from fcdd_audit.config.presets import preset_settings
 from fcdd_audit.config.settings import RECIPE, Setting, settings
 from fcdd_audit.config.training import make_recipe
+from fcdd_audit.core.directions import AUTO
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.datasets import DATASETS, DataRequest
 from fcdd_audit.datasets.wordnet import plain
 from fcdd_audit.designs import DESIGNS
-from fcdd_audit.detectors import NETWORKS
+from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.experiment.folder import MEAN
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NaturalArtifact, make_artifact
 from fcdd_audit.probes import Probe
+
+REFERENCES = ("random", "edges")  # maps that know nothing of the model, beside each detector's own explainers
 
 
 class AuditConfig(Part):
@@ -112,6 +115,14 @@ class AuditConfig(Part):
         }
         channels = getattr(NETWORKS[self.detector.recipe.network], "channels", None)
         return DataRequest(**shared, nominal_class=nominal_class, channels=channels, progress=progress)
+
+    def explainers_of(self, detector: str) -> tuple[str, ...]:
+        """The explainers that are asked of a detector, in the registry's order; whether they work on it isn't
+        said. InputError for an unknown detector."""
+        asked = set(self.explanation.explainers)
+        if AUTO in asked:
+            asked |= {*DETECTORS[detector].explained_by, *REFERENCES}
+        return tuple(name for name in EXPLAINERS if name in asked)
 
     def make_artifact(self) -> Probe | NaturalArtifact:
         """The probe, the chain of several, or the natural artifact, with its options."""

@@ -11,7 +11,7 @@ from fcdd_audit.core.errors import InputError
 
 # By default.
 PREVALENCE = (0.05, 0.2, 1.0)
-AUDITS, NULLS = 20, 14
+PAIRS, NULL_PAIRS = 32, 24  # of twins, for each detector and condition
 DECOYS = ("bars", "patch")  # one unlike a watermark, and one like it
 UNUSED = {  # and why
     **dict.fromkeys(("removal", "strict"), "it plants its artifacts"),

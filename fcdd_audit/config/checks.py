@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fcdd_audit.config.audit import AuditConfig
 
 # Are for twins; a finished detector has none.
-OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "calibration")
+OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "max_seeds", "budget", "calibration")
 
 
 def check_config(config: AuditConfig, given: Given) -> None:
@@ -30,6 +30,7 @@ def check_config(config: AuditConfig, given: Given) -> None:
     _check_names(config, given)
     _check_artifact(config, given)
     if config.detector.weights is None:
+        _check_looks(config, given)
         given.check(
             _is_default(config, "placebos"),
             f"--placebos {config.design.placebos} is for finished detectors; name the weights of one with "
@@ -46,13 +47,32 @@ def check_config(config: AuditConfig, given: Given) -> None:
             make_options(detector, config.options.get(detector, {}))
 
 
+def _check_looks(config: AuditConfig, given: Given) -> None:
+    design = config.design
+    if design.seeds != AUTO:
+        for name in ("max_seeds", "budget"):
+            given.check(
+                _is_default(config, name),
+                f"{settings()[name].flag} is for --seeds auto, and --seeds {design.seeds} fixes the number "
+                "of pairs; drop one of them",
+                name,
+            )
+    else:
+        least = design.thresholds.min_seeds
+        given.check(
+            design.max_seeds >= least,
+            f"max seeds is {design.max_seeds}; at least {least} pairs of twins give a verdict",
+            "max_seeds",
+        )
+
+
 def _check_names(config: AuditConfig, given: Given) -> None:
     with given.blamed("detectors"):
         for name in config.detector.detectors:
             _ = DETECTORS[name]
     with given.blamed("explainers"):
         for name in config.explanation.explainers:
-            _ = EXPLAINERS[name]
+            _ = None if name == AUTO else EXPLAINERS[name]
     with given.blamed("network"):
         _ = NETWORKS[config.detector.recipe.network]
     _check_known(given, "normalise", "normalisation", config.detector.recipe.normalise, NORMALISATIONS)

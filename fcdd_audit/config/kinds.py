@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +20,10 @@ from pydantic import (
     WrapValidator,
 )
 
+from fcdd_audit.core.directions import AUTO
 from fcdd_audit.core.errors import InputError
 
+TIME, SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)"), {"s": 1, "m": 60, "h": 3600}
 CONFIG = ConfigDict(coerce_numbers_to_str=True)
 NEEDS = {  # by the start of pydantic's word for what is wrong
     "int": "a whole number is needed",
@@ -64,6 +67,29 @@ def _share(value: Any) -> Any:
     return _number(value)
 
 
+def _count_or_auto(value: Any) -> Any:
+    """A whole number over 0, or auto."""
+    if value == AUTO:
+        return value
+    try:
+        number = int(_number(value))
+    except (TypeError, ValueError, OverflowError):  # infinity
+        number = 0
+    if number < 1 or (isinstance(value, float) and value != number):
+        raise ValueError(f"{AUTO} or a whole number over 0 is needed")
+    return number
+
+
+def _seconds(value: Any) -> Any:
+    """A time: seconds, or a number with s, m or h."""
+    if not isinstance(value, str):
+        return _number(value)
+    found = TIME.fullmatch(value.strip())
+    if found is None:
+        raise ValueError("a time is needed, such as 90s, 3m or 1.5h")
+    return float(found[1]) * SECONDS[found[2] or "s"]
+
+
 def _items(value: Any) -> Any:
     """A list, of which text has commas; one value is a list of one."""
     if isinstance(value, str):
@@ -86,6 +112,15 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Whole = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=0), BeforeValidator(_number)]
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+CountOrAuto = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_count_or_auto, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1)]),
+]
+Seconds = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    BeforeValidator(_seconds, json_schema_input_type=str | Annotated[float, Field(gt=0)]),
+]
 Bits = Annotated[int, Field(ge=8, le=16), BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]

@@ -12,9 +12,22 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
-from fcdd_audit.config.kinds import Bits, Count, Names, Place, Positive, Quantile, SomeNames, SomeShares
+from fcdd_audit.config.kinds import (
+    Bits,
+    Count,
+    CountOrAuto,
+    Names,
+    Place,
+    Positive,
+    Quantile,
+    Seconds,
+    SomeNames,
+    SomeShares,
+)
 from fcdd_audit.config.training import recipe_settings
+from fcdd_audit.core.directions import AUTO
 from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.verdict.looks import Look, planned_looks, single_look
 from fcdd_audit.verdict.thresholds import Thresholds
 
 ALL = "all"  # nominal classes, one after the other; explainers
@@ -52,7 +65,7 @@ class Part(BaseModel):
 class DataSettings(Part):
     """Where images come from, and how they are read."""
 
-    dataset: str = Field("textures", description="Data set: see 'fcdd-audit list datasets'.")
+    dataset: str = Field("retina", description="Data set: see 'fcdd-audit list datasets'.")
     data_root: Place | None = Field(None, description="Where the data is.")
     nominal_class: Annotated[Names, Shown("the first")] = Field(
         (), description="Names or indices of classes, to be audited one after the other, or all."
@@ -116,7 +129,14 @@ class DetectorSettings(Part):
 class DesignSettings(Part):
     """What an effect is compared with, and what a verdict depends on."""
 
-    seeds: Positive = Field(5, description="Pairs of twins; at least 3 for a verdict.")
+    seeds: CountOrAuto = Field(
+        "auto",
+        description="Pairs of twins: auto, until all is settled, or a number; at least 3 for a verdict.",
+    )
+    max_seeds: Positive = Field(16, description="At most so many pairs of twins with --seeds auto.")
+    budget: Annotated[Seconds | None, Shown("none")] = Field(
+        None, description="Begin no look that would end later than this, such as 90s, 3m or 1h."
+    )
     placebos: Positive = Field(99, description="Marks that a finished detector is tested with.")
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="Every constant that a verdict depends on."
@@ -125,17 +145,27 @@ class DesignSettings(Part):
         None, description="The calibration.json whose error rates are reported."
     )
 
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """When pairs of twins are judged."""
+        return planned_looks(self.max_seeds) if self.seeds == "auto" else single_look(self.seeds)
+
+    @property
+    def most_pairs(self) -> int:
+        """How many pairs of twins there are at most."""
+        return self.looks[-1].pairs
+
 
 class ExplanationSettings(Part):
     """What is explained, how, and how it is shown."""
 
     explainers: SomeNames = Field(
-        ("native", "grad-cam", "gradient", "random", "edges"),
-        description="Explainers, comma-separated, or all.",
+        (AUTO,),
+        description="Explainers, comma-separated; auto: each detector's own (docs/explanations.md); or all.",
     )
-    explained: Annotated[Count, Shown(f"0, or {ALL_EXPLAINED} with all explainers")] = Field(
-        0, description="At most so many test images of each side are explained; 0: all."
-    )
+    explained: Annotated[
+        Count | None, Shown(f"4 for each pair, at least 16, or {ALL_EXPLAINED} with all explainers")
+    ] = Field(None, description="At most so many test images of each side are explained; 0: all.")
     sanity: Annotated[Count, Shown(f"0, or {ALL_CHECKED} with all explainers")] = Field(
         0, description="So many of each side serve to check the explanations themselves."
     )

@@ -13,6 +13,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(text) != 0 else text.lstrip("-")
 
 
+def share(value: float | None) -> str:
+    """A share as a percentage, in whole ones: `98 %`; a dash for none."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.0f} %"
+
+
 def span(interval: dict[str, float | None] | None, digits: int = 2) -> str:
     """`0.45 (0.40 to 0.49)`, or the value alone where there is no interval."""
     if interval is None:

@@ -65,13 +65,13 @@ def sample_crops(
 
 
 def photo_crops(
-    channels: int, size: int, count: int, rng: np.random.Generator
+    channels: int, size: int, count: int, rng: np.random.Generator, without: tuple[str, ...] = ()
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Crops spread evenly over the photos: float32 (count, size, size, channels), and their names.
 
-    Colour crops come from colour photos only, so that lack of colour is no cue.
+    Colour crops come from colour photos only, so that lack of colour is no cue. without: photos left out.
     """
-    names = GREY + COLOUR if channels == 1 else COLOUR
+    names = [name for name in (GREY + COLOUR if channels == 1 else COLOUR) if name not in without]
     shares = [len(part) for part in np.array_split(np.arange(count), len(names))]
     crops = [
         sample_crops(photo(name, channels), size, share, rng, ZOOM)

@@ -27,6 +27,7 @@ class Autoencoder(Detector):
         dimensions: int = 0
 
     learns_from = ("nominal",)
+    explained_by = ("native", "grad-cam", "grad-cam-no-relu")
     anomaly_field = ReceptiveField()
 
     def __init__(self, input: Input, options: Options) -> None:

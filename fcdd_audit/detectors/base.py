@@ -35,6 +35,8 @@ class Detector(nn.Module, ABC):
     explanation, and `anomaly_field`, the receptive field of that map's cells. Those that define `layers` or
     `outputs` can be explained by rules for each layer: with `shares` by LRP, with `chords` by DeepLIFT.
 
+    learns_from: the sides of training images that it uses. explained_by: the explainers that an audit asks by
+    default, besides reference maps (docs/explanations.md says why).
     options: of the class's `Options`, a frozen dataclass that checks its values and whose fields can be set
     by name; its own defaults if not given.
     """
@@ -44,6 +46,7 @@ class Detector(nn.Module, ABC):
         """None, unless a subclass has some."""
 
     learns_from: ClassVar[tuple[Side, ...]] = SIDES
+    explained_by: ClassVar[tuple[str, ...]] = ("native", "grad-cam", "gradient")
     uses_masks: bool = False  # whether `loss` does
     features: nn.Sequential
     anomaly_field: ReceptiveField | None = None

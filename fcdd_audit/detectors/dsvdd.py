@@ -46,6 +46,7 @@ class DeepSVDD(Detector):
                 raise InputError(f"dsvdd warm_up is {self.warm_up}; it must be at least 0")
 
     learns_from = ("nominal",)
+    explained_by = ("grad-cam", "grad-cam-no-relu", "gradient")
     options: Options
 
     def __init__(self, input: Input, options: Options) -> None:

@@ -47,6 +47,7 @@ class FCDD(Detector):
             if self.sigma is not None and self.sigma <= 0:
                 raise InputError(f"fcdd sigma is {self.sigma}; it must be over 0")
 
+    explained_by = ("native", "grad-cam", "occlusion", "input-x-gradient")
     anomaly_field: ReceptiveField
 
     def __init__(self, input: Input, options: Options) -> None:

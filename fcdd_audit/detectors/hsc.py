@@ -23,6 +23,8 @@ class HSC(Detector):
 
         dimensions: int = 0
 
+    explained_by = ("grad-cam", "deep-lift", "integrated-gradients", "input-x-gradient")
+
     def __init__(self, input: Input, options: Options) -> None:
         super().__init__(input, options)
         parts = network_for(input.network, input.shape)

@@ -49,69 +49,93 @@ class Finished:
     failures: dict[Cell, str]
 
 
-def finish_all(
-    works: Sequence[Work], setup: Setup, store: Store, workers: int | None, quiet: bool
-) -> Finished:
-    """Do what is missing of the work, with a progress bar on stderr unless `quiet`."""
-    todo = {work: missing(work, setup, store) for work in works}
-    waiting = [work for work, one in todo.items() if one.trained or one.measured]
-    failures = {
-        work.cell: reason
-        for work in works
-        if work not in waiting and (reason := failure(work.cell, setup, store)) is not None
-    }
-    trained = sum(one.trained for one in todo.values())
-    steps = trained * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
-    with progress_bar(
-        not quiet and bool(waiting),
-        total=steps or len(waiting),
-        desc=f"{len(waiting)} cells ({setup.data.nominal_class})",
-        unit="step" if trained else "cell",
-    ) as bar:
-        finished = itertools.count(1)
-
-        def on_cell() -> None:
-            bar.set_postfix_str(f"{next(finished)} finished")
-            bar.update(0 if trained else 1)
-
-        failures |= finish_works(
-            waiting, setup, store, workers or default_workers(setup.device), bar.update, on_cell
-        )
-    return Finished(trained, sum(one.measured for one in todo.values()), failures)
-
-
-def finish_works(
-    works: Sequence[Work],
-    setup: Setup,
-    store: Store,
-    workers: int,
-    on_step: Callable[[int], object] = lambda steps: None,
-    on_cell: Callable[[], object] = lambda: None,
-) -> dict[Cell, str]:
-    """Do what is missing of the work, in an opened store; returns why cells have no numbers.
+class Engine:
+    """Does work for one store, call after call, in a `with` block. On the CPU in several processes, which are
+    started when they are first needed, wait without costing anything, and end with the block.
 
     On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells are done
-    side by side in `workers` processes. on_step: called with a number of training steps that were made.
-    on_cell: called after each cell. A cell whose training fails, or whose process is killed, is one without
-    numbers; any other error stops the run, and finished records stay. InputError where worker processes can't
-    know what was registered from outside this package.
+    side by side in as many processes, unless there is only one to do. workers: None: as many as fit the
+    device. quiet: without progress bars on stderr.
     """
-    workers = min(workers, len(works))
-    if workers > 1:
-        return _Crew(setup, store, on_step, on_cell).finish(works, workers)
-    threads = torch.get_num_threads()
-    failures = {}
-    try:
-        if setup.device == "cpu":
-            torch.set_num_threads(1)
-        for work in works:
-            failed = finish(work, setup, store, lambda: on_step(1))
-            if failed is not None:
-                failures[work.cell] = failed
-            on_cell()
-    finally:
-        torch.set_num_threads(threads)
-    return failures
+
+    def __init__(self, store: Store, workers: int | None = None, quiet: bool = True) -> None:
+        """store: opened for as long as the engine is used."""
+        self.store, self.workers, self.quiet = store, workers, quiet
+        self.crew = _Crew(store)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.crew.close()
+
+    def finish_all(self, works: Sequence[Work], setup: Setup, words: str = "") -> Finished:
+        """Do what is missing of the work, with a progress bar on stderr. words: what it is for."""
+        todo = {work: missing(work, setup, self.store) for work in works}
+        waiting = [work for work, one in todo.items() if one.trained or one.measured]
+        failures = {
+            work.cell: reason
+            for work in works
+            if work not in waiting and (reason := failure(work.cell, setup, self.store)) is not None
+        }
+        trained = sum(one.trained for one in todo.values())
+        steps = trained * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
+        with progress_bar(
+            not self.quiet and bool(waiting),
+            total=steps or len(waiting),
+            desc=f"{len(waiting)} cells ({', '.join(filter(None, (setup.data.nominal_class, words)))})",
+            unit="step" if trained else "cell",
+        ) as bar:
+            finished = itertools.count(1)
+
+            def on_cell() -> None:
+                bar.set_postfix_str(f"{next(finished)} finished")
+                bar.update(0 if trained else 1)
+
+            failures |= self.finish_works(waiting, setup, bar.update, on_cell)
+        return Finished(trained, sum(one.measured for one in todo.values()), failures)
+
+    def finish_works(
+        self,
+        works: Sequence[Work],
+        setup: Setup,
+        on_step: Callable[[int], object] = lambda steps: None,
+        on_cell: Callable[[], object] = lambda: None,
+    ) -> dict[Cell, str]:
+        """Do what is missing of the work; returns why cells have no numbers.
+
+        on_step: called with a number of training steps that were made. on_cell: called after each cell. A
+        cell whose training fails, or whose process is killed, is one without numbers; any other error stops
+        the run, and finished records stay. InputError where worker processes can't know what was registered
+        from outside this package.
+        """
+        workers = min(self.workers or default_workers(setup.device), len(works))
+        if workers > 1:
+            return self.crew.finish(_Round(setup, deque(works), on_step, on_cell), workers)
+        threads = torch.get_num_threads()
+        failures = {}
+        try:
+            if setup.device == "cpu":
+                torch.set_num_threads(1)
+            for work in works:
+                failed = finish(work, setup, self.store, lambda: on_step(1))
+                if failed is not None:
+                    failures[work.cell] = failed
+                on_cell()
+        finally:
+            torch.set_num_threads(threads)
+        return failures
+
+
+@dataclass
+class _Round:
+    """What a crew is asked for at once. failures: cells that have no numbers so far, and why."""
+
+    setup: Setup
+    waiting: deque[Work]
+    on_step: Callable[[int], object]
+    on_cell: Callable[[], object]
+    failures: dict[Cell, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -124,87 +148,108 @@ class _Member:
     started: bool = False
 
 
-@dataclass
 class _Crew:
     """Worker processes that are given one cell after the other.
 
     They talk through pipes and read the images from files: containers keep shared memory small, or have none.
     """
 
-    setup: Setup
-    store: Store
-    on_step: Callable[[int], object]
-    on_cell: Callable[[], object]
-    members: list[_Member] = field(default_factory=list)
-    failures: dict[Cell, str] = field(default_factory=dict)
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.members: list[_Member] = []
+        self.shared: tuple[Setup, Path] | None = None  # the setup that is in a file, and that file
+        self.numbers = itertools.count()
 
-    def finish(self, works: Sequence[Work], workers: int) -> dict[Cell, str]:
-        foreign = foreign_entries()
-        for one in foreign:
-            _check_importable(one)
-        shared = self.store.scratch / "shared" / "setup.pickle"
-        with writing(shared):
-            shared.parent.mkdir()
-            shared.write_bytes(dumps((self.setup, self.store), shared.parent))
-        waiting = deque(works)
+    def finish(self, asked: _Round, workers: int) -> dict[Cell, str]:
+        """After an error nobody is left; whoever asks again gets new ones."""
         try:
-            self._hire(workers, shared, foreign)
-            while waiting or any(member.doing for member in self.members):
+            foreign = foreign_entries()
+            for one in foreign:
+                _check_importable(one)
+            path = self._share(asked.setup)
+            for member in [one for one in self.members if not one.process.is_alive()]:
+                self._lose(member, asked)
+            self._hire(workers - len(self.members), foreign)
+            while asked.waiting or any(member.doing for member in self.members):
                 if not self.members:  # all were killed: the rest one by one
-                    self._hire(1, shared, foreign)
+                    self._hire(1, foreign)
                 for member in list(self.members):
-                    if member.started and member.doing is None and waiting:
-                        self._give(member, waiting)
+                    if member.started and member.doing is None and asked.waiting:
+                        self._give(member, path, asked)
                 ready = wait([member.connection for member in self.members])
                 for member in [one for one in self.members if one.connection in ready]:
-                    self._hear(member)
-        finally:
-            for member in self.members:
-                if member.doing is not None or not member.started:
-                    member.process.terminate()  # what it was writing is in the scratch folder
-                member.connection.close()  # the others end
-            for member in self.members:
-                member.process.join()
-            shutil.rmtree(shared.parent, ignore_errors=True)
-        return self.failures
+                    self._hear(member, asked)
+        except BaseException:
+            self.close()
+            raise
+        return asked.failures
 
-    def _hire(self, workers: int, shared: Path, foreign: list[Foreign]) -> None:
+    def close(self) -> None:
+        """End all workers, and take away what they read."""
+        for member in self.members:
+            if member.doing is not None or not member.started:
+                member.process.terminate()  # what it was writing is in the scratch folder
+            member.connection.close()  # the others end
+        for member in self.members:
+            member.process.join()
+        self.members, self.shared = [], None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self.store.scratch / "shared"
+
+    def _share(self, setup: Setup) -> Path:
+        """The file to read it from. That of another setup goes: nobody is at work now."""
+        if self.shared is not None and self.shared[0] is setup:
+            return self.shared[1]
+        before = self.shared
+        path = self._folder / str(next(self.numbers)) / "setup.pickle"
+        with writing(path):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(dumps((setup, self.store), path.parent))
+        self.shared = setup, path
+        if before is not None:
+            shutil.rmtree(before[1].parent, ignore_errors=True)
+        return path
+
+    def _hire(self, count: int, foreign: list[Foreign]) -> None:
         context = multiprocessing.get_context("spawn")
-        for _ in range(workers):
+        for _ in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, shared, foreign), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, foreign), daemon=True)
             process.start()
             theirs.close()  # else its end isn't heard
             self.members.append(_Member(process, ours))
 
-    def _give(self, member: _Member, waiting: deque[Work]) -> None:
+    def _give(self, member: _Member, path: Path, asked: _Round) -> None:
         try:
-            member.connection.send(waiting[0])
+            member.connection.send((path, asked.waiting[0]))
         except OSError:  # it died while it had nothing to do
-            self._lose(member)
+            self._lose(member, asked)
         else:
-            member.doing = waiting.popleft()
+            member.doing = asked.waiting.popleft()
 
-    def _hear(self, member: _Member) -> None:
+    def _hear(self, member: _Member, asked: _Round) -> None:
         try:
             said, value = member.connection.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of a word
-            self._lose(member)
+            self._lose(member, asked)
             return
         if said == "error":
             error, text = value
             raise error from _RemoteError(text)
         if said == "steps":
-            self.on_step(value)
+            asked.on_step(value)
             return
         member.started = True
         if said == "done" and member.doing is not None:
             if value is not None:
-                self.failures[member.doing.cell] = value
+                asked.failures[member.doing.cell] = value
             member.doing = None
-            self.on_cell()
+            asked.on_cell()
 
-    def _lose(self, member: _Member) -> None:
+    def _lose(self, member: _Member, asked: _Round) -> None:
         """A worker that died; its cell has no numbers."""
         member.process.join()
         self.members.remove(member)
@@ -216,9 +261,9 @@ class _Crew:
             )
         if member.doing is not None:
             reason = f"its worker process {_ended(member.process.exitcode)}"
-            self.failures[member.doing.cell] = reason
-            record_killed(member.doing.cell, self.setup, self.store, reason)
-            self.on_cell()
+            asked.failures[member.doing.cell] = reason
+            record_killed(member.doing.cell, asked.setup, self.store, reason)
+            asked.on_cell()
 
 
 def _ended(code: int | None) -> str:
@@ -250,21 +295,24 @@ def _unknown(one: Foreign) -> InputError:
     )
 
 
-def _serve(connection: Connection, shared: Path, foreign: list[Foreign]) -> None:
+def _serve(connection: Connection, foreign: list[Foreign]) -> None:
     """What a worker process does: one cell after the other, until nobody asks any more."""
     try:
         for home in {one.home for one in foreign} - {MAIN}:  # a script is imported anew already
             importlib.import_module(home)
-        setup, store = pickle.loads(shared.read_bytes())
-        unknown = [one for one in foreign if one.name not in REGISTRIES[one.kind]]
         torch.set_num_threads(1)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
         threading.Thread(target=_end_with_parent, daemon=True).start()
         connection.send(("ready", None))
+        known = None
         while True:
-            work = connection.recv()
-            for one in unknown:
-                raise _unknown(one)
+            path, work = connection.recv()
+            if path != known:
+                setup, store = pickle.loads(path.read_bytes())
+                known = path
+                for one in foreign:
+                    if one.name not in REGISTRIES[one.kind]:
+                        raise _unknown(one)
             steps = _Steps(connection)
             failed = finish(work, setup, store, steps.made_one)
             steps.tell()

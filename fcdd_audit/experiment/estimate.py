@@ -11,7 +11,7 @@ import torch
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import fit
 from fcdd_audit.detectors.training.schedule import length_of
-from fcdd_audit.experiment.explaining import NOISE_DRAWS, at_once, explain, extent
+from fcdd_audit.experiment.explaining import NOISE_DRAWS, at_once, explain
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.explainers.sanity import one_by_one
 
@@ -49,24 +49,27 @@ def seconds_a_step(name: str, setup: Setup) -> float:
     return (ended[-1] - ended[0]) / (len(ended) - 1) * size / batch
 
 
-def seconds_to_explain(name: str, setup: Setup) -> float:
-    """For a cell, with all explainers."""
+def seconds_an_image(name: str, setup: Setup) -> float:
+    """To explain it with all explainers."""
     detector = setup.untrained(name, 0).eval()
     detector.to(torch.device(setup.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     few = [one._replace(order=one.order[:2]) for one in setup.marked]
     device = torch.device(setup.device)
     explainers = {
         one: explainer
-        for one, explainer in setup.make_explainers().items()
+        for one, explainer in setup.make_explainers(name).items()
         if explainer.unavailable(detector) is None
     }
-    copies = 2 * len(list(one_by_one(detector, torch_generator(0, "redrawn weights")))) + NOISE_DRAWS
-    explained = extent(setup.marked, setup.explained, device) * len(setup.marked)
-    checked = copies * sum(min(setup.sanity, len(one.order)) for one in setup.marked)
     with _one_thread():
         for _ in range(2):  # the first warms up
             started = time.perf_counter()
             for one, explainer in explainers.items():
                 explain(detector, one, explainer, few, device, 0, at_once(device))
             seconds = time.perf_counter() - started
-    return seconds / sum(len(one.order) for one in few) * (explained + checked)
+    return seconds / sum(len(one.order) for one in few)
+
+
+def images_checked(name: str, setup: Setup) -> int:
+    """How often an image is explained for the checks of an explainer."""
+    copies = 2 * len(list(one_by_one(setup.untrained(name, 0), torch_generator(0, "redrawn weights"))))
+    return (copies + NOISE_DRAWS) * sum(min(setup.sanity, len(one.order)) for one in setup.marked)

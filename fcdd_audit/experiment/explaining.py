@@ -24,7 +24,6 @@ from fcdd_audit.measures import faithfulness
 from fcdd_audit.measures.localization import AREA, area_share, dilate, measure_all
 from fcdd_audit.measures.table import family
 
-EVALUATION_BATCH = 128
 EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
 SCALED_BY = 16  # test images of each side whose heat sets the scale of what is shown
 LEVELS = 1001  # quantiles kept of that heat
@@ -48,10 +47,12 @@ class Explained(NamedTuple):
         """What is explained from one turn to before another, uint8 (N, C, H, W)."""
         return self.pairs.variants[self.variant][self.order[first:last]]
 
-    def masks(self, first: int, last: int) -> Tensor | None:
-        """What their heatmaps are compared with, bool (N, 1, H, W), or None."""
+    def masks(self, first: int, last: int) -> Tensor:
+        """What their heatmaps are compared with, bool (N, 1, H, W). ValueError if there is nothing."""
         mask = self.pairs.mask_of(self.variant)
-        return None if mask is None else mask[self.order[first:last]]
+        if mask is None:
+            raise ValueError(f"{self.part} images have no masks to compare heatmaps with")
+        return mask[self.order[first:last]]
 
     @property
     def measured(self) -> bool:
@@ -76,7 +77,7 @@ class Maps:
 
 def batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
     """Images in [0, 1] on the device, from uint8 (N, C, H, W)."""
-    for batch in images.split(EVALUATION_BATCH):
+    for batch in images.split(at_once(device)):
         yield _on(batch, device)
 
 
@@ -100,8 +101,9 @@ def in_turn(mask: Tensor | None, images: int) -> Tensor:
 
 
 def at_once(device: torch.device) -> int:
-    """How many images are explained in one pass. Images are always explained in the same company, so that a
-    map doesn't depend, by rounding, on how many are asked for."""
+    """How many images are scored or explained in one pass: on a CPU what its cache holds, since more take
+    longer. Images are always explained in the same company, so that a map doesn't depend, by rounding, on how
+    many are asked for."""
     return 16 if device.type == "cpu" else 128
 
 
@@ -139,31 +141,31 @@ def explain(
             maps = raising(explainer.explain(detector, _on(part.images(turn, stop), device), generator))
             if not torch.isfinite(maps).all():
                 raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
-            frames += _overlaps(part, maps, turn, stop, detector.map_field.stride // 2)
+            if part.measured:
+                frames.append(_overlaps(part, maps, turn, stop, detector.map_field.stride // 2))
             if turn == 0 and part.part != DEFECT:
                 shown.append(maps[:SCALED_BY, 0].cpu().numpy())
     return Maps(_joined(frames), _examples(shown), _levels(shown))
 
 
-def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) -> Iterator[pd.DataFrame]:
+def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) -> pd.DataFrame:
     """Rows for each kind of mask. grown: pixels by which an artifact's is dilated."""
     exact = part.masks(first, last)
-    if exact is None:
-        return
     maps = maps.cpu() if maps.device.type == "mps" else maps  # which has no float64
     masks = {"exact": exact} if part.part == DEFECT else {"exact": exact, "dilated": dilate(exact, grown)}
+    where = torch.cat(list(masks.values()))
+    values = measure_all(maps.repeat(len(masks), 1, 1, 1), where.to(maps.device))
     places = part.order[first:last].tolist()
-    for kind, where in masks.items():
-        values = {measure: found.cpu() for measure, found in measure_all(maps, where.to(maps.device)).items()}
-        about = {
-            "part": part.part,
-            "mask": kind,
-            "turn": range(first, last),
-            "place": places,
-            "image": [part.pairs.names[place] for place in places],
-        }
-        frame = pd.DataFrame({**about, AREA.name: area_share(where), **values})
-        yield frame[frame[AREA.name] > 0]  # a found artifact isn't on every image
+    about = {
+        "part": part.part,
+        "mask": np.repeat(list(masks), len(maps)),
+        "turn": [*range(first, last)] * len(masks),
+        "place": places * len(masks),
+        "image": [part.pairs.names[place] for place in places] * len(masks),
+    }
+    found = {measure: value.cpu().numpy() for measure, value in values.items()}
+    frame = pd.DataFrame({**about, AREA.name: area_share(where).numpy(), **found})
+    return frame[frame[AREA.name] > 0]  # a found artifact isn't on every image
 
 
 def _examples(shown: list[np.ndarray]) -> np.ndarray | None:

@@ -40,6 +40,10 @@ class Question:
         """Control and planted cell by seed."""
         return list(zip(self.control, self.planted, strict=True))
 
+    def first(self, count: int) -> Question:
+        """With the first `count` pairs only."""
+        return replace(self, planted=self.planted[:count], control=self.control[:count])
+
     def without(self, failures: Mapping[Cell, str]) -> Question:
         """Only the pairs that both have numbers. failures: the cells that have none, and why."""
         kept = []
@@ -68,22 +72,30 @@ def before(control: Cell) -> Cell:
 def usable(detector: str, setup: Setup) -> tuple[str, ...]:
     """The explainers that work on a detector."""
     model = setup.untrained(detector, 0)
-    return tuple(name for name, one in setup.make_explainers().items() if one.unavailable(model) is None)
+    return tuple(
+        name for name, one in setup.make_explainers(detector).items() if one.unavailable(model) is None
+    )
 
 
-def planned_work(questions: Sequence[Question], setup: Setup) -> dict[Cell, Work]:
+def planned_work(
+    questions: Sequence[Question], setup: Setup, explained: int | None = None
+) -> dict[Cell, Work]:
     """What is to be done for all cells, each once, twins next to each other.
 
-    Where the artifact has a place, the control's network is explained before training too.
+    Where the artifact has a place, the network of each detector's first control is explained before training
+    too: what an untrained network's maps are worth hardly depends on its initial weights.
+    explained: of each side at most so many images; None: all.
     """
     explainers = {name: usable(name, setup) for name in dict.fromkeys(one.detector for one in questions)}
     works: dict[Cell, Work] = {}
+    begun: set[str] = set()  # detectors whose network before training is among the work
     for question in questions:
         names = explainers[question.detector]
         telling = tuple(name for name in names if not EXPLAINERS[name].reference)
         for control, planted in question.pairs:
             for cell in (control, planted):
-                works[cell] = Work(cell, names, checks=setup.sanity > 0)
-            if telling and setup.pairs["nominal"].mask is not None:
-                works[before(control)] = Work(before(control), telling)
+                works[cell] = Work(cell, names, setup.sanity > 0, explained)
+            if telling and setup.pairs["nominal"].mask is not None and question.detector not in begun:
+                begun.add(question.detector)
+                works[before(control)] = Work(before(control), telling, explained=explained)
     return works

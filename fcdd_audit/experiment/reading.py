@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +22,36 @@ from fcdd_audit.experiment.kept import (
     read_maps,
     read_scores,
 )
+from fcdd_audit.experiment.plan import Question, before, planned_work
 from fcdd_audit.experiment.records import Record
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work, explained_record, needed
 from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.verdict.looks import Look
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A question and the numbers of its pairs of twins.
+
+    question: with the pairs that both have numbers. looks: those taken. images: at each look, how many test
+    images of each side count as explained; None: all. works, records: by cell.
+    """
+
+    question: Question
+    looks: tuple[Look, ...]
+    images: tuple[int | None, ...]
+    works: Mapping[Cell, Work]
+    records: Mapping[Cell, CellRecord]
+
+    @property
+    def planted(self) -> list[CellRecord]:
+        return [self.records[cell] for cell in self.question.planted]
+
+    @property
+    def control(self) -> list[CellRecord]:
+        return [self.records[cell] for cell in self.question.control]
 
 
 @dataclass(frozen=True)
@@ -33,9 +59,9 @@ class CellRecord:
     """A finished cell.
 
     localization: one row an image, explainer and mask, one column a measure; no rows for an artifact without
-    a place. untrained: the same of the network before training, where it was asked for. checks: rows of
-    explainer, split, metric, value. costs: by explainer, seconds and megabytes a map, and seconds to score an
-    image. torch: the versions that it was trained and measured with.
+    a place. untrained: the same of the network before training, of the one control for which it was asked.
+    checks: rows of explainer, split, metric, value. costs: by explainer, seconds and megabytes a map, and
+    seconds to score an image. torch: the versions that it was trained and measured with.
     """
 
     cell: Cell
@@ -54,7 +80,7 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
     """
     cell = work.cell
     scored = needed(store, scored_place(cell, setup))
-    explained = {name: explained_record(store, cell, setup, name) for name in work.explainers}
+    explained = _explained(work, setup, store)
     checked = {
         name: needed(store, checked_place(cell, setup, name)) for name in work.explainers if work.checks
     }
@@ -66,8 +92,10 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
     return CellRecord(
         cell,
         read_scores(scored.files[SCORES]),
-        localization=_overlaps(explained, setup),
-        untrained=_empty() if before is None else _before(before, setup, store),
+        localization=_overlaps(explained, work.explained),
+        untrained=_empty()
+        if before is None
+        else _overlaps(_explained(before, setup, store), before.explained),
         checks=pd.concat(checks, ignore_index=True)
         if checks
         else pd.DataFrame(columns=["explainer", *CHECKED]),
@@ -81,36 +109,53 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
     )
 
 
+def read_question(
+    question: Question,
+    looks: Sequence[Look],
+    images: Sequence[int | None],
+    setup: Setup,
+    store: Store,
+    failures: Mapping[Cell, str],
+) -> Measured:
+    """The numbers of a question's pairs after these looks. failures: the cells that have none, and why.
+
+    RunError where something is missing.
+    """
+    asked = question.first(looks[-1].pairs if looks else 0)
+    works = planned_work([asked], setup, images[-1] if images else None)
+    whole = asked.without(failures)
+    cells = dict.fromkeys(cell for pair in whole.pairs for cell in pair)
+    records = {cell: read_cell(works[cell], setup, store, works.get(before(cell))) for cell in cells}
+    return Measured(whole, tuple(looks), tuple(images), works, records)
+
+
 def read_heat(work: Work, setup: Setup, store: Store) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By explainer, the heatmaps of the examples, (images, H, W) float32 on the explainer's own scale, and
     evenly spaced quantiles of its heat on the test images."""
-    return {
-        name: read_maps(explained_record(store, work.cell, setup, name).files[MAPS])
-        for name in work.explainers
-    }
+    return {name: read_maps(record.files[MAPS]) for name, record in _explained(work, setup, store).items()}
 
 
-def _before(work: Work, setup: Setup, store: Store) -> pd.DataFrame:
-    return _overlaps(
-        {name: explained_record(store, work.cell, setup, name) for name in work.explainers}, setup
-    )
+def _explained(work: Work, setup: Setup, store: Store) -> dict[str, Record]:
+    """By explainer."""
+    return {name: explained_record(store, work, setup, name) for name in work.explainers}
 
 
 def _columns() -> list[str]:
-    return ["explainer", *(name for name in overlap_columns() if name not in ("turn", "place"))]
+    return ["explainer", *(name for name in overlap_columns() if name != "place")]
 
 
 def _empty() -> pd.DataFrame:
     return pd.DataFrame(columns=_columns())
 
 
-def _overlaps(explained: dict[str, Record], setup: Setup) -> pd.DataFrame:
-    """Rows by explainer, part, mask and image, in the order of the images."""
+def _overlaps(explained: dict[str, Record], asked: int | None) -> pd.DataFrame:
+    """Rows by explainer, part, mask and image, in the order of the images. asked: for how many of each
+    side; None: all."""
     frames = []
     for name, record in explained.items():
         frame = read_frame(record.files[OVERLAPS])
-        if setup.explained is not None:
-            frame = frame[frame["turn"] < setup.explained]
+        if asked is not None:
+            frame = frame[frame["turn"] < asked]
         for _, group in frame.groupby(["part", "mask"], sort=False):
             frames.append(group.sort_values("place").assign(explainer=name)[_columns()])
     return pd.concat(frames, ignore_index=True) if frames else _empty()

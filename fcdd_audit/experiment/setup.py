@@ -25,7 +25,7 @@ from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
 from fcdd_audit.experiment.devices import device_name, precision_of
 from fcdd_audit.experiment.explaining import DEFECT, Explained, in_turn
-from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer
+from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
 from fcdd_audit.natural import NaturalArtifact
@@ -45,10 +45,10 @@ class Setup:
     probe: the name of the artifact that is probed. artifact: itself. plantable: artifacts by name, that edits
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
     artifact; removal: the edit that rids them of it; both None where it is planted.
-    explainers: in the registry's order. options: by the name of a detector, probe or explainer. explained: at
-    most so many test images of each side are explained; None: all. sanity: on so many of each side
-    explanations are checked; 0: on none. trained_on_device: what detectors were trained on that aren't to be
-    trained again, as in `training_device`; None: they are trained here.
+    explainers: by detector, in the registry's order. options: by the name of a detector, probe or explainer.
+    sanity: on so many test images of each side explanations are checked; 0: on none. trained_on_device: what
+    detectors were trained on that aren't to be trained again, as in `training_device`; None: they are trained
+    here.
     """
 
     data: AuditData
@@ -59,10 +59,9 @@ class Setup:
     artifact: Probe | NaturalArtifact
     plantable: Mapping[str, Probe]
     recipe: Recipe
-    explainers: tuple[str, ...]
+    explainers: Mapping[str, tuple[str, ...]]
     device: str
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    explained: int | None = None
     sanity: int = 0
     share: Mapping[Side, float] | None = None
     removal: Edit | None = None
@@ -125,8 +124,9 @@ class Setup:
             return self.training[edit]
         return edit.apply(self.training[AS_IS], self.plantable, seed)
 
-    def make_explainers(self) -> dict[str, Explainer]:
-        return {name: make_explainer(name, self.options) for name in self.explainers}
+    def make_explainers(self, detector: str) -> dict[str, Explainer]:
+        """Those that are asked of a detector."""
+        return {name: make_explainer(name, self.options) for name in self.explainers.get(detector, ())}
 
     @cached_property
     def identities(self) -> dict[tuple[str, Any], dict[str, Any]]:
@@ -163,10 +163,9 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
         "probe": config.artifact.probe,
         "artifact": artifact,
         "recipe": config.detector.recipe,
-        "explainers": tuple(name for name in EXPLAINERS if name in config.explanation.explainers),
+        "explainers": {name: config.explainers_of(name) for name in config.detector.detectors},
         "device": str(device),
         "options": {name: dict(options) for name, options in config.options.items()},
-        "explained": config.explanation.explained or None,  # 0: all
         "sanity": config.explanation.sanity or 0,
     }
     if isinstance(artifact, NaturalArtifact):

@@ -10,18 +10,22 @@ import pandas as pd
 import torch
 
 from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.explaining import DEFECT
 from fcdd_audit.experiment.folder import MEAN, PAIR
 from fcdd_audit.experiment.plan import Question
-from fcdd_audit.experiment.reading import CellRecord
+from fcdd_audit.experiment.reading import CellRecord, Measured
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import THRESHOLD, auroc, threshold
+from fcdd_audit.measures.effects import score_numbers
 from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_LIFT, RELEVANCE_MASS
-from fcdd_audit.measures.reliance import RELIANCE, Scores
+from fcdd_audit.measures.reliance import DEPENDENCE, EXCESS_ALARMS, RELIANCE, Scores
 from fcdd_audit.measures.table import DILATED, Measure, family
-from fcdd_audit.verdict.findings import Evidence
+from fcdd_audit.verdict.findings import Evidence, SideOverlap
+from fcdd_audit.verdict.seen import Seen
 
 COLUMNS = (
     "dataset",
@@ -57,7 +61,7 @@ def detection_numbers(scores: Scores, plant_on: str, quantile: float) -> Iterato
     for measure in family("scores"):
         found = measure.function([scores], plant_on, [limit]) if measure.row else None
         if found is not None:
-            yield _numbered("", measure, found.value)
+            yield _numbered("", measure, float(found[0]))
 
 
 def _numbered(explainer: str, measure: Measure, value: float) -> Number:
@@ -91,10 +95,11 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
 
 
 def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
-    """Mean overlap of each explainer's maps of the network before training, split untrained."""
+    """Mean overlap of each explainer's maps of the network before training; splits untrained (both sides),
+    untrained-nominal, untrained-anomalous."""
     for explainer, split, metric, value in localization_numbers(untrained):
-        if split == "marked" and not metric.endswith("_chance"):
-            yield explainer, "untrained", metric, value
+        if split.startswith("marked") and not metric.endswith("_chance"):
+            yield explainer, split.replace("marked", "untrained"), metric, value
 
 
 def check_numbers(checks: pd.DataFrame) -> Iterator[Number]:
@@ -112,20 +117,31 @@ def twin_numbers(planted: Mapping[str, np.ndarray], control: Mapping[str, np.nda
             yield explainer, "twins", measure.name, float(measure.function(*pair).nanmean())
 
 
-def paired_numbers(planted: CellRecord, control: CellRecord, plant_on: str) -> Iterator[Number]:
+def paired_numbers(
+    planted: CellRecord, control: CellRecord, plant_on: str, quantile: float
+) -> Iterator[Number]:
     """What the planted twin of a seed does beyond its control."""
-    (reliance,) = RELIANCE.function([planted.scores], [control.scores], plant_on)
-    yield _numbered("", RELIANCE, float(reliance))
-    before, after = overlaps(control.localization), overlaps(planted.localization)
-    for explainer, measures in after.items():
-        excess = EXCESS.function(measures[HEADLINE.name], before[explainer][HEADLINE.name])
-        yield _numbered(explainer, EXCESS, excess)
+    twins = [planted.scores], [control.scores]
+    limits = [
+        (threshold(planted.scores.validation, quantile), threshold(control.scores.validation, quantile))
+    ]
+    for measure in (RELIANCE, DEPENDENCE):
+        (value,) = measure.function(*twins, plant_on)
+        yield _numbered("", measure, float(value))
+    (value,) = EXCESS_ALARMS.function(*twins, plant_on, limits)
+    yield _numbered("", EXCESS_ALARMS, float(value))
+    for side in SIDES:
+        before, after = overlaps(control.localization, side), overlaps(planted.localization, side)
+        for explainer, measures in after.items():
+            excess = EXCESS.function(measures[HEADLINE.name], before[explainer][HEADLINE.name])
+            yield explainer, f"marked-{side}", EXCESS.name, excess
 
 
-def overlaps(localization: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """By explainer and measure, the overlap with the artifact's mask on each marked image, (images,)."""
+def overlaps(localization: pd.DataFrame, side: Side) -> dict[str, dict[str, np.ndarray]]:
+    """By explainer and measure, the overlap with the artifact's mask on each marked image of a side,
+    (images,)."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    artifact = localization[localization["part"] != DEFECT]
+    artifact = localization[localization["part"] == side]
     for (explainer, mask), group in artifact.groupby(["explainer", "mask"], sort=False):
         for measure in family("overlap"):
             name = measured_name(measure.name, str(mask))
@@ -173,10 +189,9 @@ def relevant(record: CellRecord, question: Question) -> CellRecord:
 
 
 def results_table(
-    questions: list[Question],
-    records: dict[Cell, CellRecord],
+    measured: Sequence[Measured],
     quantile: float,
-    heat: Callable[[Cell], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None,
+    heat: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None,
 ) -> pd.DataFrame:
     """results.csv: tidy, in the order of the plan. A control's rows stand once.
 
@@ -184,13 +199,14 @@ def results_table(
     """
     frames: list[pd.DataFrame] = []
     seen: set[tuple[str, Cell]] = set()
-    for question in questions:
+    for one in measured:
+        question = one.question
         for control, planted in question.pairs:
             for twin, cell in (("control", control), ("planted", planted)):
                 if (twin, cell) in seen:
                     continue
                 seen.add((twin, cell))
-                record = relevant(records[cell], question)
+                record = relevant(one.records[cell], question)
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
                     *localization_numbers(record.localization),
@@ -198,21 +214,26 @@ def results_table(
                     *check_numbers(record.checks),
                 ]
                 frames.append(_tidy(question, twin, cell.seed, numbers))
-            after, before = (relevant(records[cell], question) for cell in (planted, control))
-            paired = list(paired_numbers(after, before, question.plant_on))
+            after, before = (relevant(one.records[cell], question) for cell in (planted, control))
+            paired = list(paired_numbers(after, before, question.plant_on, quantile))
             if heat is not None:
-                maps = [{name: found[0] for name, found in heat(cell).items()} for cell in (planted, control)]
+                maps = [
+                    {name: found[0] for name, found in heat(one.works[cell]).items()}
+                    for cell in (planted, control)
+                ]
                 paired += twin_numbers(*maps)
             frames.append(_tidy(question, PAIR, planted.seed, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
-def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> pd.DataFrame:
+def costs_table(measured: Sequence[Measured]) -> pd.DataFrame:
     """costs.csv: what a heatmap cost in each cell: its seconds, megabytes, and seconds to score an image."""
     shares: dict[tuple[str, Cell], float] = {}
-    for question in questions:
-        shares |= {("control", cell): 0.0 for cell in question.control}
-        shares |= {("planted", cell): question.prevalence for cell in question.planted}
+    costs: dict[Cell, dict[str, dict[str, float]]] = {}
+    for one in measured:
+        shares |= {("control", cell): 0.0 for cell in one.question.control}
+        shares |= {("planted", cell): one.question.prevalence for cell in one.question.planted}
+        costs |= {cell: record.costs for cell, record in one.records.items()}
     rows = [
         {
             "detector": cell.detector,
@@ -223,7 +244,7 @@ def costs_table(questions: list[Question], records: dict[Cell, CellRecord]) -> p
             **spent,
         }
         for (twin, cell), prevalence in shares.items()
-        for explainer, spent in records[cell].costs.items()
+        for explainer, spent in costs[cell].items()
     ]
     return pd.DataFrame(rows, columns=COSTS)
 
@@ -244,36 +265,97 @@ def with_class_means(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, rows], ignore_index=True)
 
 
-def _ability(question: Question, records: dict[Cell, CellRecord]) -> float:
+def _ability(measured: Measured) -> float:
     """See `Evidence`; on all test images, and not only on those that bear the artifact."""
+    plant_on = measured.question.plant_on
 
-    def mean(split: str, cells: Sequence[Cell]) -> float:
-        sets = [records[cell].scores.split(split, question.plant_on) for cell in cells]
-        return float(np.mean([auroc(*scores) for scores in sets]))
+    def mean(split: str, records: Sequence[CellRecord]) -> float:
+        return float(np.mean([auroc(*record.scores.split(split, plant_on)) for record in records]))
 
-    return max(mean("clean", question.control), mean("usual", question.planted))
-
-
-def _untrained(control: Sequence[CellRecord]) -> dict[str, dict[str, float]]:
-    """Overlap of the network's maps before training, by explainer and measure, mean over images and seeds."""
-    by_seed = [overlaps(record.untrained) for record in control]
-    return {
-        explainer: {
-            measure: float(np.nanmean([found[explainer][measure] for found in by_seed]))
-            for measure in measures
-        }
-        for explainer, measures in (by_seed[0] if by_seed else {}).items()
-    }
+    return max(mean("clean", measured.control), mean("usual", measured.planted))
 
 
-def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditData) -> Evidence:
-    """What the verdict on one question is judged on."""
-    planted = [relevant(records[cell], question) for cell in question.planted]
-    control = [relevant(records[cell], question) for cell in question.control]
-    by_seed = [
-        (overlaps(p.localization), overlaps(c.localization)) for p, c in zip(planted, control, strict=True)
+def _untrained(control: Sequence[CellRecord]) -> dict[str, dict[Side, dict[str, float]]]:
+    """Overlap of the network's maps before training, by explainer, side and measure, mean over images."""
+    first = next((record.untrained for record in control if len(record.untrained)), None)
+    found: dict[str, dict[Side, dict[str, float]]] = {}
+    if first is not None:
+        for side in SIDES:
+            for explainer, measures in overlaps(first, side).items():
+                found.setdefault(explainer, {})[side] = {
+                    measure: float(np.nanmean(values)) for measure, values in measures.items()
+                }
+    return found
+
+
+def _side_overlaps(measured: Measured, side: Side) -> dict[str, SideOverlap]:
+    """By explainer; of artifacts without a place, nothing."""
+    question, looks = measured.question, measured.looks
+    turns = np.array([cell.seed for cell in question.control])
+    pairs = list(zip(measured.planted, measured.control, strict=True))
+    by_look = [
+        [
+            (
+                overlaps(_first_turns(planted.localization, images), side),
+                overlaps(_first_turns(control.localization, images), side),
+            )
+            for (planted, control), turn in zip(pairs, turns, strict=True)
+            if turn < look.pairs
+        ]
+        for look, images in zip(looks, measured.images, strict=True)
     ]
-    explainers = by_seed[0][0] if by_seed else {}
+    found = {}
+    for explainer in by_look[-1][0][0] if by_look and by_look[-1] else ():
+        headline = [
+            np.array([p - c for p, c in (_both(pair, explainer, HEADLINE.name) for pair in at_look)])
+            for at_look in by_look
+        ]
+        latest = by_look[-1]
+        numbers = {
+            measure: _columns([_both(pair, explainer, measure) for pair in latest])
+            for measure in latest[0][0][explainer]
+        }
+        found[explainer] = SideOverlap(
+            numbers,
+            Seen(tuple(headline), tuple(look.share for look in looks)),
+            images=len(latest[0][0][explainer][HEADLINE.name]),
+        )
+    return found
+
+
+def _first_turns(localization: pd.DataFrame, images: int | None) -> pd.DataFrame:
+    return localization if images is None else localization[localization["turn"] < images]
+
+
+Overlaps = Mapping[str, Mapping[str, np.ndarray]]  # by explainer and measure, (images,)
+
+
+def _columns(rows: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    planted, control = np.array(rows).T
+    return planted, control
+
+
+def _both(pair: tuple[Overlaps, Overlaps], explainer: str, measure: str) -> tuple[float, float]:
+    """Means of a planted and its control twin over the images that count for both; NaN without any."""
+    values = np.stack([twin[explainer][measure] for twin in pair])
+    values = values[:, ~np.isnan(values).any(axis=0)]
+    if values.size == 0:
+        return float("nan"), float("nan")
+    return float(values[0].mean()), float(values[1].mean())
+
+
+def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
+    """What the verdict on one question is judged on. quantile: of the frozen thresholds."""
+    question = measured.question
+    planted, control = (
+        [relevant(record, question).scores for record in records]
+        for records in (measured.planted, measured.control)
+    )
+    sides = {side: _side_overlaps(measured, side) for side in SIDES}
+    explainers = dict.fromkeys(name for found in sides.values() for name in found)
+    images = (
+        planted[0].split("usual", question.plant_on) if planted else (data.test_nominal, data.test_anomalous)
+    )
     return Evidence(
         dataset=data.name,
         nominal_class=data.nominal_class,
@@ -281,26 +363,18 @@ def evidence(question: Question, records: dict[Cell, CellRecord], data: AuditDat
         probe=question.probe,
         plant_on=question.plant_on,
         prevalence=question.prevalence,
-        images=sum(map(len, planted[0].scores.split("usual", question.plant_on)))
-        if planted
-        else len(data.test_nominal) + len(data.test_anomalous),
-        planted=[record.scores for record in planted],
-        control=[record.scores for record in control],
+        images=sum(map(len, images)),
+        scores=score_numbers(planted, control, question.plant_on, quantile) if planted else {},
+        turns=tuple(cell.seed for cell in question.control),
+        looks=measured.looks,
         overlaps={
-            explainer: {
-                measure: (
-                    np.stack([p[explainer][measure] for p, _ in by_seed]),
-                    np.stack([c[explainer][measure] for _, c in by_seed]),
-                )
-                for measure in measures
-            }
-            for explainer, measures in explainers.items()
+            name: {side: found[name] for side, found in sides.items() if name in found} for name in explainers
         },
-        chance=chance_levels(planted[0]) if planted else {},
-        untrained=_untrained(control),
+        chance=chance_levels(measured.planted[0]) if planted else {},
+        untrained=_untrained(measured.control),
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
         obstacle=question.obstacle,
-        ability=None if question.bearing is None or not planted else _ability(question, records),
+        ability=None if question.bearing is None or not planted else _ability(measured),
         failed=question.failed,
     )

@@ -57,11 +57,13 @@ class NoNumbersError(RunError):
 @dataclass(frozen=True)
 class Work:
     """A cell, and what its records are to hold. explainers: those that work on its detector. checks: whether
-    explanations are checked, on `Setup.sanity` images."""
+    explanations are checked, on `Setup.sanity` images. explained: of each side at most so many images are;
+    None: all."""
 
     cell: Cell
     explainers: tuple[str, ...] = ()
     checks: bool = False
+    explained: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def missing(work: Work, setup: Setup, store: Store) -> Missing:
     again = record is not None and setup.trained_on_device is None and _again(record)
     if record is not None and _failed(record) is not None and not again:
         return Missing(failed=True)
-    images = explained_images(cell, setup)
+    images = explained_images(work, setup)
     return Missing(
         trained=cell.trained and (record is None or again),
         scored=cell.trained and store.read(scored_place(cell, setup)) is None,
@@ -208,7 +210,7 @@ class _Measuring:
         self.device = torch.device(setup.device)
         self.detector = load(self.cell, setup, store)
         self.parts: list[Explained] = explained_parts(self.cell, setup)
-        self.images = explained_images(self.cell, setup)
+        self.images = explained_images(work, setup)
 
     def finish(self, todo: Missing) -> None:
         """Make the records that are missing."""
@@ -272,9 +274,9 @@ class _Measuring:
         return {CHECKS: table_file(rows)}, {"costs": costs}
 
 
-def explained_images(cell: Cell, setup: Setup) -> int:
+def explained_images(work: Work, setup: Setup) -> int:
     """How many images of each side are explained: as many as asked for, to a whole pass."""
-    return extent(explained_parts(cell, setup), setup.explained, torch.device(setup.device))
+    return extent(explained_parts(work.cell, setup), work.explained, torch.device(setup.device))
 
 
 def needed(store: Store, place: Place) -> Record:
@@ -285,11 +287,11 @@ def needed(store: Store, place: Place) -> Record:
     return found
 
 
-def explained_record(store: Store, cell: Cell, setup: Setup, name: str) -> Record:
+def explained_record(store: Store, work: Work, setup: Setup, name: str) -> Record:
     """That of as many of an explainer's maps as are asked for, or of more. RunError if there is none."""
-    images = explained_images(cell, setup)
-    found = _enough(store, cell, setup, name, images)
-    return found or needed(store, explained_place(cell, setup, name, images))
+    images = explained_images(work, setup)
+    found = _enough(store, work.cell, setup, name, images)
+    return found or needed(store, explained_place(work.cell, setup, name, images))
 
 
 def _enough(store: Store, cell: Cell, setup: Setup, name: str, images: int) -> Record | None:

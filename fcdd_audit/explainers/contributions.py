@@ -1,12 +1,14 @@
-"""What pixels contribute to the score, up or down, by captum, of any model: only its score is asked for."""
+"""What pixels contribute to the score, up or down, of any model: only its score is asked for."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Occlusion
+from captum.attr import InputXGradient, IntegratedGradients
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
@@ -14,8 +16,7 @@ from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
 from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
-
-WINDOWS_AT_ONCE = 8  # copies of the batch that are scored together
+from fcdd_audit.explainers.local import remembering
 
 
 @EXPLAINERS.register("input-x-gradient")
@@ -84,14 +85,22 @@ class OcclusionMap(PixelMap):
         window = max(1, round(self.window * side))
         return ReceptiveField(window, max(1, window // 2), (window - 1) / 2)
 
+    @torch.no_grad()
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
-        cell = self.grain(detector, min(x.shape[-2:]))
-        with torch.no_grad():
-            fall = Occlusion(detector.score).attribute(
-                x,
-                (x.shape[1], cell.size, cell.size),
-                (x.shape[1], cell.stride, cell.stride),
-                baseline(x, self.baseline),
-                perturbations_per_eval=WINDOWS_AT_ONCE,
-            )
-        return fall[:, :1]  # all channels are the same
+        cell, empty = self.grain(detector, min(x.shape[-2:])), baseline(x, self.baseline)
+        falls, times = x.new_zeros(len(x), 1, *x.shape[-2:]), x.new_zeros(x.shape[-2:])
+        with remembering(detector):
+            score = detector.score(x)
+            # One window of all images at a time: a larger batch doesn't fit a core's cache, and takes longer.
+            for rows, columns in product(*(_windows(side, cell.size, cell.stride) for side in x.shape[-2:])):
+                hidden = x.clone()
+                hidden[..., rows, columns] = empty[..., rows, columns]
+                falls[..., rows, columns] += (score - detector.score(hidden)).view(-1, 1, 1, 1)
+                times[rows, columns] += 1
+        return falls / times
+
+
+def _windows(side: int, size: int, stride: int) -> list[slice]:
+    """Windows along a side, from border to border; the last may be cut off."""
+    count = math.ceil(max(0, side - size) / stride) + 1
+    return [slice(place * stride, min(side, place * stride + size)) for place in range(count)]

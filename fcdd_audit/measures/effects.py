@@ -1,7 +1,7 @@
-"""What the twins' scores do: for each seed a number, and how each image moves it.
+"""What the twins' scores do: a number a twin.
 
-Every measure takes the twins' scores by seed, the direction, and each twin's frozen threshold, and returns an
-`Estimate`, or None where it does not apply.
+Every measure takes the twins' scores by seed, the direction, and each twin's frozen threshold, and returns
+one number a twin, (twins,), or None where it does not apply.
 """
 
 from __future__ import annotations
@@ -11,30 +11,42 @@ import math
 import numpy as np
 
 from fcdd_audit.core.directions import CLEAN, DIRECTIONS
-from fcdd_audit.measures.detection import AUROC, auroc, placements
-from fcdd_audit.measures.reliance import Scores
-from fcdd_audit.measures.statistics import Estimate, interquartile_range
-from fcdd_audit.measures.table import HALF, Measure, register
+from fcdd_audit.measures.detection import AUROC, auroc, threshold
+from fcdd_audit.measures.reliance import Scores, drop, new_alarms, right_in_use, shift
+from fcdd_audit.measures.table import HALF, Measure, family, register
 
 
-def auroc_estimate(twins: list[Scores], split: str, plant_on: str) -> Estimate:
-    """AUROC of each seed on a test set (see `Scores.split`); influence of the nominal and of the anomalous
-    images."""
-    sets = [scores.split(split, plant_on) for scores in twins]
-    places = [placements(nominal, anomalous) for nominal, anomalous in sets]
-    by_side = (np.mean([place[side] for place in places], axis=0) for side in range(2))
-    per_seed = np.array([auroc(nominal, anomalous) for nominal, anomalous in sets])
-    return Estimate(per_seed, tuple(values - values.mean() for values in by_side))
+def _aurocs(twins: list[Scores], split: str, plant_on: str) -> np.ndarray:
+    return np.array([auroc(*scores.split(split, plant_on)) for scores in twins])
 
 
-def drop_estimate(twins: list[Scores], plant_on: str, split: str = "conflict") -> Estimate:
-    """`reliance.drop` of each seed, and the influence of the images."""
-    return auroc_estimate(twins, "usual", plant_on) - auroc_estimate(twins, split, plant_on)
+Twins = tuple[np.ndarray, np.ndarray]  # numbers of the planted and of the control twins, each (pairs,)
 
 
-def clean_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
+def score_numbers(
+    planted: list[Scores], control: list[Scores], plant_on: str, quantile: float
+) -> dict[str, Twins]:
+    """What the scores of pairs of twins do, by measure, of those that apply to both.
+
+    quantile: of the nominal validation scores, each twin's frozen threshold.
+    """
+    both = [
+        {
+            one.name: one.function(twins, plant_on, [threshold(x.validation, quantile) for x in twins])
+            for one in family("scores")
+        }
+        for twins in (planted, control)
+    ]
+    return {
+        name: (values, both[1][name])
+        for name, values in both[0].items()
+        if values is not None and both[1][name] is not None
+    }
+
+
+def clean_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
     """AUROC on the test images without the artifact."""
-    return auroc_estimate(twins, "clean", plant_on)
+    return _aurocs(twins, "clean", plant_on)
 
 
 CLEAN_AUROC = register(
@@ -52,11 +64,11 @@ CLEAN_AUROC = register(
 )
 
 
-def usual_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate | None:
+def usual_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray | None:
     """AUROC on the test images as the detector meets them in use, where that isn't clean."""
     if DIRECTIONS[plant_on].usual == CLEAN:
         return None
-    return auroc_estimate(twins, "usual", plant_on)
+    return _aurocs(twins, "usual", plant_on)
 
 
 USUAL_AUROC = register(
@@ -74,9 +86,9 @@ USUAL_AUROC = register(
 )
 
 
-def aligned_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
+def aligned_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
     """AUROC on test images with the artifact on the side where training had it."""
-    return auroc_estimate(twins, "aligned", plant_on)
+    return _aurocs(twins, "aligned", plant_on)
 
 
 register(
@@ -94,9 +106,9 @@ register(
 )
 
 
-def conflict_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
+def conflict_auroc(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
     """AUROC on test images with the artifact on the side where training did not have it, or taken off."""
-    return auroc_estimate(twins, "conflict", plant_on)
+    return _aurocs(twins, "conflict", plant_on)
 
 
 register(
@@ -114,9 +126,9 @@ register(
 )
 
 
-def auroc_drop(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
+def auroc_drop(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
     """AUROC on images as they are in use less that on the conflict set; positive: the artifact misleads."""
-    return drop_estimate(twins, plant_on)
+    return np.array([drop(scores, plant_on) for scores in twins])
 
 
 DROP = register(
@@ -134,11 +146,11 @@ DROP = register(
 )
 
 
-def drop_elsewhere(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate | None:
+def drop_elsewhere(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray | None:
     """AUROC lost where as much is removed at another place of the same images: what removing alone costs."""
     if not all(scores.has("elsewhere") for scores in twins):
         return None
-    return drop_estimate(twins, plant_on, "elsewhere")
+    return np.array([drop(scores, plant_on, "elsewhere") for scores in twins])
 
 
 register(
@@ -156,22 +168,16 @@ register(
 )
 
 
-def score_shift(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
-    """Median change of the score from the set in use to the conflict set, of the images that differ in it.
+def score_shift(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
+    """Median change of the score by the artifact, in inter-quartile ranges of the nominal scores in use; of
+    the images that differ between the set in use and the conflict set, positive where it misleads.
 
-    NaN where the nominal scores' inter-quartile range is 0. The images' influence is left out: a median has
-    none of first order, so that intervals speak of these images only.
+    NaN where the nominal scores have no inter-quartile range.
     """
-    none = tuple(np.zeros(len(side)) for side in twins[0].split("clean", plant_on))
-    return Estimate(np.array([_shift(scores, plant_on) for scores in twins]), none)
+    return np.array([shift(scores, plant_on) for scores in twins])
 
 
-def _shift(scores: Scores, plant_on: str) -> float:
-    usual, conflict = scores.changed_pair(plant_on)
-    return float(np.median(conflict - usual) / interquartile_range(scores.split("usual", plant_on)[0]))
-
-
-register(
+SHIFT = register(
     Measure(
         name="score_shift",
         label="score shift",
@@ -186,24 +192,61 @@ register(
 )
 
 
-def flip_rate(twins: list[Scores], plant_on: str, limits: list[float]) -> Estimate:
-    """Share of the images that differ in the conflict set whose decision at the frozen threshold changes too.
-
-    Images of the side that the conflict set leaves as it is have no influence.
-    """
-    found = Estimate.of_mean(
-        np.stack([_flips(scores, plant_on, limit) for scores, limit in zip(twins, limits, strict=True)])
+def alarms(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
+    """Share of the images that differ in the conflict set which are wrongly decided at the frozen threshold
+    with the artifact only: nominal images that raise an alarm, anomalies that hide."""
+    return np.array(
+        [new_alarms(scores, plant_on, limit) for scores, limit in zip(twins, limits, strict=True)]
     )
-    changed = found.influence
-    if DIRECTIONS[plant_on].changed == "nominal":
-        return Estimate(found.per_seed, (*changed, np.zeros(len(twins[0].split("usual", plant_on)[1]))))
-    return Estimate(found.per_seed, (np.zeros(len(twins[0].split("usual", plant_on)[0])), *changed))
 
 
-def _flips(scores: Scores, plant_on: str, limit: float) -> np.ndarray:
-    """1 for each changed image whose decision changes, else 0; (images,)."""
+NEW_ALARMS = register(
+    Measure(
+        name="new_alarms",
+        label="new alarms",
+        unit=None,
+        bounds=(0, 1),
+        chance=None,
+        function=alarms,
+        source=None,
+        family="scores",
+        row=("conflict", "new_alarms"),
+    )
+)
+
+
+def rightly_decided(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
+    """Share of the images that differ in the conflict set which are rightly decided in use, so that the
+    artifact could mislead."""
+    return np.array(
+        [right_in_use(scores, plant_on, limit) for scores, limit in zip(twins, limits, strict=True)]
+    )
+
+
+RIGHT = register(
+    Measure(
+        name="right_in_use",
+        label="rightly decided in use",
+        unit=None,
+        bounds=(0, 1),
+        chance=None,
+        function=rightly_decided,
+        source=None,
+        family="scores",
+        row=None,
+    )
+)
+
+
+def flip_rate(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
+    """Share of the images that differ in the conflict set whose decision at the frozen threshold changes
+    too."""
+    return np.array([_flips(scores, plant_on, limit) for scores, limit in zip(twins, limits, strict=True)])
+
+
+def _flips(scores: Scores, plant_on: str, limit: float) -> float:
     usual, conflict = scores.changed_pair(plant_on)
-    return ((usual > limit) != (conflict > limit)).astype(float)
+    return float(((usual > limit) != (conflict > limit)).mean())
 
 
 register(

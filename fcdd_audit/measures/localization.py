@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from skimage.measure import label
+from scipy.ndimage import label
 from torch import Tensor
 
 from fcdd_audit.measures.table import HALF, Chance, Measure, family, register
@@ -31,6 +31,7 @@ AT_ONCE = 1 << 22  # pixels measured together: bounds the memory
 TOP_SHARE = 0.01  # of the pixels, whose intersection with the mask is taken by default
 FPR_LIMIT = 0.3  # up to which the per-region overlap is integrated
 OF_AREA = Chance("the mask's area", lambda area: area)
+TOUCHING = np.array([0, 1, 0])[:, None, None] * np.ones((3, 3), int)  # pixels of one image, diagonals too
 PARTS = 16  # that rows are sorted in: more than threads, so that one held up doesn't hold up the others
 
 T = TypeVar("T")
@@ -123,6 +124,8 @@ def _sort(keys: Tensor) -> Tensor:
 
 def _threaded(call: Callable[[T], R], parts: list[T]) -> list[R]:
     """The results for all parts, by as many threads as torch has. For calls that release Python's lock."""
+    if torch.get_num_threads() == 1:  # to start and to wait for one takes as long as many a part
+        return list(map(call, parts))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return list(pool.map(call, parts))
 
@@ -387,7 +390,8 @@ def _aupro(pixels: _Pixels, limit: float = FPR_LIMIT) -> Tensor:
     keys = pixels.keys
     places, meant = _places(pixels.inside)
     key, share = pixels.packed.gather(1, places), _region_shares(pixels.mask).gather(1, places)
-    first, after = torch.searchsorted(keys, key & ~1), torch.searchsorted(keys, key | 1, right=True)
+    after = torch.searchsorted(keys, key | 1, right=True)
+    first = pixels.first.gather(1, after - 1)
     # How many pixels outside are hotter, where the line begins, and at least as hot, where it ends.
     outside = pixels.count - pixels.size[:, None]
     begin, end = (outside - (place - pixels.inside_before(place)) for place in (after, first))
@@ -399,15 +403,15 @@ def _aupro(pixels: _Pixels, limit: float = FPR_LIMIT) -> Tensor:
 
 def _region_shares(mask: Tensor) -> Tensor:
     """What each pixel of a mask is of its region, over their number; (N, P) float64, 0 outside."""
-    shares = np.zeros(mask.shape)
-
-    def fill(part: tuple[np.ndarray, np.ndarray]) -> None:
-        one, inside = part
-        regions, number = label(inside, return_num=True, connectivity=2)
-        sizes = np.bincount(regions.ravel(), minlength=number + 1)
-        one[inside] = 1 / (sizes[regions[inside]] * number)
-
-    _threaded(fill, list(zip(shares[:, 0], mask[:, 0].cpu().numpy(), strict=True)))
+    inside = mask[:, 0].cpu().numpy()
+    regions, number = label(inside, TOUCHING)
+    image, *_ = places = inside.nonzero()
+    region = regions[places]
+    of_image = np.zeros(number + 1, dtype=int)
+    of_image[region] = image
+    regions_in = np.bincount(of_image[1:], minlength=len(inside))
+    shares = np.zeros(inside.shape)
+    shares[places] = 1 / (np.bincount(region)[region] * regions_in[image])
     return torch.from_numpy(shares).flatten(1).to(mask.device)
 
 
@@ -524,7 +528,7 @@ EXCESS = register(
         function=excess,
         source=None,
         family="pair",
-        row=("marked", "excess_pixel_auroc"),
+        row=None,
     )
 )
 

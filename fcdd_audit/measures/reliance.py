@@ -10,7 +10,10 @@ import numpy as np
 from fcdd_audit.core.directions import CLEAN, DIRECTIONS, MARKED
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.measures.detection import auroc
+from fcdd_audit.measures.statistics import interquartile_range
 from fcdd_audit.measures.table import Measure, register
+
+CUT = 5.0  # inter-quartile ranges; a shift of more is as bad
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,37 @@ def drop(scores: Scores, plant_on: str, split: str = "conflict") -> float:
     return auroc(*scores.split("usual", plant_on)) - auroc(*scores.split(split, plant_on))
 
 
+def shift(scores: Scores, plant_on: str) -> float:
+    """Median change of the score from the set in use to the conflict set, of the images that differ, in
+    inter-quartile ranges of the nominal scores in use. Positive: the artifact misleads, which is a higher
+    score of nominal images and a lower one of anomalous images. NaN without an inter-quartile range."""
+    usual, conflict = scores.changed_pair(plant_on)
+    unit = interquartile_range(scores.split("usual", plant_on)[0])
+    return _misleads(plant_on) * float(np.median(conflict - usual)) / unit
+
+
+def new_alarms(scores: Scores, plant_on: str, limit: float) -> float:
+    """Share of the images that differ in the conflict set, in [0, 1], whose decision at the threshold
+    `limit` is right in use and wrong there: nominal images that pass it, anomalous ones that hide."""
+    usual, conflict = scores.changed_pair(plant_on)
+    return float((_wrong(conflict, limit, plant_on) & ~_wrong(usual, limit, plant_on)).mean())
+
+
+def right_in_use(scores: Scores, plant_on: str, limit: float) -> float:
+    """Share of the images that differ in the conflict set whose decision in use is right, in [0, 1]: more of
+    them can't be new alarms."""
+    return float((~_wrong(scores.changed_pair(plant_on)[0], limit, plant_on)).mean())
+
+
+def _misleads(plant_on: str) -> int:
+    return 1 if DIRECTIONS[plant_on].changed == "nominal" else -1
+
+
+def _wrong(values: np.ndarray, limit: float, plant_on: str) -> np.ndarray:
+    alarm: np.ndarray = values > limit
+    return alarm if DIRECTIONS[plant_on].changed == "nominal" else ~alarm
+
+
 def reliance(planted: list[Scores], control: list[Scores], plant_on: str) -> np.ndarray:
     """AUROC drop of the planted twin less that of its control; 0: the artifact misleads it no more.
 
@@ -93,5 +127,67 @@ RELIANCE = register(
         source=None,
         family="pair",
         row=("conflict", "reliance"),
+    )
+)
+
+
+def cut(shifts: np.ndarray) -> np.ndarray:
+    """Shifts, or differences of shifts, cut off at 5 either way: over pairs they range to several hundreds,
+    and a mean of such numbers says nothing of the others."""
+    return np.clip(shifts, -CUT, CUT)
+
+
+def dependence(planted: list[Scores], control: list[Scores], plant_on: str) -> np.ndarray:
+    """Score shift of the planted twin less that of its control, cut off at 5 inter-quartile ranges either
+    way; 0: the artifact moves its score no more.
+
+    The twins are paired by seed. Returns (seeds,); NaN where a twin's nominal scores have no range.
+    """
+    return cut(
+        np.array([shift(p, plant_on) - shift(c, plant_on) for p, c in zip(planted, control, strict=True)])
+    )
+
+
+DEPENDENCE = register(
+    Measure(
+        name="dependence",
+        label="dependence",
+        unit="inter-quartile ranges of the nominal scores in use",
+        bounds=(-CUT, CUT),
+        chance=None,
+        function=dependence,
+        source=None,
+        family="pair",
+        row=("conflict", "dependence"),
+    )
+)
+
+
+def excess_alarms(
+    planted: list[Scores], control: list[Scores], plant_on: str, limits: list[tuple[float, float]]
+) -> np.ndarray:
+    """New alarms of the planted twin less those of its control; 0: the artifact raises no more.
+
+    The twins are paired by seed. limits: their frozen thresholds. Returns (seeds,).
+    """
+    return np.array(
+        [
+            new_alarms(p, plant_on, at_p) - new_alarms(c, plant_on, at_c)
+            for p, c, (at_p, at_c) in zip(planted, control, limits, strict=True)
+        ]
+    )
+
+
+EXCESS_ALARMS = register(
+    Measure(
+        name="excess_alarms",
+        label="new alarms beyond the control's",
+        unit=None,
+        bounds=(-1, 1),
+        chance=None,
+        function=excess_alarms,
+        source=None,
+        family="pair",
+        row=("conflict", "excess_alarms"),
     )
 )

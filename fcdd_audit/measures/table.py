@@ -19,7 +19,7 @@ from fcdd_audit.core.registry import Registry
 
 FAMILIES = {
     "scores": "What the twins' scores do: `(twins: list[Scores], plant_on: str, limits: list[float]) -> "
-    "Estimate | None`, None where it does not apply.",
+    "(twins,) | None`, None where it does not apply.",
     "detection": "How well scores tell the sides of a test set apart: `(nominal: (n,), anomalous: (m,)) -> "
     "float`.",
     "decision": "What is decided at the frozen threshold: `(nominal: (n,), anomalous: (m,), limit: float) -> "

@@ -105,12 +105,16 @@ def roc_curves(curves: pd.DataFrame, prefix: str) -> str:
 def dose_response(
     findings: list[dict[str, Any]], limits: dict[str, float], label: Callable[[str], str], prefix: str
 ) -> str:
-    """Reliance and what each explainer shows, over prevalence, with intervals.
+    """Dependence, new alarms and what each explainer shows, over prevalence, with intervals.
 
     findings: as in findings.json, of one detector, class and side; those without a number are left out.
-    limits: the thresholds `reliance` and `reveal`, as lines. label: of a measure's name, what people read.
+    limits: the thresholds `shift`, `alarms` and `reveal`, as lines. label: of a measure's name, what people
+    read.
     """
-    reliance = {"reliance": [(one["prevalence"], one["reliance"]) for one in findings if one["reliance"]]}
+    panels: list[tuple[str, dict[str, list[tuple[float, dict[str, Any]]]], float]] = [
+        (label(name), {name: [(one["prevalence"], one[key]) for one in findings if one[key]]}, limits[limit])
+        for name, key, limit in (("dependence", "dependence", "shift"), ("new_alarms", "alarms", "alarms"))
+    ]
     shown: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     for one in findings:
         for explainer in one["explainers"]:
@@ -118,7 +122,6 @@ def dose_response(
                 shown.setdefault(explainer["explainer"], []).append(
                     (one["prevalence"], explainer["excess_pixel_auroc"])
                 )
-    panels = [(label("reliance"), reliance, limits["reliance"])]
     if shown:
         panels.append((label("excess_pixel_auroc"), shown, limits["reveal"]))
     with own_settings():
@@ -134,13 +137,14 @@ def dose_response(
 
 
 def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
-    """Sensitivity over prevalence, and the rate of false alarms, by detector, with exact intervals.
+    """Sensitivity over prevalence, and the rate of false alarms, by detector, of disjoint audits with exact
+    intervals.
 
     rates: as in calibration.json.
     """
     planted: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     for rate in rates:
-        if not rate["null"]:
+        if not rate["null"] and rate["audits"]:
             planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
     # Another artifact that carries over is no null: there "relies" is right.
     alarms = [rate for rate in rates if rate["null"] and rate["audits"] and not rate["carries_over"]]
@@ -149,7 +153,8 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
         left, right = figure.subplots(1, 2)
         _over_prevalence(left, planted)
         left.set(ylabel="sensitivity", ylim=(-0.03, 1.03))
-        left.legend()
+        if planted:
+            left.legend()
         for row, rate in enumerate(alarms):
             found = rate["says_relies"]
             right.plot([found["low"], found["high"]], [row, row], color=INK, linewidth=1)

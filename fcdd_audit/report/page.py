@@ -12,11 +12,12 @@ from markupsafe import Markup
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import write_text
-from fcdd_audit.core.text import between, number, plain, span
+from fcdd_audit.core.text import between, number, plain, share, span
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.writer import move_complete
-from fcdd_audit.report.wording import kind_of_audit, tested, trained
+from fcdd_audit.report.wording import changes, kind_of_audit, tested, trained
+from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
 
 WORDS = {
     "relies": ("✖", "relies"),
@@ -74,12 +75,17 @@ def fill_template(name: str, **context: Any) -> str:
     )
     environment.filters |= {
         "number": number,
+        "percent": share,
+        "said": verdict_words,
+        "alarms": alarms_of,
+        "looks": taken,
         "span": span,
         "between": between,
         "plain": plain,
         "kind": kind_of_audit,
         "trained": trained,
         "tested": tested,
+        "changes": changes,
     }
     css = Markup((template_folder() / "report.css").read_text(encoding="utf-8"))
     return environment.get_template(name).render(css=css, **context)

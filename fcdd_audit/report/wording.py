@@ -17,6 +17,11 @@ def tested(finding: dict[str, Any]) -> str:
     return DIRECTIONS[finding["plant_on"]].tested
 
 
+def changes(finding: dict[str, Any]) -> str:
+    """The side whose test images the conflict set changes."""
+    return DIRECTIONS[finding["plant_on"]].changed
+
+
 def kind_of_audit(rate: dict[str, Any]) -> str:
     """What was known of the audits that a rate is of."""
     return f"{rate['label']}, which carries over" if rate["carries_over"] else rate["label"]

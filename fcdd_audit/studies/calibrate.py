@@ -3,20 +3,21 @@
 To say "relies" should be right where the artifact was planted on one side. It is a false alarm where the
 twins differ by something else: the artifact at the same rate on both sides, another artifact, or nothing but
 their seeds. But what was planted need not be learned, and a detector that learned one mark may fear every
-mark. So the truth is measured too: the mean reliance over all seeds of all audits of a kind.
+mark. So the truth is measured too: means over a pool of pairs, many more than one audit has. Audits are drawn
+from the same pool.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fcdd_audit.config.audit import AuditConfig
-from fcdd_audit.config.calibrated import AUDITS, DECOYS, NULLS
+from fcdd_audit.config.calibrated import DECOYS, NULL_PAIRS, PAIRS
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.files import check_writable
@@ -27,42 +28,38 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.plant import planted_count
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.devices import device_name
-from fcdd_audit.experiment.engines import finish_all
+from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.reading import read_cell
 from fcdd_audit.experiment.setup import AS_IS, Setup, prepare
+from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work
 from fcdd_audit.experiment.writer import RunWriter
-from fcdd_audit.measures.reliance import Scores, drop, reliance
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import make_probe
+from fcdd_audit.studies.drawing import DRAWS
 from fcdd_audit.studies.error_rates import SCHEMA
-from fcdd_audit.studies.rates import Outcome, Rate, rates
-from fcdd_audit.studies.trials import NULL_PREVALENCE, Drawing, Trial, all_trials
-from fcdd_audit.verdict.findings import Evidence, Finding, without_nan
-from fcdd_audit.verdict.judge import judge
-from fcdd_audit.verdict.thresholds import Thresholds
-
-FIRST_SEED = 10_000  # far from those of audits
+from fcdd_audit.studies.planning import BLOCK, NULL_PREVALENCE, Condition, Planner, all_conditions
+from fcdd_audit.studies.pool import Numbers, joined, pair_rows, pools, twin_numbers, with_derived
+from fcdd_audit.studies.rates import Rate, rates
+from fcdd_audit.verdict.findings import without_nan
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is to be calibrated: the audit's data, recipe, probe, detectors, prevalences, seeds, thresholds.
+    """What is to be calibrated: the audit's data, recipe, probe, detectors, prevalences, looks, thresholds.
 
-    audits: with the artifact planted, for each detector and prevalence. nulls: of each kind in which
-    something is planted; those that compare controls are as many as the controls allow. decoys: what is
-    planted as the other artifact, in turn; their options are the audit's. InputError for what can't be.
+    pairs: of twins with the artifact planted, for each detector and prevalence. null_pairs: for each detector
+    and null. decoys: what is planted as the other artifact; their options are the audit's. draws: how many
+    audits are drawn from each pool. InputError for what can't be.
     """
 
     audit: AuditConfig
-    audits: int = AUDITS
-    nulls: int = NULLS
+    pairs: int = PAIRS
+    null_pairs: int = NULL_PAIRS
     decoys: tuple[str, ...] = DECOYS
+    draws: int = DRAWS
 
     def __post_init__(self) -> None:
-        for name in ("audits", "nulls"):
-            if getattr(self, name) < 2:
-                raise InputError(f"{name} is {getattr(self, name)}; at least 2 are needed")
         if self.audit.detector.weights is not None:
             raise InputError("a calibration trains its detectors; drop --weights")
         probe, design = self.audit.artifact.probe, self.audit.design
@@ -77,10 +74,17 @@ class Calibration:
             raise InputError(f"the decoy is '{probe}', which is what is probed; name another with --decoy")
         if 0 in self.audit.artifact.prevalence:
             raise InputError("at prevalence 0 nothing is planted; drop it from --prevalence")
-        if design.seeds < design.thresholds.min_seeds:
+        if design.most_pairs < design.thresholds.min_seeds:
             raise InputError(
-                f"seeds is {design.seeds}; fewer than {design.thresholds.min_seeds} give no verdict"
+                f"an audit has {design.most_pairs} pairs; fewer than {design.thresholds.min_seeds} give no "
+                "verdict"
             )
+        for flag, count in (("--pairs", self.pairs), ("--null-pairs", self.null_pairs)):
+            if not design.most_pairs <= count <= BLOCK:
+                raise InputError(
+                    f"{flag} is {count}; it must be at least {design.most_pairs}, the pairs that one audit "
+                    f"may need, and at most {BLOCK}"
+                )
         for decoy in self.decoys:
             if decoy in NATURAL:
                 raise InputError(
@@ -92,11 +96,6 @@ class Calibration:
     def folder(self) -> Path:
         """Where its cells and results are."""
         return self.audit.run.out / (self.audit.run.name or f"calibration-{self.audit.run_name}")
-
-    def seeds(self, index: int) -> range:
-        """Those of an audit: no pair of twins is used by two audits of a kind."""
-        first = FIRST_SEED + index * self.audit.design.seeds
-        return range(first, first + self.audit.design.seeds)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class CalibrationResult:
 
 
 def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult:
-    """Run all audits and write `calibration.folder`: calibration.json and calibration.csv (one row an audit).
+    """Train all pairs and write `calibration.folder`: calibration.json and calibration.csv (the pool).
 
     Goes on where an interrupted calibration was. Progress goes to stderr unless `quiet`. InputError for what
     can't be audited, RunError for what fails on the way.
@@ -122,95 +121,97 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     folder = RunWriter.at(calibration.folder, config.run.store)
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")
+    setup = calibration_setup(calibration, quiet)
+    planned = conditions_of(calibration, setup)
+    with folder.opened():
+        cells = dict.fromkeys(cell for one in planned for pair in one.pairs for cell in pair)
+        works = [Work(cell) for cell in cells]
+        with Engine(folder.store, config.run.workers, quiet) as engine:
+            finished = engine.finish_all(works, setup)
+        whole = [work for work in works if work.cell not in finished.failures]
+        numbers = cell_numbers(whole, planned, setup, folder.store, calibration)
+        table = joined([pair_rows(one, numbers, setup.data.name) for one in planned])
+        if table.empty:
+            raise RunError(f"no pair is complete: {next(iter(finished.failures.values()))}")
+        missing = sum(not {*pair} <= numbers.keys() for one in planned for pair in one.pairs)
+        table = with_derived(table)
+        description = {**describe(calibration, setup), "incomplete": missing}
+        result = CalibrationResult(folder.path, rates_of(table, calibration), description)
+        with folder.replacing() as draft:
+            draft.write_table("calibration.csv", table)
+            draft.write_json("calibration.json", result.as_json())
+        return result
+
+
+def calibration_setup(calibration: Calibration, quiet: bool = True) -> Setup:
+    """The audit's data and artifact, with the decoys, and nothing explained. InputError for what can't be
+    audited."""
+    config = calibration.audit
     classes = config.nominal_classes()
     if len(classes) > 1:
         raise InputError(f"{len(classes)} nominal classes can't be calibrated together; name one")
     setup = prepare(config, classes[0], progress=not quiet)
     decoys = {name: make_probe(name, config.options) for name in calibration.decoys}
     plantable = {**setup.plantable, **decoys}
-    setup = replace(setup, explainers=(), explained=None, sanity=0, plantable=plantable)
+    setup = replace(setup, explainers={}, sanity=0, plantable=plantable)
     check_trainable(config, setup)
-    planned = [
-        trial for detector in config.detector.detectors for trial in trials(calibration, setup, detector)
+    return setup
+
+
+def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
+    """All conditions, detector by detector. InputError for what can't be learned or planted."""
+    return [
+        condition
+        for detector in calibration.audit.detector.detectors
+        for condition in all_conditions(_planner(calibration, setup, detector))
     ]
-    with folder.opened():
-        cells = dict.fromkeys(cell for trial in planned for cell in (*trial.control, *trial.planted))
-        works = [Work(cell) for cell in cells]
-        finished = finish_all(works, setup, folder.store, config.run.workers, quiet)
-        scores = {
-            work.cell: read_cell(work, setup, folder.store).scores
-            for work in works
-            if work.cell not in finished.failures
-        }
-        whole = [trial for trial in planned if {*trial.control, *trial.planted} <= scores.keys()]
-        if not whole:
-            raise RunError(f"no audit is complete: {next(iter(finished.failures.values()))}")
-        outcomes = [_outcome(trial, setup, scores, config.design.thresholds) for trial in whole]
-        described = {**_describe(calibration, setup), "incomplete": len(planned) - len(whole)}
-        result = CalibrationResult(folder.path, rates(outcomes, config.design.thresholds), described)
-        with folder.replacing() as draft:
-            draft.write_table("calibration.csv", pd.DataFrame([outcome.row() for outcome in outcomes]))
-            draft.write_json("calibration.json", result.as_json())
-        return result
 
 
-def trials(calibration: Calibration, setup: Setup, detector: str) -> list[Trial]:
-    """All audits of a detector, the most telling first. InputError for what can't be learned or planted."""
-    config = calibration.audit
-    plant_on = learned_side(detector, config.artifact.plant_on)
+def _planner(calibration: Calibration, setup: Setup, detector: str) -> Planner:
+    artifact = calibration.audit.artifact
+    plant_on = learned_side(detector, artifact.plant_on)
     side = DIRECTIONS[plant_on].side
     if side not in DETECTORS[detector].learns_from:
         raise InputError(
             f"{detector} never sees {side} images in training, so nothing planted there can be calibrated; "
             "drop --plant-on"
         )
-    for prevalence in (*config.artifact.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
+    for prevalence in (*artifact.prevalence, *NULL_PREVALENCE):  # says what would plant nothing
         planted_count(len(setup.training[AS_IS].of(side)), prevalence)
-    return all_trials(
-        Drawing(
-            detector=detector,
-            probe=config.artifact.probe,
-            decoys=calibration.decoys,
-            plant_on=plant_on,
-            prevalences=config.artifact.prevalence,
-            audits=calibration.audits,
-            nulls=calibration.nulls,
-            seeds=calibration.seeds,
-        )
+    return Planner(
+        detector=detector,
+        probe=artifact.probe,
+        decoys=calibration.decoys,
+        plant_on=plant_on,
+        prevalences=artifact.prevalence,
+        pairs=calibration.pairs,
+        null_pairs=calibration.null_pairs,
     )
 
 
-def _outcome(trial: Trial, setup: Setup, scores: dict[Cell, Scores], limits: Thresholds) -> Outcome:
-    planted, control = ([scores[cell] for cell in cells] for cells in (trial.planted, trial.control))
-    return Outcome(
-        trial,
-        verdict_on(trial, setup, planted, control, limits),
-        reliance(planted, control, trial.plant_on),
-        np.array([drop(one, trial.plant_on) for one in planted]),
-    )
+def cell_numbers(
+    works: Sequence[Work],
+    planned: Sequence[Condition],
+    setup: Setup,
+    store: Store,
+    calibration: Calibration,
+) -> Mapping[Cell, Numbers]:
+    """What is judged of each finished cell. RunError where something is missing."""
+    sides = {one.detector: one.plant_on for one in planned}
+    quantile = calibration.audit.design.thresholds.score_quantile
+    return {
+        work.cell: twin_numbers(read_cell(work, setup, store).scores, sides[work.cell.detector], quantile)
+        for work in works
+    }
 
 
-def verdict_on(
-    trial: Trial, setup: Setup, planted: list[Scores], control: list[Scores], limits: Thresholds
-) -> Finding:
-    """What an audit of these twins alone says."""
-    evidence = Evidence(
-        dataset=setup.data.name,
-        nominal_class=setup.data.nominal_class,
-        detector=trial.detector,
-        probe=setup.probe,
-        plant_on=trial.plant_on,
-        prevalence=trial.prevalence,
-        images=sum(map(len, control[0].split("clean", trial.plant_on))),
-        planted=planted,
-        control=control,
-        overlaps={},
-        chance={},
-    )
-    return judge([evidence], limits)[0]
+def rates_of(table: pd.DataFrame, calibration: Calibration) -> list[Rate]:
+    """What audits of a pool's pairs say, look by look as the calibrated audit does."""
+    design = calibration.audit.design
+    return rates(pools(table), design.looks, design.thresholds, calibration.draws)
 
 
-def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
+def describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
     """What the rates hold for."""
     config = calibration.audit
     return {
@@ -218,8 +219,9 @@ def _describe(calibration: Calibration, setup: Setup) -> dict[str, Any]:
         **conditions(config, setup),
         "fingerprint": setup.fingerprint,
         "decoys": {name: repr(make_probe(name, config.options)) for name in calibration.decoys},
-        "audits": calibration.audits,
-        "nulls": calibration.nulls,
+        "pairs": calibration.pairs,
+        "null_pairs": calibration.null_pairs,
+        "draws": calibration.draws,
         "versions": versions(),
         "device": device_name(setup.device),
     }

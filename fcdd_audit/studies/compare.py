@@ -4,9 +4,9 @@ Read from finished runs. The cases are those whose truth is known, because the a
 
 - confirmed: findings that say "relies". An explainer exposes one if the interval of its excess pixel AUROC
   lies above the threshold, and hides it if it lies below; of each explainer alone, as somebody who uses only
-  this one would see it, so without the correction for their number that verdicts have.
-- relying twins: planted twins whose own reliance is above the threshold, of detectors that work and findings
-  that aren't cleared. Exposed if their own excess is above its threshold.
+  this one would see it, so without what answers pay for looks and for their number.
+- relying twins: planted twins whose own dependence is above the threshold, of detectors that work and
+  findings that aren't cleared. Exposed if their own excess is above its threshold.
 - cleared: findings that say "does not rely". To show the artifact there is a false alarm.
 - control pairs: each control in the planted twin's place, beside that of the next seed, of detectors that
   work; neither ever saw the artifact. A false alarm if the first's overlap exceeds the second's by more than
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
@@ -34,10 +35,10 @@ from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import MIN_AGREEMENT, Interval, interval, share
 from fcdd_audit.verdict.findings import without_nan
 
-SCHEMA = 1  # of comparison.json
+SCHEMA = 2  # of comparison.json
 DRAWS = 2000
 CHECKS = ("similarity", "faithfulness")  # families of the measures that maps are checked by
-SHARED = ("reliance", "reveal", "confidence", "usable_auroc")  # thresholds that runs must have in common
+SHARED = ("shift", "reveal", "confidence", "usable_auroc")  # thresholds that runs must have in common
 CASE = ["run", "nominal_class", "probe", "plant_on", "prevalence"]
 FINDING = (*CASE[1:], "detector", "verdict", "control_auroc", "explainers")
 EXPLAINER = ("detector", "explainer", "reference", "unavailable", "field", "stride")
@@ -69,7 +70,7 @@ class Compared:
     alarms_on_controls: of control pairs.
     separation: chance that a relying twin's map overlaps with the artifact more than a control's, in [0, 1],
     0.5 is chance: what the map tells without a control beside it.
-    agreement: Spearman's correlation of excess and reliance over planted twins. Both have limits only where
+    agreement: Spearman's correlation of excess and dependence over planted twins. Both have limits only where
     a bootstrap over twins varies.
     overlap: mean pixel AUROC of `planted` relying twins, of their `control`s, and of what both were before
     training, `untrained`.
@@ -259,9 +260,9 @@ def _read_run(run: RunFolder, name: str) -> _Run:
         costs=pd.read_csv(costs).assign(run=name) if costs.is_file() else pd.DataFrame(columns=["run"]),
         explainers=[{key: row[key] for key in EXPLAINER} for row in config["explainers"]],
         options={
-            name: settings["options"][name]
-            for name in settings["explanation"]["explainers"]
-            if settings["options"].get(name)
+            row["explainer"]: settings["options"][row["explainer"]]
+            for row in config["explainers"]
+            if settings["options"].get(row["explainer"])
         },
         thresholds={name: settings["design"]["thresholds"][name] for name in SHARED},
         measures=config["measures"],
@@ -306,14 +307,7 @@ def _compared(
     judged = findings[findings["detector"] == detector]
     shown = judged.assign(
         excess=[
-            next(
-                (
-                    one["excess_pixel_auroc"]
-                    for one in each
-                    if one["explainer"] == name and (one["reference"] or one["judged"])
-                ),
-                None,
-            )
+            next((_alone(one, headline) for one in each if one["explainer"] == name), None)
             for each in judged["explainers"]
         ]
     ).dropna(subset=["excess"])
@@ -323,7 +317,7 @@ def _compared(
     own = results[results["detector"] == detector]
     mine = own[own["explainer"] == name]
     planted = _twins(own, mine, shown, headline)
-    relying = planted[planted["possible"] & (planted["reliance"] > limits["reliance"])]
+    relying = planted[planted["possible"] & (planted["dependence"] > limits["shift"])]
     controls = _overlap_of(mine, "control", headline)
     spent = costs[(costs["detector"] == detector) & (costs["explainer"] == name)] if len(costs) else costs
     cascade = _by_depth(mine, "cascade", alike)
@@ -372,6 +366,21 @@ def _compared(
     )
 
 
+def _alone(explainer: dict[str, Any], headline: str) -> dict[str, float | None] | None:
+    """Its excess on the side that is judged, with the interval for one explainer at one look; None where it
+    can't be asked."""
+    if not (explainer["reference"] or explainer["judged"]):
+        return None
+    return next(
+        (
+            overlap["excess"]
+            for overlap in explainer["overlaps"]
+            if (overlap["side"], overlap["measure"]) == (explainer["side"], headline)
+        ),
+        None,
+    )
+
+
 def _low(excess: dict[str, float | None]) -> float:
     return -np.inf if excess["low"] is None else excess["low"]
 
@@ -381,27 +390,34 @@ def _high(excess: dict[str, float | None]) -> float:
 
 
 def _twins(own: pd.DataFrame, mine: pd.DataFrame, shown: pd.DataFrame, headline: str) -> pd.DataFrame:
-    """A row a planted twin of the findings in `shown`: reliance, excess, overlap, and whether it may rely."""
+    """A row a planted twin of the findings in `shown`: dependence, excess, overlap, whether it may rely."""
     keys = [*CASE, "seed"]
     paired = own[own["twin"] == PAIR]
-    reliance = paired[paired["metric"] == "reliance"][[*keys, "value"]]
-    excess = mine[(mine["twin"] == PAIR) & (mine["metric"] == "excess_pixel_auroc")]
-    found = reliance.rename(columns={"value": "reliance"})
+    found = paired[paired["metric"] == "dependence"][[*keys, "value"]].rename(columns={"value": "dependence"})
+    excess = mine[(mine["twin"] == PAIR) & (mine["metric"] == "excess_pixel_auroc") & _judged(mine)]
     found = found.merge(excess[[*keys, "value"]].rename(columns={"value": "excess"}), on=keys)
     found = found.merge(_overlap_of(mine, "planted", headline), on=keys)
     return found.merge(shown[[*CASE, "possible"]], on=CASE)
 
 
+def _judged(rows: pd.DataFrame, split: str = "marked") -> pd.Series:
+    """Whether each is of the side that heat is judged on: the one that the conflict set changes."""
+    sides = rows["plant_on"].map(lambda name: DIRECTIONS[name].changed)
+    return rows["split"] == split + "-" + sides
+
+
 def _overlap_of(mine: pd.DataFrame, twin: str, headline: str) -> pd.DataFrame:
-    chosen = mine[(mine["twin"] == twin) & (mine["split"] == "marked") & (mine["metric"] == headline)]
+    chosen = mine[(mine["twin"] == twin) & _judged(mine) & (mine["metric"] == headline)]
     return chosen[[*CASE, "seed", "value"]].rename(columns={"value": "overlap"})
 
 
 def _untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float:
-    """Mean overlap of the networks that relying twins were before training; NaN without any."""
-    chosen = mine[(mine["split"] == "untrained") & (mine["metric"] == headline)]
-    keys = ["run", "nominal_class", "probe", "seed"]
-    return float(relying[keys].merge(chosen[[*keys, "value"]], on=keys)["value"].mean())
+    """Mean overlap of the networks before training, of runs and classes in which twins rely, as often as they
+    do; NaN without any. Of each run and class one network is explained before, or a few."""
+    keys = ["run", "nominal_class", "probe"]
+    chosen = mine[_judged(mine, "untrained") & (mine["metric"] == headline)]
+    means = chosen.groupby(keys, as_index=False)["value"].mean()
+    return float(relying[keys].merge(means, on=keys)["value"].mean())
 
 
 def _control_pairs(controls: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
@@ -453,7 +469,7 @@ def _agreement(planted: pd.DataFrame, confidence: float) -> Interval:
     """Rank correlation over planted twins, with a bootstrap over them; NaN for fewer than 5, or where one of
     the two doesn't vary."""
     nothing = Interval(float("nan"), float("nan"), float("nan"))
-    pair = planted[["excess", "reliance"]].to_numpy().T
+    pair = planted[["excess", "dependence"]].to_numpy().T
     if pair.shape[1] < MIN_AGREEMENT or (np.ptp(pair, axis=1) == 0).any():
         return nothing
     rng = numpy_generator(0, "bootstrap of agreement")

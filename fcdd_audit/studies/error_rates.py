@@ -11,12 +11,12 @@ from typing import Any
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
 
-SCHEMA = 3  # of calibration.json
+SCHEMA = 4  # of calibration.json
 RATE = {  # keys of a rate that the page shows
-    *("detector", "label", "null", "prevalence", "audits", "verdicts"),
-    *("says_relies", "reliance", "carries_over"),
+    *("detector", "label", "null", "independent", "prevalence", "pairs", "audits", "verdicts"),
+    *("says_relies", "drawn", "known", "relied_on", "harmless", "wrong_clears", "carries_over"),
 }
-SHIPPED = "textures-watermark.json"  # of the default settings
+SHIPPED = "retina-watermark.json"  # of the default settings
 LABELS = {
     "dataset": "data set",
     "nominal_class": "nominal class",
@@ -25,7 +25,7 @@ LABELS = {
     "outliers": "outlier exposure",
     "probe": "artifact",
     "plant_on": "side",
-    "seeds": "number of seeds",
+    "seeds": "number of pairs",
     "recipe": "training",
     "precision": "precision",
     "options": "options of detectors",

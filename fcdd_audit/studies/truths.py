@@ -1,6 +1,6 @@
-"""Kinds of audits whose truth is known: what was done, and whether "relies" would be a false alarm.
+"""Kinds of pairs of twins whose truth is known: what was done, and whether "relies" would be a false alarm.
 
-Imports nothing heavy: what makes the trials is imported when they are made.
+Imports nothing heavy: what plans or derives the pairs is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from fcdd_audit.core.registry import Registry
 
 @dataclass(frozen=True)
 class Truth:
-    """One kind of audit whose truth is known.
+    """One kind of pairs whose truth is known. It has `trained` or `derived`.
 
     label: says what was done, with `{share}` (" on 20 %", or nothing) and `{decoy}` in place of what varies.
-    trials: makes them from a `trials.Drawing`. null: whether "relies" is a false alarm. measured: whether the
-    mean reliance over its audits says what detectors learned. may_carry_over: whether it is no null where
-    that mean says that the probed artifact is relied on all the same.
+    null: whether "relies" is a false alarm. trained: from a `planning.Planner` to the `Condition`s whose
+    pairs are trained. derived: from the rows of a pool to rows of further pairs that cost no training; they
+    share twins with other kinds, so that their audits aren't independent of these. may_carry_over: whether it
+    is no null where the pairs say that the probed artifact is relied on all the same.
     """
 
     label: str
-    trials: Callable[..., Any]
     null: bool
-    measured: bool = True
+    trained: Callable[..., Any] | None = None
+    derived: Callable[..., Any] | None = None
     may_carry_over: bool = False
 
     @property
@@ -38,24 +39,27 @@ class Truth:
 TRUTHS: Registry[Truth] = Registry("truth")
 
 TRUTHS.register("planted")(
-    Truth("artifact planted{share}", Late("fcdd_audit.studies.trials:planted"), null=False)
+    Truth("artifact planted{share}", null=False, trained=Late("fcdd_audit.studies.planning:planted"))
 )
 TRUTHS.register("unrelated-seeds")(
     Truth(
         "two clean twins of unrelated seeds",
-        Late("fcdd_audit.studies.trials:unrelated_seeds"),
         null=True,
-        measured=False,
+        derived=Late("fcdd_audit.studies.unrelated:unrelated_seeds"),
     )
 )
 TRUTHS.register("both-sides")(
-    Truth("planted{share} of both sides alike", Late("fcdd_audit.studies.trials:both_sides"), null=True)
+    Truth(
+        "planted{share} of both sides alike",
+        null=True,
+        trained=Late("fcdd_audit.studies.planning:both_sides"),
+    )
 )
 TRUTHS.register("other-artifact")(
     Truth(
         "{decoy} planted instead{share}",
-        Late("fcdd_audit.studies.trials:other_artifact"),
         null=True,
+        trained=Late("fcdd_audit.studies.planning:other_artifact"),
         may_carry_over=True,
     )
 )

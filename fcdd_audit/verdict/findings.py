@@ -9,11 +9,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.core.sides import Side
+from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.verdict.looks import Look
+from fcdd_audit.verdict.seen import Seen
 
 Verdict = Literal["relies", "does-not-rely", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
+Harm = Literal["alarms", "hides", "none", "open"]
+Missing = Literal["pairs", "failed-pairs", "working-control", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
@@ -52,18 +58,32 @@ def said_of(failed: Sequence[FailedTwin]) -> str:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What one question is judged on: a detector, a side and a prevalence, all seeds.
+class SideOverlap:
+    """How far an explainer's heatmaps coincide with the artifact's mask on one side's marked images.
 
-    planted, control: scores by seed. overlaps: by explainer and measure, how far the heatmaps coincide
-    with the artifact's mask on each marked test image, (planted, control), each (seeds, images).
-    chance: each measure's chance level, or None. untrained: by explainer and measure, of the network before
-    training. references: the explainers that know nothing of the model. either_way: those that also show what
-    lowers the score.
+    numbers: by measure, of the planted and of the control twins, each (pairs,), means over the images that
+    count for both. excess: of the headline measure, planted minus control, at each look. images: how many
+    were explained at the latest look.
+    """
+
+    numbers: Mapping[str, Twins]
+    excess: Seen
+    images: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one question is judged on: a detector, a side and a prevalence, all pairs of twins.
+
+    scores: by measure, numbers of the planted and of the control twins. turns: each pair's place in the order
+    of training, from 0. looks: those taken so far. overlaps: by explainer and side. chance: each measure's
+    chance level, or None. untrained: by explainer, side and measure, of the network before training.
+    references: the explainers that know nothing of the model. either_way: those that also show what lowers
+    the score.
     obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
-    the planted twin's as found, which it may be all of. failed: twins without numbers; planted and control
-    are without their pairs.
+    the planted twin's as found, which it may be all of. failed: twins without numbers; their pairs aren't
+    among the others.
     """
 
     dataset: str
@@ -73,22 +93,40 @@ class Evidence:
     plant_on: str
     prevalence: float
     images: int
-    planted: list[Scores]
-    control: list[Scores]
-    overlaps: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]
-    chance: dict[str, float | None]
+    scores: Mapping[str, Twins]
+    turns: tuple[int, ...]
+    looks: tuple[Look, ...]
+    overlaps: Mapping[str, Mapping[Side, SideOverlap]] = field(default_factory=dict)
+    chance: Mapping[str, float | None] = field(default_factory=dict)
     references: tuple[str, ...] = ()
     either_way: tuple[str, ...] = ()
     obstacle: str | None = None
-    untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    untrained: Mapping[str, Mapping[Side, Mapping[str, float]]] = field(default_factory=dict)
     ability: float | None = None
     failed: tuple[FailedTwin, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """How many have numbers."""
+        return len(self.turns)
+
+    @property
+    def judged_side(self) -> Side:
+        """The side whose heat is judged: the one that the conflict set changes."""
+        return DIRECTIONS[self.plant_on].changed
+
+    def can_show(self, explainer: str) -> bool:
+        """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score,
+        which a map of what raises it can't show."""
+        raises = DIRECTIONS[self.plant_on].side == "anomalous"
+        return explainer not in self.references and (raises or explainer in self.either_way)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """One measure of one explainer: means over marked images and seeds."""
+    """One measure of one explainer on one side: means over marked images and pairs of twins."""
 
+    side: Annotated[str, _said("Of the images: nominal or anomalous.")]
     measure: Annotated[
         str, _said("The measure's name; `_dilated`: on the mask grown by half the map's stride.")
     ]
@@ -97,7 +135,9 @@ class Overlap:
     ]
     planted: Annotated[Interval, _said("Of the planted twins.")]
     control: Annotated[Interval, _said("Of the control twins.")]
-    excess: Annotated[Interval, _said("Planted minus control, paired by image and seed.")]
+    excess: Annotated[
+        Interval, _said("Planted minus control, by pair of twins and image; not allowed for looks.")
+    ]
     untrained: Annotated[
         float | None,
         _said("Of the same explainer on the network before training; null for reference maps."),
@@ -110,12 +150,12 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure of the scores: means over seeds."""
+    """One measure of the scores: means over pairs. Intervals are for one look at one number."""
 
     measure: Annotated[str, _said("The measure's name.")]
     planted: Annotated[Interval, _said("Of the planted twins.")]
     control: Annotated[Interval, _said("Of the control twins.")]
-    difference: Annotated[Interval, _said("Planted minus control, paired by seed.")]
+    difference: Annotated[Interval, _said("Planted minus control, by pair of twins.")]
 
 
 @dataclass(frozen=True)
@@ -129,19 +169,22 @@ class ExplainerFinding:
     ]
     excess_pixel_auroc: Annotated[
         Interval,
-        _said("Planted minus control, in [-1, 1]; of a finished detector, beyond the placebos' median."),
+        _said(
+            "On `side`, planted minus control, in [-1, 1], with the interval that the answer used; of a "
+            "finished detector, beyond the placebos' median."
+        ),
     ]
     quadrant: Annotated[Quadrant, _said("Verdict and answer together; `undecided` where one is open.")]
     agreement: Annotated[
         float | None,
         _said(
-            "Spearman's correlation of excess and reliance over the detector's seeds and prevalences;"
+            "Spearman's correlation of excess and dependence over the detector's pairs and prevalences;"
             " null with too few."
         ),
     ]
-    overlaps: Annotated[tuple[Overlap, ...], _said("Its numbers, measure by measure.")]
+    overlaps: Annotated[tuple[Overlap, ...], _said("Its numbers, side by side and measure by measure.")]
     images: Annotated[
-        int, _said("How many images bear the artifact, so that the overlap could be measured.")
+        int, _said("How many images of `side` that bear the artifact were explained, at the latest look.")
     ] = 0
     judged: Annotated[
         bool,
@@ -150,6 +193,11 @@ class ExplainerFinding:
             "raises the score can't show an artifact that lowers it."
         ),
     ] = True
+    side: Annotated[
+        str | None,
+        _said("The images that it is judged on: the side that the conflict set changes; null: both."),
+    ] = None
+    map: Annotated[str, _said("What its map shows: what `raises` the score.")] = "raises"
 
 
 @dataclass(frozen=True)
@@ -176,9 +224,8 @@ class Finding:
     reliance: Annotated[
         Interval | None,
         _said(
-            "In [-2, 2], usually [-1, 1]. The interval is cut off at what the planted twin could "
-            "lose, less what the control does. Null where the twins are identical by construction. Of"
-            " a finished detector: AUROC that the artifact costs beyond the placebos' median."
+            "The AUROC drop, planted minus control, in [-2, 2]. Null where the twins are identical by "
+            "construction. Of a finished detector: AUROC that the artifact costs beyond the placebos' median."
         ),
     ]
     control_auroc: Annotated[
@@ -192,25 +239,46 @@ class Finding:
         _said("One for each explainer that works on the detector; empty for an artifact without a place."),
     ]
     effects: Annotated[tuple[Effect, ...], _said("What the scores do, measure by measure.")] = ()
-    seeds_relying: Annotated[
-        int | None,
-        _said("Pairs of twins whose reliance is above the threshold; null where they are identical."),
-    ] = None
-    minimum_detectable: Annotated[
-        float | None,
+    harm: Annotated[
+        Harm | None,
         _said(
-            "The least true reliance that so many seeds and images would have found, with the chance "
-            "that `thresholds.power` names. It allows for the number of verdicts given together. Null"
-            " without a verdict."
+            "What the artifact does at the frozen threshold beyond the control: nominal images raise "
+            "`alarms`, anomalies hide (`hides`), `none`, or it is `open`; null where nothing can be judged."
         ),
     ] = None
-    seeds_needed: Annotated[
-        int | None,
+    dependence: Annotated[
+        Interval | None,
         _said(
-            "How many seeds would settle the verdict if estimate and spread stayed as they are. It "
-            "allows for the number of verdicts given together. Null where not even 1,000 would."
+            "Score shift, planted minus control, each pair's cut off at 5, in inter-quartile ranges of the "
+            "nominal scores. Its interval is the one that the verdict used."
         ),
     ] = None
+    alarms: Annotated[
+        Interval | None,
+        _said(
+            "New alarms (of an artifact on the nominal side: anomalies that hide), planted minus control, in "
+            "[-1, 1]. Its interval is the one that `harm` used."
+        ),
+    ] = None
+    pairs_relying: Annotated[
+        int | None, _said("Pairs whose dependence, and planted twin's own shift, are above the threshold.")
+    ] = None
+    pairs_harmed: Annotated[int | None, _said("Pairs whose new alarms are above the threshold.")] = None
+    missing: Annotated[
+        Missing | None,
+        _said(
+            "What a clear answer lacks: more `pairs`; `failed-pairs`; a `working-control`; `room` to lose; "
+            "the twins are `identical` by construction. Null with one, and of a finished detector."
+        ),
+    ] = None
+    pairs_needed: Annotated[
+        int | None,
+        _said(
+            "How many pairs would settle the verdict if mean and scatter stayed as they are. It allows for "
+            "looks and for the number of verdicts. Null where not even 1,000 would, or none are missing."
+        ),
+    ] = None
+    looks: Annotated[tuple[int, ...], _said("After how many pairs it was judged.")] = ()
     failed: Annotated[
         tuple[FailedTwin, ...],
         _said("Twins without numbers: their pairs are missing from `seeds` and from every number."),
@@ -221,9 +289,21 @@ class Finding:
     ] = None
 
     @property
-    def lacks_pairs(self) -> bool:
-        """Whether there is no verdict for lack of pairs whose training failed: then the reason names them."""
-        return bool(self.failed) and said_of(self.failed) in (self.reason or "")
+    def settled(self) -> bool:
+        """Whether more pairs of twins wouldn't change the verdict on the score."""
+        return self.missing not in ("pairs", "failed-pairs")
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What is asked and has no answer yet: `score`, `harm`, and explainers by name."""
+        if not self.settled:
+            return ("score",)
+        if self.verdict == "inconclusive":
+            return ()
+        explanations = (
+            one.explainer for one in self.explainers if one.judged and one.reveals == "inconclusive"
+        )
+        return (*(["harm"] if self.harm == "open" and self.verdict == "relies" else []), *explanations)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""

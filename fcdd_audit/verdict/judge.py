@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.measures.detection import threshold
-from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, USUAL_AUROC, auroc_estimate
-from fcdd_audit.measures.localization import HEADLINE, lift
-from fcdd_audit.measures.reliance import Scores, reliance
+from fcdd_audit.core.sides import Side
+from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, NEW_ALARMS, RIGHT, SHIFT, USUAL_AUROC
+from fcdd_audit.measures.localization import EXCESS, HEADLINE, lift
+from fcdd_audit.measures.reliance import DEPENDENCE, EXCESS_ALARMS, RELIANCE, cut
 from fcdd_audit.measures.statistics import (
-    Estimate,
     Interval,
     agreement,
-    draw,
-    holm,
-    interval,
-    tail_share,
+    holm_steps,
+    mean_interval,
+    pairs_needed,
 )
-from fcdd_audit.measures.table import family, measure_of
+from fcdd_audit.measures.table import measure_of
 from fcdd_audit.verdict.findings import (
     QUADRANTS,
     Answer,
@@ -31,174 +28,157 @@ from fcdd_audit.verdict.findings import (
     Evidence,
     ExplainerFinding,
     Finding,
+    Harm,
+    Missing,
     Overlap,
+    SideOverlap,
     Verdict,
     said_of,
 )
+from fcdd_audit.verdict.seen import Seen, seen
 from fcdd_audit.verdict.thresholds import Thresholds
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
+WAYS = 2  # of saying "does not rely"
+NOTHING = Interval(float("nan"), float("nan"), float("nan"))
+
+
+class Asked(NamedTuple):
+    """How many answers are given together. scores: verdicts. explanations: on what explanations show."""
+
+    scores: int
+    explanations: int
+
+
+def asked(evidence: Sequence[Evidence]) -> Asked:
+    """The answers that are asked for; twins that are identical by construction are asked for none."""
+    open_ones = [item for item in evidence if item.obstacle is None]
+    explanations = sum(item.can_show(name) for item in open_ones for name in item.overlaps)
+    return Asked(len(open_ones), explanations)
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """An estimate and what it could also have been; None with too few seeds to say."""
+class _Pairs:
+    """What the scores of one question's pairs do."""
 
-    estimate: Estimate
-    draws: np.ndarray | None
+    item: Evidence
+    limits: Thresholds
 
-    def shown(self, limits: Thresholds, low: float, high: float) -> Interval:
-        """With its interval, cut off at the least and the largest possible value."""
-        value = self.estimate.value
-        if self.draws is None or np.isnan(value):
-            return Interval(value, float("nan"), float("nan"))
-        return interval(value, self.draws, limits.confidence, (low, high))
+    def _seen(self, values: np.ndarray) -> Seen:
+        return seen(values, self.item.turns, self.item.looks, self.limits.clear_pairs)
 
-    def p(self, limit: float, above: bool) -> float:
-        """One-sided p-value that it isn't above (below) the limit."""
-        return 1.0 if self.draws is None else tail_share(self.draws, limit, above)
+    def _differences(self, name: str) -> np.ndarray:
+        planted, control = self.item.scores[name]
+        return planted - control
+
+    @cached_property
+    def dependence(self) -> Seen:
+        return self._seen(cut(self._differences(SHIFT.name)))
+
+    @cached_property
+    def own_shift(self) -> Seen:
+        """The planted twins' own: what merely moves the control the other way is no dependence."""
+        return self._seen(cut(self.item.scores[SHIFT.name][0]))
+
+    @cached_property
+    def alarms(self) -> Seen:
+        return self._seen(self._differences(NEW_ALARMS.name))
+
+    @cached_property
+    def drop(self) -> Seen:
+        return self._seen(self._differences(DROP.name))
+
+    def usual_auroc(self) -> tuple[np.ndarray, np.ndarray]:
+        """On the test images as the detector meets them in use: without the artifact, unless it is theirs."""
+        return self.item.scores.get(USUAL_AUROC.name, self.item.scores[CLEAN_AUROC.name])
+
+    def relies(self) -> float:
+        """p-value of "relies"."""
+        limit = self.limits.shift
+        return max(self.dependence.p_value(limit, True), self.own_shift.p_value(limit, True))
+
+    def clears(self) -> float:
+        """p-value of "does not rely", which is said in either of two ways, and so paid for twice: of the
+        score itself, and, unless that surely shifts, of what it does."""
+        ways = [self.dependence.p_value(self.limits.shift, False)]
+        if self.dependence.p_value(self.limits.shift, True) > self.limits.tail:
+            alarms = self.alarms.p_value(self.limits.no_alarms, False)
+            ways.append(max(alarms, self.drop.p_value(self.limits.reliance, False)))
+        return min(1.0, WAYS * min(ways))
+
+    def room(self) -> float:
+        """What is left to lose beyond the control: the lesser of AUROC and decisions."""
+        scores = self.item.scores
+        auroc = float(self.usual_auroc()[0].mean() - scores[DROP.name][1].mean())
+        decisions = float(scores[RIGHT.name][0].mean() - scores[NEW_ALARMS.name][1].mean())
+        return min(auroc, decisions)
 
 
 @dataclass(frozen=True)
-class _Paired:
-    """A number of both twins. `difference`: planted minus control."""
+class _Answered:
+    """yes: surely above. no: surely below. tails: the chances to err that were left, below and above."""
 
-    planted: _Drawn
-    control: _Drawn
-    difference: _Drawn
-
-    def shown(self, limits: Thresholds, low: float, high: float) -> tuple[Interval, Interval, Interval]:
-        """Planted, control and difference with their intervals, for numbers from `low` to `high`: the
-        difference is cut off at what the planted twin's could be beside the control's estimate."""
-        control = self.control.estimate.value
-        return (
-            self.planted.shown(limits, low, high),
-            self.control.shown(limits, low, high),
-            self.difference.shown(limits, low - control, high - control),
-        )
+    answer: Answer
+    tails: tuple[float, float]
 
 
-def _paired(
-    pairs: Mapping[Key, tuple[Estimate, Estimate]], draws: int | None, purpose: str
-) -> dict[Key, _Paired]:
-    """All from the same resamples of seeds and images. draws: None for no draws."""
-    estimates = [one for planted, control in pairs.values() for one in (planted, control, planted - control)]
-    drawn = [None] * len(estimates)
-    if draws is not None and estimates:
-        drawn = list(draw(estimates, draws, numpy_generator(0, purpose)))
-    each = iter(map(_Drawn, estimates, drawn))
-    return {key: _Paired(next(each), next(each), next(each)) for key in pairs}
+def _answers(
+    tests: Mapping[Key, tuple[float, float]], limits: Thresholds, together: int, ways: int = 1
+) -> dict[Key, _Answered]:
+    """With Holm's correction for `together` answers. tests: p-values of yes and of no. ways: of saying no,
+    which its p-values are corrected for."""
+    others = together - len(tests)
+    steps = [holm_steps([pair[way] for pair in tests.values()], limits.tail, others) for way in range(2)]
+    found = {}
+    for (key, (yes, no)), up, down in zip(tests.items(), *steps, strict=True):
+        answer: Answer = "inconclusive"
+        if yes * up <= limits.tail:
+            answer = "yes"
+        elif no * down <= limits.tail:
+            answer = "no"
+        found[key] = _Answered(answer, (limits.tail / up, limits.tail / down / ways))
+    return found
 
 
-def _score_pairs(item: Evidence, limits: Thresholds) -> dict[str, tuple[Estimate, Estimate]]:
-    """What the scores do, by measure: planted and control."""
-
-    def of(twins: list[Scores]) -> dict[str, Estimate]:
-        frozen = [threshold(scores.validation, limits.score_quantile) for scores in twins]
-        found = {one.name: one.function(twins, item.plant_on, frozen) for one in family("scores")}
-        return {name: estimate for name, estimate in found.items() if estimate is not None}
-
-    planted, control = of(item.planted), of(item.control)
-    return {name: (planted[name], control[name]) for name in planted}
-
-
-def _overlap_pairs(item: Evidence) -> dict[tuple[str, str], tuple[Estimate, Estimate]]:
-    """How far heatmaps and mask coincide, by explainer and measure: planted and control. An image that is
-    NaN for one of the twins counts for neither."""
-    pairs = {}
-    for explainer, measures in item.overlaps.items():
-        for measure, (planted, control) in measures.items():
-            missing = np.isnan(planted) | np.isnan(control)
-            planted, control = (np.where(missing, np.nan, values) for values in (planted, control))
-            pairs[explainer, measure] = Estimate.of_mean(planted), Estimate.of_mean(control)
-    return pairs
-
-
-def _answers(tests: Mapping[Key, Sequence[_Drawn]], limit: float, confidence: float) -> dict[Key, Answer]:
-    """yes if all that belongs to a key are surely above the limit, no if the first is surely below, with
-    Holm's correction for all keys together."""
-    above = holm([max(one.p(limit, above=True) for one in drawn) for drawn in tests.values()])
-    below = holm([drawn[0].p(limit, above=False) for drawn in tests.values()])
-    alpha = (1 - confidence) / 2
-    return {
-        key: "yes" if yes < alpha else "no" if no < alpha else "inconclusive"
-        for key, yes, no in zip(tests, above, below, strict=True)
-    }
-
-
-def _obstacle(item: Evidence, limits: Thresholds) -> str | None:
-    """Why no verdict can be given, whatever the reliance; None if one can."""
-    if item.obstacle:
-        return item.obstacle
-    seeds = len(item.planted)
-    if seeds < limits.min_seeds and item.failed:
-        return (
-            f"{seeds} of {seeds + len({one.seed for one in item.failed})} pairs are left, and at least "
-            f"{limits.min_seeds} are needed: {said_of(item.failed)}"
-        )
-    if seeds < limits.min_seeds:
-        return f"{seeds} seed(s) give no interval; at least {limits.min_seeds} are needed"
-    if item.ability is not None:
-        if item.ability < limits.usable_auroc:
-            return (
-                "not a working detector here: neither the control without the artifact nor the planted twin "
-                f"has a mean AUROC of {limits.usable_auroc} (at best {item.ability:.3f})"
-            )
-        return None
-    usable = auroc_estimate(item.control, "clean", item.plant_on).value
-    if usable < limits.usable_auroc:
-        return (
-            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
-            f"{limits.usable_auroc}"
-        )
-    return None
-
-
-def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
+def judge(evidence: Sequence[Evidence], limits: Thresholds, together: Asked | None = None) -> list[Finding]:
     """One finding for each piece of evidence, in order.
 
-    The verdicts on reliance are corrected for their number, and so is what explanations show (Holm); the
-    intervals shown aren't.
+    Verdicts on scores are corrected for their number, and so is what explanations show (Holm, each family by
+    itself); the intervals of what is judged allow for that and for the looks. together: of all answers, where
+    some have no evidence yet; by default those of this evidence.
     """
-    obstacles = [_obstacle(item, limits) for item in evidence]
-    enough = [len(item.planted) >= limits.min_seeds for item in evidence]
-    revealing = [
-        (index, explainer)
-        for index, item in enumerate(evidence)
-        for explainer in item.overlaps
-        if enough[index] and _can_show(item, explainer)
-    ]
-
-    def draws(tests: int, possible: bool) -> int | None:
-        # The smallest p-value, 1 / (draws + 1), must survive the correction.
-        return max(limits.draws, int(4 * tests / (1 - limits.confidence))) if possible else None
-
-    scores = [
-        _paired(_score_pairs(item, limits), draws(obstacles.count(None), able), "bootstrap of reliance")
-        if item.planted
-        else {}
-        for item, able in zip(evidence, enough, strict=True)
-    ]
-    overlaps = [
-        _paired(_overlap_pairs(item), draws(len(revealing), able), "bootstrap of overlap")
-        for item, able in zip(evidence, enough, strict=True)
-    ]
-    # A mark that merely helps the control is no reliance of the planted twin: its own drop counts too.
-    drops = {
-        index: (scores[index][DROP.name].difference, scores[index][DROP.name].planted)
-        for index, obstacle in enumerate(obstacles)
-        if obstacle is None
-    }
-    relies = _answers(drops, limits.reliance, limits.confidence)
+    together = together or asked(evidence)
+    scores = [_Pairs(item, limits) for item in evidence]
+    obstacles = [_obstacle(one, limits) for one in scores]
+    relies = _answers(
+        {index: (one.relies(), one.clears()) for index, one in enumerate(scores) if obstacles[index] is None},
+        limits,
+        together.scores,
+        WAYS,
+    )
     shows = _answers(
-        {key: [overlaps[key[0]][key[1], HEADLINE.name].difference] for key in revealing},
-        limits.reveal,
-        limits.confidence,
+        {
+            (index, name): (
+                excess.p_value(limits.reveal, True),
+                excess.p_value(limits.reveal, False),
+            )
+            for index, item in enumerate(evidence)
+            if item.obstacle is None and item.pairs >= limits.min_seeds
+            for name, excess in _judged(item, limits).items()
+        },
+        limits,
+        together.explanations,
     )
     correlations = _agreements(evidence)
     findings = []
-    for index, item in enumerate(evidence):
-        verdict, reason = _decide(relies.get(index), obstacles[index], scores[index], len(drops), limits)
+    for index, (item, pairs, obstacle) in enumerate(zip(evidence, scores, obstacles, strict=True)):
+        alone = (
+            _Answered("inconclusive", (limits.tail / together.scores, limits.tail / together.scores / WAYS))
+            if together.scores
+            else None
+        )
+        found = relies.get(index, alone)
+        verdict, missing, reason, needed = _decide(found, obstacle, pairs, limits)
         findings.append(
             Finding(
                 item.dataset,
@@ -209,163 +189,242 @@ def judge(evidence: list[Evidence], limits: Thresholds) -> list[Finding]:
                 item.prevalence,
                 verdict,
                 reason,
-                seeds=len(item.planted),
+                missing=missing,
+                pairs_needed=needed,
+                seeds=item.pairs,
+                looks=tuple(look.pairs for look in item.looks) if item.pairs else (),
                 images=item.images,
                 failed=item.failed,
                 explainers=tuple(
                     _judge_explainer(
                         item,
-                        explainer,
+                        name,
                         verdict,
-                        shows.get((index, explainer), "inconclusive"),
-                        overlaps[index],
+                        shows.get((index, name)),
                         limits,
-                        correlations[item.detector, explainer],
+                        correlations[item.detector, name],
                     )
-                    for explainer in item.overlaps
+                    for name in item.overlaps
                 ),
-                **_about_scores(scores[index], index in drops, len(drops), limits),
+                **_about_scores(pairs, found, obstacle is None, limits),
             )
         )
     return findings
 
 
+def _judged(item: Evidence, limits: Thresholds) -> dict[str, Seen]:
+    """By explainer that can show the artifact: its excess on the side that is judged."""
+    return {
+        name: _excess(sides[item.judged_side], limits)
+        for name, sides in item.overlaps.items()
+        if item.can_show(name) and item.judged_side in sides
+    }
+
+
+def _excess(overlap: SideOverlap, limits: Thresholds) -> Seen:
+    return replace(overlap.excess, clear_from=limits.clear_pairs)
+
+
+class _Obstacle(NamedTuple):
+    """Why no verdict can be given, whatever the numbers."""
+
+    missing: Missing
+    reason: str
+
+
+def _obstacle(pairs: _Pairs, limits: Thresholds) -> _Obstacle | None:
+    item = pairs.item
+    if item.obstacle:
+        return _Obstacle("identical", item.obstacle)
+    count = item.pairs
+    if count < limits.min_seeds and item.failed:
+        asked_for = count + len({one.seed for one in item.failed})
+        return _Obstacle(
+            "failed-pairs",
+            f"{count} of {asked_for} pairs are left, and at least {limits.min_seeds} are needed: "
+            f"{said_of(item.failed)}",
+        )
+    if count < limits.min_seeds:
+        return _Obstacle("pairs", f"{count} pair(s) give no interval; at least {limits.min_seeds} are needed")
+    usable = float(item.scores[CLEAN_AUROC.name][1].mean())
+    if item.ability is not None and item.ability < limits.usable_auroc:
+        return _Obstacle(
+            "working-control",
+            "not a working detector here: neither the control without the artifact nor the planted twin "
+            f"has a mean AUROC of {limits.usable_auroc} (at best {item.ability:.3f})",
+        )
+    if item.ability is None and usable < limits.usable_auroc:
+        return _Obstacle(
+            "working-control",
+            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
+            f"{limits.usable_auroc}",
+        )
+    if np.isnan(pairs.dependence.last).any():
+        return _Obstacle(
+            "working-control",
+            "the nominal scores of a twin are all alike, so that no shift can be measured against them",
+        )
+    return None
+
+
 def _decide(
-    relies: Answer | None,
-    obstacle: str | None,
-    scores: dict[str, _Paired],
-    together: int,
-    limits: Thresholds,
-) -> tuple[Verdict, str | None]:
-    """The verdict, and why there is no clear one."""
-    if relies is None:
-        return "inconclusive", obstacle
-    if relies == "yes":
-        return "relies", None
-    drop, usual = scores[DROP.name], _usual_auroc(scores)
-    if relies == "no":
-        room = usual.planted.estimate.value - drop.control.estimate.value
+    found: _Answered | None, obstacle: _Obstacle | None, pairs: _Pairs, limits: Thresholds
+) -> tuple[Verdict, Missing | None, str | None, int | None]:
+    """The verdict, and where there is no clear one: what is missing, why, and how many pairs would do."""
+    if obstacle is not None or found is None:
+        missing, reason = obstacle or (None, None)
+        return "inconclusive", missing, reason, None
+    if found.answer == "yes":
+        return "relies", None, None, None
+    if found.answer == "no":
+        room = pairs.room()
         if room >= limits.room:
-            return "does-not-rely", None
-        return "inconclusive", (
-            f"saturated: the planted twin's AUROC less its control's drop leaves {room:.2f} "
-            f"to lose, under {limits.room}, so that a reliance could not show"
+            return "does-not-rely", None, None, None
+        reason = (
+            f"saturated: beyond the control only {max(room, 0):.2f} of the AUROC, or of the right decisions, "
+            f"is left to lose, under {limits.room}, so that a dependence could not show"
         )
-    alpha = (1 - limits.confidence) / 2
-    if drop.difference.p(limits.reliance, above=True) < alpha <= drop.planted.p(limits.reliance, above=True):
-        return "inconclusive", (
-            "the twins differ because the mark helps the control; the planted twin's own drop isn't "
-            f"surely above {limits.reliance}"
-        )
-    seeds = len(drop.difference.estimate.per_seed)
-    needed = _seeds_needed(drop.difference, together, limits)
+        return "inconclusive", "room", reason, None
+    needed = _pairs_needed(pairs, found, limits)
+    count = len(pairs.dependence.last)
     more = f"about {needed} would do, if what was seen holds" if needed else "more alone won't settle it"
-    return "inconclusive", (
-        f"the reliance isn't surely above or below {limits.reliance} with {seeds} seeds and {together} "
-        f"verdict(s) given together; of seeds, {more}"
+    if pairs.dependence.p_value(limits.shift, True) <= found.tails[0]:
+        about = "the twins differ, and the planted twin's own shift isn't surely above"
+    else:
+        about = "the dependence isn't surely above or below"
+    reason = f"{about} {limits.shift} with {count} pairs of twins; {more}"
+    return "inconclusive", "pairs", reason, needed
+
+
+def _pairs_needed(pairs: _Pairs, found: _Answered, limits: Thresholds) -> int | None:
+    """How many pairs would settle the verdict one way or another, were means and scatter to stay."""
+    above, below = (tail * pairs.item.looks[-1].share for tail in found.tails)
+    ways = (  # what must be told from a limit together, and whether it must be above
+        (True, above, ((pairs.dependence, limits.shift), (pairs.own_shift, limits.shift))),
+        (False, below, ((pairs.dependence, limits.shift),)),
+        (False, below, ((pairs.alarms, limits.no_alarms), (pairs.drop, limits.reliance))),
+    )
+    enough = []
+    for wants_above, tail, told in ways:
+        if all((np.mean(one.last) > limit) == wants_above for one, limit in told):
+            counts = [pairs_needed(one.last, limit, tail) for one, limit in told]
+            known = [count for count in counts if count is not None]
+            if len(known) == len(counts):
+                enough.append(max(known if wants_above else [*known, limits.clear_pairs]))
+    return min(enough, default=None)
+
+
+def _about_scores(pairs: _Pairs, found: _Answered | None, judged: bool, limits: Thresholds) -> dict[str, Any]:
+    """The fields of a finding that describe the scores."""
+    if not pairs.item.pairs or found is None:
+        return {"reliance": None, "control_auroc": None, "planted_auroc": None}
+    usual = pairs.usual_auroc()
+    relying = np.minimum(pairs.dependence.last, pairs.own_shift.last) > limits.shift
+    return {
+        "dependence": pairs.dependence.interval(found.tails, DEPENDENCE.bounds),
+        "alarms": pairs.alarms.interval(found.tails, EXCESS_ALARMS.bounds),
+        "reliance": pairs.drop.interval(found.tails, RELIANCE.bounds),
+        "harm": _harm(pairs.alarms, found.tails, pairs.item.judged_side, limits) if judged else None,
+        "control_auroc": float(usual[1].mean()),
+        "planted_auroc": float(usual[0].mean()),
+        "effects": tuple(
+            _effect(name, planted, control, limits) for name, (planted, control) in pairs.item.scores.items()
+        ),
+        "pairs_relying": int(relying.sum()),
+        "pairs_harmed": int((pairs.alarms.last > limits.alarms).sum()),
+    }
+
+
+def _harm(alarms: Seen, tails: tuple[float, float], side: Side, limits: Thresholds) -> Harm:
+    if alarms.p_value(limits.alarms, True) <= tails[0]:
+        return "alarms" if side == "nominal" else "hides"
+    return "none" if alarms.p_value(limits.no_alarms, False) <= tails[1] else "open"
+
+
+def _effect(name: str, planted: np.ndarray, control: np.ndarray, limits: Thresholds) -> Effect:
+    low, high = measure_of(name).bounds
+    return Effect(
+        name,
+        _mean(planted, limits, low, high),
+        _mean(control, limits, low, high),
+        _mean(planted - control, limits, low - high, high - low),
     )
 
 
-def _usual_auroc(scores: dict[str, _Paired]) -> _Paired:
-    """On the test images as the detector meets them in use: without the artifact, unless it is theirs."""
-    return scores.get(USUAL_AUROC.name, scores[CLEAN_AUROC.name])
-
-
-def _each(together: int, limits: Thresholds) -> float:
-    """The confidence that settles one of so many verdicts whatever the others are: Holm's strictest step."""
-    return 1 - (1 - limits.confidence) / together
-
-
-def _seeds_needed(reliance: _Drawn, together: int, limits: Thresholds) -> int | None:
-    estimate = reliance.estimate
-    return estimate.spread.seeds_needed(estimate.value - limits.reliance, _each(together, limits))
-
-
-def _about_scores(
-    scores: dict[str, _Paired], judged: bool, together: int, limits: Thresholds
-) -> dict[str, Any]:
-    """The fields of a finding that describe the scores."""
-    if not scores:
-        return {"reliance": None, "control_auroc": None, "planted_auroc": None}
-    drop, usual = scores[DROP.name], _usual_auroc(scores)
-    estimate = drop.difference.estimate
-    found: dict[str, Any] = {
-        "reliance": drop.shown(limits, *DROP.bounds)[2],
-        "control_auroc": usual.control.estimate.value,
-        "planted_auroc": usual.planted.estimate.value,
-        "effects": tuple(
-            Effect(name, *paired.shown(limits, *measure_of(name).bounds)) for name, paired in scores.items()
-        ),
-        "seeds_relying": int((estimate.per_seed > limits.reliance).sum()),
-    }
-    if judged:
-        detectable = estimate.spread.detectable(_each(together, limits), limits.power)
-        found["minimum_detectable"] = limits.reliance + detectable
-        found["seeds_needed"] = _seeds_needed(drop.difference, together, limits)
-    return found
-
-
-def _can_show(item: Evidence, explainer: str) -> bool:
-    """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score, which
-    a map of what raises it can't show."""
-    raises = DIRECTIONS[item.plant_on].side == "anomalous"
-    return explainer not in item.references and (raises or explainer in item.either_way)
-
-
-def _overlap(
-    measure: str,
-    chance: float | None,
-    shown: tuple[Interval, Interval, Interval],
-    untrained: float | None,
-) -> Overlap:
-    over = lift(shown[0].value, chance) if chance and measure_of(measure) is not HEADLINE else None
-    return Overlap(measure, chance, *shown, untrained, over)
+def _mean(values: np.ndarray, limits: Thresholds, low: float, high: float) -> Interval:
+    """A mean with its interval, cut off at what is possible; no interval of fewer than `min_seeds` pairs."""
+    if len(values) < limits.min_seeds:
+        return Interval(float(values.mean()), NOTHING.low, NOTHING.high)
+    found = mean_interval(values, limits.confidence)
+    return Interval(found.value, *(float(np.clip(limit, low, high)) for limit in (found.low, found.high)))
 
 
 def _judge_explainer(
     item: Evidence,
     explainer: str,
     verdict: Verdict,
-    reveals: Answer,
-    pairs: dict[tuple[str, str], _Paired],
+    found: _Answered | None,
     limits: Thresholds,
     correlation: float | None,
 ) -> ExplainerFinding:
+    sides = item.overlaps[explainer]
     overlaps = tuple(
-        _overlap(
-            measure,
-            item.chance[measure],
-            pairs[explainer, measure].shown(limits, *measure_of(measure).bounds),
-            item.untrained.get(explainer, {}).get(measure),
-        )
-        for measure in item.overlaps[explainer]
+        _overlap(item, explainer, side, measure, limits)
+        for side, one in sides.items()
+        for measure in one.numbers
     )
-    headline = pairs[explainer, HEADLINE.name]
-    if reveals == "no" and HEADLINE.bounds[1] - headline.control.estimate.value < limits.reveal_room:
-        reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
+    reveals: Answer = "inconclusive" if found is None else found.answer
+    judged = sides.get(item.judged_side)
+    excess = NOTHING
+    if judged is not None:
+        tails = (limits.tail, limits.tail) if found is None else found.tails
+        excess = _excess(judged, limits).interval(tails, EXCESS.bounds)
+        control = float(np.mean(judged.numbers[HEADLINE.name][1]))
+        if reveals == "no" and HEADLINE.bounds[1] - control < limits.reveal_room:
+            reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
     return ExplainerFinding(
         explainer,
         explainer in item.references,
         reveals,
-        headline.shown(limits, *HEADLINE.bounds)[2],
+        excess,
         QUADRANTS.get((verdict, reveals), "undecided"),
         correlation,
         overlaps,
-        images=item.overlaps[explainer][HEADLINE.name][0].shape[1],
-        judged=_can_show(item, explainer),
+        images=judged.images if judged else 0,
+        judged=item.can_show(explainer),
+        side=item.judged_side,
     )
 
 
-def _agreements(evidence: list[Evidence]) -> dict[tuple[str, str], float | None]:
-    """Rank correlation of excess overlap with reliance, over a detector's seeds and prevalences."""
+def _overlap(item: Evidence, explainer: str, side: Side, measure: str, limits: Thresholds) -> Overlap:
+    planted, control = item.overlaps[explainer][side].numbers[measure]
+    low, high = measure_of(measure).bounds
+    chance = item.chance[measure]
+    shown = _mean(planted, limits, low, high)
+    over = lift(shown.value, chance) if chance and measure_of(measure) is not HEADLINE else None
+    return Overlap(
+        side,
+        measure,
+        chance,
+        shown,
+        _mean(control, limits, low, high),
+        _mean(planted - control, limits, low - high, high - low),
+        item.untrained.get(explainer, {}).get(side, {}).get(measure),
+        over,
+    )
+
+
+def _agreements(evidence: Sequence[Evidence]) -> dict[tuple[str, str], float | None]:
+    """Rank correlation of excess overlap with dependence, over a detector's pairs and prevalences."""
     points: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for item in evidence:
-        if item.obstacle:
+        if item.obstacle or not item.pairs:
             continue
-        per_seed = reliance(item.planted, item.control, item.plant_on)
-        for explainer, measures in item.overlaps.items():
-            planted, control = measures[HEADLINE.name]
-            overlaps, reliances = points.setdefault((item.detector, explainer), ([], []))
-            overlaps.extend(Estimate.of_mean(planted - control).per_seed)
-            reliances.extend(per_seed)
+        planted, control = item.scores[SHIFT.name]
+        per_pair = cut(planted - control)
+        for explainer, sides in item.overlaps.items():
+            overlaps, dependences = points.setdefault((item.detector, explainer), ([], []))
+            if item.judged_side in sides:
+                overlaps.extend(sides[item.judged_side].excess.last)
+                dependences.extend(per_pair)
     return {key: agreement(*map(np.array, both)) for key, both in points.items()}

@@ -26,6 +26,8 @@ def class_means(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             **dict(zip(names, key, strict=True)),
             "classes": len(group),
             "verdicts": dict(Counter(finding.verdict for finding in group)),
+            "dependence": _mean(one.dependence.value if one.dependence else None for one in group),
+            "alarms": _mean(one.alarms.value if one.alarms else None for one in group),
             "reliance": _mean(one.reliance.value if one.reliance else None for one in group),
             "control_auroc": _mean(one.control_auroc for one in group),
             "planted_auroc": _mean(one.planted_auroc for one in group),

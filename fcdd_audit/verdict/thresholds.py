@@ -9,29 +9,43 @@ from dataclasses import dataclass
 class Thresholds:
     """Every constant that a verdict depends on; shown in every report.
 
-    reliance: the score relies on the artifact if its reliance, and the planted twin's own drop, are
-        surely above this; it does not if its reliance is surely below.
-    reveal: the same for the excess pixel AUROC of an explanation.
-    confidence: of all intervals.
-    min_seeds: with fewer, every answer is inconclusive.
+    shift: in inter-quartile ranges of the nominal scores. The score relies on the artifact if the dependence
+        and the planted twin's own shift are surely above this; it does not if the dependence is surely below.
+    alarms: it does harm if the new alarms beyond the control's are surely above this share of the images.
+    no_alarms: it does none if they are surely below this share.
+    reliance: with no harm, an AUROC drop surely below this, and a dependence that isn't surely above its
+        limit, the score does not rely either. Of a finished detector: what the artifact must cost beyond
+        placebos.
+    reveal: an explanation shows the artifact if its excess pixel AUROC is surely above this.
+    confidence: of all intervals, before the looks and the number of verdicts are allowed for.
+    min_seeds: pairs; with fewer, every answer is inconclusive.
+    clear_pairs: a look with fewer doesn't say that anything is below a limit: a cue that few trainings learn
+        would not be among them.
     usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict; of a found
         artifact, see `Evidence.ability`.
-    room: reliance can't exceed the planted twin's AUROC in use less the control's drop; with less than
-        this, "does not rely" isn't said.
+    room: "does not rely" isn't said where less than this is left to lose beyond the control, of the AUROC or
+        of the images that are rightly decided.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
         said that an explanation doesn't show the artifact.
     score_quantile: of the nominal validation scores, the frozen decision threshold.
-    power: chance at which the minimum detectable reliance would be found.
-    draws: of the bootstrap, at least.
+    draws: of a finished detector's bootstrap.
     """
 
+    shift: float = 0.5
+    alarms: float = 0.05
+    no_alarms: float = 0.10
     reliance: float = 0.05
     reveal: float = 0.05
     confidence: float = 0.95
     min_seeds: int = 3
+    clear_pairs: int = 6
     usable_auroc: float = 0.6
     room: float = 0.2
     reveal_room: float = 0.1
     score_quantile: float = 0.95
-    power: float = 0.8
     draws: int = 2000
+
+    @property
+    def tail(self) -> float:
+        """The chance to err on one side."""
+        return (1 - self.confidence) / 2

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -64,7 +65,7 @@ def test_every_command_has_help(command, flag):
 
 def test_help_tells_the_defaults():
     text = " ".join(invoke("run", "--help").stdout.replace("│", " ").split())
-    for default in ("textures", "watermark", "fcdd,hsc,ae", "auto", "reports", "DATASET-PROBE"):
+    for default in ("retina", "watermark", "fcdd,hsc,ae", "auto", "reports", "DATASET-PROBE"):
         assert f"[default: {default}]" in text
 
 
@@ -110,7 +111,7 @@ def test_list_prints_the_presets_as_a_table():
     lines = [line.split() for line in invoke("list", "presets").stdout.splitlines()]
     assert lines[0] == list(preset_rows()[0])
     assert len(lines) == 1 + len(preset_rows())
-    assert next(line for line in lines if line[:2] == ["quick", "epochs"])[:3] == ["quick", "epochs", "6"]
+    assert next(line for line in lines if line[:2] == ["quick", "epochs"])[:3] == ["quick", "epochs", "5"]
 
 
 # Bad requests
@@ -151,7 +152,7 @@ def test_list_prints_the_presets_as_a_table():
         (["--dataset", "folder"], ["--data-root"]),
         (["--dataset", "folder", "--data-root", "missing"], ["'missing' is no folder"]),
         (["--dataset", "folder", "--data-root", "empty"], ["'empty'", "train/nominal", "train/good"]),
-        (["--data-root", "empty"], ["--data-root", "textures"]),
+        (["--data-root", "empty"], ["--data-root", "retina"]),
         (["--image-size", "65"], ["16 to 64 px, not 65"]),
         (["--image-size", "0"], ["image size is 0"]),
         (["--image-size", "16"], ["watermark", "16x16 px", "--image-size"]),
@@ -160,15 +161,15 @@ def test_list_prints_the_presets_as_a_table():
         (["--prevalence", "-0.5"], ["prevalence is -0.5"]),
         (["--prevalence", "half"], ["prevalence is 'half'; a number is needed"]),
         (["--prevalence", "0.0001"], ["plants the artifact on none"]),
-        (["--seeds", "0"], ["seeds is 0"]),
+        (["--seeds", "0"], ["seeds is '0'; auto or a whole number over 0 is needed"]),
         (["--preset", "papre"], ["unknown preset 'papre'", "did you mean 'paper'?"]),
-        (["--preset", "paper"], ["'paper' has no recipe for data set 'textures'", "leave out --preset"]),
+        (["--preset", "paper"], ["'paper' has no recipe for data set 'retina'", "leave out --preset"]),
         (["--dataset", "folder", "--data-root", "empty", "--preset", "paper"], ["'paper'", "'folder'"]),
         (["--network", "cnn3"], ["unknown network 'cnn3'", "did you mean 'cnn32'?"]),
         (["--set", "recipe.normalise=grey"], ["unknown normalisation 'grey'", "contrast"]),
         (["--set", "recipe.flip=2"], ["flip is 2.0; it must be at least 0, and at most 1"]),
         (["--set", "recipe.flp=0"], ["unknown recipe setting 'flp'", "did you mean 'flip'?"]),
-        (["--nominal-class", "grass"], ["'textures' has no nominal class", "--nominal-class"]),
+        (["--nominal-class", "grass"], ["'retina' has no nominal class", "--nominal-class"]),
         (
             ["--dataset", "cifar10-oe", "--nominal-class", "hosre"],
             ["'hosre'", "'horse'", "0 to 9, or airplane"],
@@ -194,13 +195,22 @@ def test_list_prints_the_presets_as_a_table():
         (["--dataset", "mvtec", "--data-root", "empty"], ["MVTec AD isn't under 'empty'", "CC BY-NC-SA"]),
         (["--confetti-mask", "half"], ["confetti mask is 'half'"]),
         (["--oe-limit", "0"], ["oe limit is 0"]),
-        (["--seeds", "three"], ["--seeds: seeds is 'three'; a whole number is needed"]),
+        (["--seeds", "three"], ["--seeds: seeds is 'three'; auto or a whole number over 0 is needed"]),
+        (["--seeds", "2.5"], ["--seeds: seeds is '2.5'; auto or a whole number over 0 is needed"]),
+        (["--seeds=-1"], ["--seeds: seeds is '-1'; auto or a whole number over 0 is needed"]),
+        (["--max-seeds", "2"], ["--max-seeds: max seeds is 2; at least 3 pairs of twins give a verdict"]),
+        (["--budget", "3 days"], ["--budget: budget is '3 days'; a time is needed, such as 90s, 3m or 1.5h"]),
+        (["--budget", "0"], ["--budget: budget is 0.0; it must be over 0"]),
+        (["--budget", "3m", "--seeds", "5"], ["--budget is for --seeds auto", "drop one of them"]),
+        (["--max-seeds", "8", "--seeds", "5"], ["--max-seeds is for --seeds auto", "drop one of them"]),
+        (["--explainer", "auto,lrpp"], ["unknown explainer 'lrpp'", "did you mean 'lrp'?"]),
+        (["--explained", "-1"], ["explained is -1; it must be at least 0"]),
         (["--epochs", "1.5"], ["epochs"]),
         (["--lr", "-1"], ["lr is -1"]),
         (["--batch-size", "1"], ["batch size is 1"]),
         (["--workers", "0"], ["workers is 0"]),
         (["--name", "a/b"], ["'a/b'", "--out"]),
-        (["--out", "file/below"], ["file/below/textures-watermark", "--out"]),
+        (["--out", "file/below"], ["file/below/retina-watermark", "--out"]),
         (["--config", "missing.toml"], ["missing.toml", "No such file"]),
         (["--config", "unknown.toml"], ["'detectr'", "did you mean 'detector"]),
         (["--config", "broken.toml"], ["broken.toml", "no valid TOML"]),
@@ -249,7 +259,7 @@ def test_a_bad_variable_is_named_as_it_was_given(tmp_path, monkeypatch, variable
 def test_the_variable_of_the_tests_is_no_setting(tmp_path, monkeypatch, tiny):
     monkeypatch.setenv("FCDD_AUDIT_TEST_DATA", str(tmp_path))
     result = invoke("run", "--dataset", "folder", "--data-root", tiny, "--detector", "ae", "--seeds", 0)
-    assert_refused(result, "seeds is 0")
+    assert_refused(result, "seeds is '0'")
 
 
 def test_a_corrupt_image_is_named_until_it_is_skipped(tmp_path, damaged):
@@ -341,7 +351,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
     assert cells == [
         "cells     ae, as-is: 0 of 2 used again, 2 to train, 2 to measure",
         "cells     ae, plant watermark nominal 1: 0 of 2 used again, 2 to train, 2 to measure",
-        "cells     ae, before training: 2 of 2 to measure",
+        "cells     ae, before training: 1 of 1 to measure",
     ]
     plan = dict(line.split(maxsplit=1) for line in (images, seconds, megabytes))
     assert list(plan) == ["images", "time", "disk"]
@@ -359,9 +369,22 @@ def test_a_dry_run_can_be_read_by_a_machine(tmp_path, dry):
         "a seed's control serves both prevalences"
     )
     assert plan["images"]["test_nominal"] == 3
-    assert 0 < plan["seconds"] < 3600
+    assert list(plan["looks"]) == ["2"]
+    assert 0 < plan["looks"]["2"] < 3600
     assert 0 < plan["megabytes"] < 1000
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_dry_run_of_pairs_until_settled_says_how_long_each_look_takes(dry):
+    result = invoke(*dry, "--seeds", "auto", "--max-seeds", 7)
+    assert result.exit_code == 0, result.stderr
+    (time,) = [line for line in result.stdout.splitlines() if line.startswith("time")]
+    assert re.fullmatch(
+        r"time +judged after 4 pairs: \d+ s; 6 pairs: \d+ s; 7 pairs: \d+ s, whichever settles all", time
+    )
+    looks = json.loads(invoke(*dry, "--seeds", "auto", "--max-seeds", 7, "--json").stdout)["looks"]
+    assert list(looks) == ["4", "6", "7"]
+    assert looks["4"] < looks["6"] < looks["7"]
 
 
 @pytest.mark.parametrize("size", [32, 33, 50])

@@ -47,6 +47,8 @@ def valid(name, value):
         "",
         "seeds = 5\ndetector = 'fcdd,ae'\nprevalence = [0.2, 1]\nskip_corrupt = true",
         "detectors = ['fcdd']\nprevalence = 1.0\nlr = 1e-2\nmilestones = 'none'",
+        "seeds = 'auto'\nmax_seeds = 8\nbudget = '3m'",
+        "budget = 90",
         "[recipe]\nepochs = 3\nmilestones = [0.5]\n[options.watermark]\nsize = 0.5",
     ],
 )
@@ -60,6 +62,9 @@ def test_a_configuration_file_fits_its_schema(text):
         "seed = 5",
         "seeds = 0",
         "seeds = 2.5",
+        "seeds = 'many'",
+        "max_seeds = 0",
+        "budget = 0",
         "prevalence = [[1]]",
         "quantile = 0",
         "confetti_mask = 'half'",

@@ -46,7 +46,7 @@ def test_it_prints_the_table_and_where_the_page_is(run):
     heading, finding, reason, page = result.stdout.splitlines()
     assert heading.split()[0] == "detector"
     assert finding.split()[0] == "fcdd"
-    assert reason == "fcdd: 1 seed(s) give no interval; at least 3 are needed"
+    assert reason == "fcdd: 1 pair(s) give no interval; at least 3 are needed"
     assert page == str(run / "report.html")
     assert explainers(run) == ["native", "grad-cam", "edges"]
 

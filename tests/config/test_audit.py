@@ -10,6 +10,7 @@ from fcdd_audit.config.layers import Layer, read_assignments, read_config, read_
 from fcdd_audit.config.parts import PARTS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
+from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural.artifacts import Masked, Region
 from fcdd_audit.probes import Chain
@@ -391,7 +392,33 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"prevalence": "0.2,1.5"}, "prevalence is 1.5; it must be at most 1"),
         ({"prevalence": -0.1}, "prevalence is -0.1; it must be at least 0"),
         ({"prevalence": "nan"}, "prevalence is 'nan'"),
-        ({"seeds": 0}, "seeds is 0; it must be at least 1"),
+        ({"seeds": 0}, "seeds is 0; auto or a whole number over 0 is needed"),
+        ({"seeds": -1}, "seeds is -1; auto or a whole number over 0 is needed"),
+        ({"seeds": "many"}, "seeds is 'many'; auto or a whole number over 0 is needed"),
+        ({"seeds": 2.5}, "seeds is 2.5; auto or a whole number over 0 is needed"),
+        ({"seeds": True}, "seeds is True; auto or a whole number over 0 is needed"),
+        ({"seeds": [5]}, "seeds is [5]; auto or a whole number over 0 is needed"),
+        ({"max_seeds": 0}, "max seeds is 0; it must be at least 1"),
+        ({"max_seeds": 2}, "max seeds is 2; at least 3 pairs of twins give a verdict"),
+        ({"max_seeds": "auto"}, "max seeds is 'auto'; a whole number is needed"),
+        ({"budget": 0}, "budget is 0; it must be over 0"),
+        ({"budget": "0m"}, "budget is 0.0; it must be over 0"),
+        ({"budget": -5}, "budget is -5; it must be over 0"),
+        ({"budget": "-5s"}, "budget is '-5s'; a time is needed, such as 90s, 3m or 1.5h"),
+        ({"budget": "3 days"}, "budget is '3 days'; a time is needed, such as 90s, 3m or 1.5h"),
+        ({"budget": "3m30s"}, "budget is '3m30s'; a time is needed, such as 90s, 3m or 1.5h"),
+        ({"budget": float("inf")}, "budget is inf; a finite number is needed"),
+        ({"budget": True}, "budget is True; a number is needed"),
+        (
+            {"seeds": 5, "budget": "3m"},
+            "--budget is for --seeds auto, and --seeds 5 fixes the number of pairs; drop one of them",
+        ),
+        (
+            {"seeds": 5, "max_seeds": 8},
+            "--max-seeds is for --seeds auto, and --seeds 5 fixes the number of pairs; drop one of them",
+        ),
+        ({"explainers": "auto,lrpp"}, "unknown explainer 'lrpp'; did you mean 'lrp'?"),
+        ({"explainers": "auto,auto"}, "explainer is 'auto,auto'; none may be named twice"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
         ({"image_size": 0}, "image size is 0; it must be at least 1"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
@@ -410,7 +437,7 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"optimizer": "adamw"}, "optimizer is 'adamw'; it must be adam or sgd"),
         (
             {"preset": "paper"},
-            "preset 'paper' has no recipe for data set 'textures' (it has for cifar10-oe, ",
+            "preset 'paper' has no recipe for data set 'retina' (it has for cifar10-oe, ",
         ),
         ({"recipe": 5}, "setting 'recipe' must be a table"),
         ({"options": "watermark"}, "setting 'options' must be a table"),
@@ -433,9 +460,83 @@ def test_the_ends_of_the_domains_work(seeds_and_more):
     assert make_config(seeds_and_more).artifact.prevalence == (0.0,)
 
 
+@pytest.mark.parametrize(
+    ("given", "looks"),
+    [
+        ({}, (4, 6, 8, 12, 16)),
+        ({"seeds": "auto"}, (4, 6, 8, 12, 16)),
+        ({"max_seeds": 8}, (4, 6, 8)),
+        ({"max_seeds": "3"}, (3,)),
+        ({"seeds": 5}, (5,)),
+        ({"seeds": "5"}, (5,)),
+        ({"seeds": 5.0}, (5,)),
+    ],
+)
+def test_pairs_of_twins_are_judged_in_looks_or_once_where_their_number_is_fixed(given, looks):
+    design = make_config(given).design
+    assert tuple(look.pairs for look in design.looks) == looks
+    assert design.most_pairs == looks[-1]
+    assert sum(look.share for look in design.looks) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("90s", 90),
+        ("3m", 180),
+        ("1.5h", 5400),
+        ("90", 90),
+        ("2 m", 120),
+        (" 7s ", 7),
+        (0.5, 0.5),
+        (None, None),
+    ],
+)
+def test_a_budget_is_a_time(given, seconds):
+    assert make_config(budget=given).design.budget == seconds
+
+
+def test_what_is_for_a_number_of_pairs_that_is_open_is_said_where_it_is_from(tmp_path):
+    path = tmp_path / "audit.toml"
+    path.write_text("budget = '3m'\n")
+    assert complaint(read_config(path), seeds=5).startswith(f"{path}: --budget is for --seeds auto")
+    assert make_config(read_config(path)).design.budget == 180
+
+
+@pytest.mark.parametrize("name", ["seeds", "max_seeds", "budget"])
+def test_a_finished_detector_has_no_pairs(name):
+    settings = {"weights": "detector.safetensors", "detectors": "fcdd", name: 7}
+    flag = "--" + name.replace("_", "-")
+    assert complaint(settings).startswith(f"{flag} is for twins, and with --weights nothing is trained")
+
+
+def test_each_detector_has_explainers_of_its_own_with_references_beside():
+    config = make_config()
+    assert config.explanation.explainers == ("auto",)
+    for detector in DETECTORS:
+        found = config.explainers_of(detector)
+        assert set(found) == {*DETECTORS[detector].explained_by, "random", "edges"}
+        assert list(found) == [name for name in EXPLAINERS if name in found], "in the registry's order"
+    assert config.explainers_of("fcdd") != config.explainers_of("hsc")
+
+
+def test_others_can_be_asked_for_beside_or_instead():
+    beside, instead = (make_config(explainers=given) for given in ("auto,lrp", "lrp,native"))
+    for detector in DETECTORS:
+        assert set(beside.explainers_of(detector)) == {*make_config().explainers_of(detector), "lrp"}
+        assert instead.explainers_of(detector) == ("native", "lrp")
+    with pytest.raises(InputError, match="unknown detector 'fccd'; did you mean 'fcdd'"):
+        beside.explainers_of("fccd")
+
+
+def test_no_limit_of_explained_images_is_0():
+    assert make_config(explained=0).explanation.explained == 0
+    assert make_config().explanation.explained is None
+
+
 def test_the_run_is_named_after_data_set_and_probe_unless_told():
-    assert make_config().run_name == "textures-watermark"
-    assert make_config({"probe": "watermark+jpeg"}).run_name == "textures-watermark+jpeg"
+    assert make_config().run_name == "retina-watermark"
+    assert make_config({"probe": "watermark+jpeg"}).run_name == "retina-watermark+jpeg"
     assert make_config({"dataset": "folder", "name": "mine 2"}).run_name == "mine 2"
 
 
@@ -535,7 +636,7 @@ def test_thresholds_are_for_python_only():
 @pytest.mark.parametrize(
     ("layer", "expected"),
     [
-        (Layer({"seeds": "0"}, lambda key: f"--{key}"), "--seeds: seeds is 0; it must be at least 1"),
+        (Layer({"seeds": "0"}, lambda key: f"--{key}"), "--seeds: seeds is '0'; auto or a whole number"),
         (read_environment({"FCDD_AUDIT_SEEDS": "few"}), "variable FCDD_AUDIT_SEEDS: seeds is 'few'"),
         (read_environment({"FCDD_AUDIT_SEDS": "5"}), "variable FCDD_AUDIT_SEDS: unknown setting 'seds'"),
         (read_environment({"FCDD_AUDIT_FLIP": "2"}), "variable FCDD_AUDIT_FLIP: flip is 2.0; it must be at"),
@@ -566,7 +667,7 @@ def test_a_file_is_named_and_the_last_of_several_layers(tmp_path):
     path = tmp_path / "audit.toml"
     path.write_text("seeds = 0\n[recipe]\nepochs = 0\n[options.watermark]\nsize = 'big'\n")
     file = read_config(path)
-    assert complaint(file, epochs=3) == f"{path}: seeds is 0; it must be at least 1"
+    assert complaint(file, epochs=3) == f"{path}: seeds is 0; auto or a whole number over 0 is needed"
     assert complaint(file, seeds=3).startswith(f"{path}: epochs is 0; it must be at least 1")
     assert complaint(file, seeds=3, epochs=3) == f"{path}: watermark size is 'big'; a number is needed"
     path.write_text("seds = 1\n")
@@ -723,7 +824,7 @@ def test_a_class_written_as_it_is_comes_before_one_written_alike(tmp_path):
         ({"dataset": "cifar10-oe", "nominal_class": "cat,3"}, "a nominal class is named twice: cat, cat"),
         (
             {"nominal_class": "grass"},
-            "data set 'textures' has no nominal class to choose; drop --nominal-class",
+            "data set 'retina' has no nominal class to choose; drop --nominal-class",
         ),
     ],
 )
@@ -770,7 +871,7 @@ def test_all_explainers_are_asked_for_by_one_word_and_then_checked_on_a_few_imag
     config = make_config(explainers=("all",))
     assert config.explanation.explainers == tuple(EXPLAINERS)
     assert (config.explanation.explained, config.explanation.sanity) == (32, 4)
-    assert (make_config().explanation.explained, make_config().explanation.sanity) == (0, 0)
+    assert (make_config().explanation.explained, make_config().explanation.sanity) == (None, 0)
     given = make_config({"explainer": "all", "explained": "7", "sanity": 0})
     assert (given.explanation.explained, given.explanation.sanity) == (7, 0)
 

@@ -61,6 +61,8 @@ AUDITS = {
         "workers": 2,
         "device": "cpu",
     },
+    "pairs until a time": {"max_seeds": 8, "budget": "3m"},
+    "its own explainers": {"explainers": "auto,lrp", "explained": 0},
     "a calibration": {"calibration": "calibration.json", "seeds": 7, "cache": "cache", "skip_corrupt": True},
 }
 
@@ -161,6 +163,7 @@ def test_what_is_not_whole_is_refused_in_one_line(refused, spoiled):
         ("explanation", "explainers", ["unheard"], "unknown explainer 'unheard'"),
         ("data", "unheard", 1, "unheard"),
         ("design", "seeds", 0, "seeds is 0"),
+        ("design", "budget", 0, "budget is 0"),
     ],
 )
 def test_what_this_release_does_not_know_is_refused_in_one_line(refused, part, name, value, said):

@@ -94,3 +94,8 @@ def test_crops_are_spread_evenly_over_the_photos_of_their_kind(count, size, chan
     assert 0 <= crops.min() <= crops.max() <= 1
     assert sum(shares) == len(set(names)) == count
     assert max(shares) - min(shares) <= 1
+
+
+def test_photos_can_be_left_out():
+    _, names = photo_crops(1, 16, 26, np.random.default_rng(0), without=("retina", "moon"))
+    assert {name.rsplit("-", 1)[0] for name in names} == set(GREY + COLOUR) - {"retina", "moon"}

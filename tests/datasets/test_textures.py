@@ -4,8 +4,9 @@ import torch
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.datasets import DATASETS, DataRequest, textures
+from fcdd_audit.datasets.embedded import TARGET_MEAN, TARGET_STD, equalise
 from fcdd_audit.datasets.photos import COLOUR, GREY
-from fcdd_audit.datasets.textures import ANOMALOUS, NOMINAL, SIZES, TARGET_MEAN, TARGET_STD, equalise
+from fcdd_audit.datasets.textures import ANOMALOUS, NOMINAL, SIZES
 
 REGIONS = {"train_nominal": (0, 224), "validation": (224, 352), "test_nominal": (352, 512)}
 REGIONS["test_anomalous"] = REGIONS["test_nominal"]

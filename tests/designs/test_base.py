@@ -52,8 +52,8 @@ def test_run_folders_of_one_data_set_and_artifact_do_not_meet():
 @pytest.mark.parametrize(
     ("changes", "name", "folder"),
     [
-        ({}, "twins", "textures-watermark"),
-        ({"weights": "x", "detectors": ("ae",)}, "finished", "textures-watermark-finished"),
+        ({}, "twins", "retina-watermark"),
+        ({"weights": "x", "detectors": ("ae",)}, "finished", "retina-watermark-finished"),
     ],
 )
 def test_an_audit_names_its_design(changes, name, folder):

@@ -18,7 +18,7 @@ from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment import engines
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.devices import cores
-from fcdd_audit.experiment.engines import default_workers, finish_all, finish_works
+from fcdd_audit.experiment.engines import Engine, default_workers
 from fcdd_audit.experiment.identity import trained_place
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.setup import AS_IS, prepare
@@ -56,15 +56,27 @@ def _nobody_is_left():
     assert {child.pid for child in multiprocessing.active_children()} <= before
 
 
-def crew(long, store, on_step=None, on_cell=None):
-    """With callbacks that get the crew."""
-    made = engines._Crew(
-        long[0],
-        store,
-        lambda steps: on_step and on_step(made, steps),
-        lambda: on_cell and on_cell(made),
-    )
-    return made
+def finish_works(works, setup, store, workers, *callbacks, **named):
+    """What an engine returns that is there for this work only."""
+    with Engine(store, workers) as engine:
+        return engine.finish_works(works, setup, *callbacks, **named)
+
+
+def finish_all(works, setup, store, workers):
+    with Engine(store, workers) as engine:
+        return engine.finish_all(works, setup)
+
+
+def by_crew(long, store, on_step=None, on_cell=None):
+    """The same by two workers, with callbacks that get the crew."""
+    setup, works = long
+    with Engine(store, workers=2) as engine:
+        return engine.finish_works(
+            works,
+            setup,
+            lambda steps: on_step and on_step(engine.crew, steps),
+            lambda: on_cell and on_cell(engine.crew),
+        )
 
 
 # Numbers and counts
@@ -75,7 +87,7 @@ def test_workers_give_the_same_bytes_and_every_step_and_cell_is_counted(
 ):
     monkeypatch.setattr(mapped, "BY_FILE", 1)  # every tensor travels by file, however small
     setup, works = planned(exposed_config.having(seeds=2))
-    assert len(works) == 6
+    assert len(works) == 5
     assert mapped.file_of(setup.data.train_nominal.images) is not None
     assert mapped.file_of(setup.pairs["nominal"].variants["marked"]) is None
     found = []
@@ -84,7 +96,7 @@ def test_workers_give_the_same_bytes_and_every_step_and_cell_is_counted(
         with store.opened():
             assert finish_works(works, setup, store, workers, steps.append, finished.__next__) == {}
             assert not list(store.scratch.iterdir())
-        assert (sum(steps), next(finished)) == (4 * 2, 6), "two steps of each detector"
+        assert (sum(steps), next(finished)) == (4 * 2, 5), "two steps of each detector"
         found.append(
             {
                 path.relative_to(store.path): path.read_bytes()
@@ -119,10 +131,10 @@ def test_only_what_is_missing_is_done_and_counted(exposed_config, store, monkeyp
     finish(Work(works[1].cell), setup, store)
     done = []
     monkeypatch.setattr(engines, "finish", lambda work, *given: done.append(work) or finish(work, *given))
-    found = finish_all(works, setup, store, workers=1, quiet=True)
+    found = finish_all(works, setup, store, workers=1)
     assert done == works[1:]
     assert (found.trained, found.measured, found.failures) == (0, 2, {})
-    found = finish_all(works, setup, store, workers=None, quiet=True)
+    found = finish_all(works, setup, store, workers=None)
     assert done == works[1:]
     assert (found.trained, found.measured, found.failures) == (0, 0, {})
 
@@ -139,7 +151,7 @@ def test_a_training_that_fails_is_told_now_and_by_the_next_run(exposed_config, s
         if work.cell.trained:
             assert "lower the learning rate (--lr)" in failures[work.cell]
             assert missing(work, setup, store) == Missing(failed=True)
-    found = finish_all(works, setup, store, workers=1, quiet=True)
+    found = finish_all(works, setup, store, workers=1)
     assert (found.trained, found.measured, found.failures) == (0, 0, failures)
 
 
@@ -159,7 +171,7 @@ def test_a_worker_that_dies_costs_its_cell_and_nothing_else(long, store):
                 reasons[member.doing] = f"was killed ({number.name}), which often is for lack of memory"
                 break
 
-    failures = crew(long, store, kill, lambda made: told.append(1)).finish(works, workers=2)
+    failures = by_crew(long, store, kill, lambda made: told.append(1))
     assert len(reasons) == 2
     assert failures == {work.cell: f"its worker process {reason}" for work, reason in reasons.items()}
     assert len(told) == 4
@@ -187,7 +199,7 @@ def test_a_worker_that_dies_between_two_cells_costs_none(exposed_config, store):
                 member.process.join()
                 dead.append(member)
 
-    failures = crew((setup, works), store, on_cell=kill).finish(works, workers=2)
+    failures = by_crew((setup, works), store, on_cell=kill)
     assert dead
     assert [failures[work.cell].partition(";")[0] for work in works] == [
         "the loss or the weights of FCDD are not finite in epoch 1 of 1" for seed in range(3)
@@ -200,6 +212,84 @@ def test_a_worker_that_dies_between_two_cells_costs_none(exposed_config, store):
 )
 def test_how_a_worker_ended_is_said(code, said):
     assert engines._ended(code).startswith(said)
+
+
+# One engine, asked more than once
+
+
+def pids(engine):
+    return {member.process.pid for member in engine.crew.members}
+
+
+def test_workers_stay_from_call_to_call_and_are_told_of_another_setup(exposed_config, store):
+    setup, works = planned(exposed_config.having(seeds=2))
+    other, others = planned(exposed_config.having(seeds=2, recipe=Recipe.of(epochs=2, batch_size=8)))
+    with Engine(store, workers=2) as engine:
+        assert pids(engine) == set(), "nobody is needed yet"
+        assert engine.finish_works(works[:2], setup) == {}
+        at_first = pids(engine)
+        assert len(at_first) == 2
+        assert engine.finish_works(works[2:], setup) == {}
+        (kept,) = (store.scratch / "shared").iterdir()
+        assert engine.finish_works(others, other) == {}
+        assert pids(engine) == at_first
+        assert not kept.exists()
+        assert engine.finish_works(works, setup) == {}
+        assert pids(engine) == at_first
+        for one, all_works in ((setup, works), (other, others)):
+            assert {missing(work, one, store) for work in all_works} == {Missing()}
+    assert not list(store.scratch.iterdir())
+
+
+def test_no_more_workers_are_started_than_there_is_work(exposed_config, store):
+    setup, _ = planned(exposed_config)
+    works = [Work(Cell("fcdd", seed, AS_IS)) for seed in range(6)]
+    with Engine(store, workers=3) as engine:
+        engine.finish_works(works[:1], setup)
+        assert len(pids(engine)) == 0, "one cell is done in this process"
+        engine.finish_works(works[1:3], setup)
+        before = pids(engine)
+        assert len(before) == 2
+        engine.finish_works(works[3:], setup)
+        assert len(pids(engine)) == 3
+        assert before < pids(engine)
+
+
+def test_a_worker_that_is_killed_between_two_calls_is_replaced(exposed_config, store):
+    setup, works = planned(exposed_config.having(seeds=2))
+    with Engine(store, workers=2) as engine:
+        engine.finish_works(works[:2], setup)
+        first = next(member.process for member in engine.crew.members if member.started)
+        first.kill()
+        first.join()
+        assert engine.finish_works(works[2:], setup) == {}
+        assert len(pids(engine)) == 2
+        assert first.pid not in pids(engine)
+
+
+def test_after_an_error_nobody_is_left_and_the_engine_can_be_asked_again(exposed_config, store):
+    setup, works = planned(exposed_config.having(seeds=2))
+
+    def interrupted(steps):
+        raise KeyboardInterrupt
+
+    with Engine(store, workers=2) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            engine.finish_works(works[:3], setup, on_step=interrupted)
+        assert pids(engine) == set()
+        assert not list(store.scratch.iterdir())
+        assert engine.finish_works(works, setup) == {}
+    assert not list(store.scratch.iterdir())
+
+
+def test_workers_end_with_the_block_whatever_happens_in_it(exposed_config, store):
+    setup, works = planned(exposed_config)
+    with pytest.raises(ValueError, match="elsewhere"), Engine(store, workers=2) as engine:  # noqa: PT012
+        engine.finish_works(works, setup)
+        processes = [member.process for member in engine.crew.members]
+        raise ValueError("elsewhere")
+    assert not any(process.is_alive() for process in processes)
+    assert not list(store.scratch.iterdir())
 
 
 # What ends a run
@@ -259,8 +349,8 @@ def test_where_there_is_no_room_for_what_workers_read_it_is_said(long, store, mo
     with pytest.raises(RunError) as error:
         finish_works(long[1], long[0], store, workers=2)
     assert str(error.value) == (
-        f"can't write '{store.scratch / 'shared' / name}' (No space left on device); what is finished is "
-        "kept: make room, and run the same command again"
+        f"can't write '{store.scratch / 'shared' / '0' / name}' (No space left on device); what is finished "
+        "is kept: make room, and run the same command again"
     )
 
 

@@ -13,7 +13,6 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.detectors import build
 from fcdd_audit.experiment.explaining import (
     DEFECT,
-    EVALUATION_BATCH,
     Explained,
     at_once,
     batches,
@@ -136,7 +135,8 @@ def test_of_paired_images_one_variant_is_explained_in_turn_and_compared_with_its
     assert torch.equal(clean.masks(0, 1), truth[[2]])
     assert marked.measured
     bare = Explained("anomalous", Pairs("anomalous", tuple("abc"), variants), "marked", order)
-    assert bare.masks(0, 3) is None
+    with pytest.raises(ValueError, match="have no masks"):
+        bare.masks(0, 3)
     assert not bare.measured
 
 
@@ -161,11 +161,11 @@ def test_as_many_are_explained_as_asked_for_to_a_whole_pass(counts, asked, devic
 
 
 def test_batches_are_in_order_between_0_and_1_and_of_limited_size():
-    images = torch.arange(2 * EVALUATION_BATCH + 1).remainder(256).to(torch.uint8)[:, None, None, None]
+    images = torch.arange(255, 255 - 2 * at_once(CPU) - 1, -1).to(torch.uint8)[:, None, None, None]
     found = list(batches(images, CPU))
-    assert [len(batch) for batch in found] == [EVALUATION_BATCH, EVALUATION_BATCH, 1]
+    assert [len(batch) for batch in found] == [at_once(CPU), at_once(CPU), 1]
     assert torch.equal(torch.cat(found) * 255, images.float())
-    assert found[0].max() == 127 / 255
+    assert found[0].max() == 1
 
 
 # Always in the same company

@@ -24,7 +24,9 @@ def asked(edit=FULL, seeds=2, detector="fcdd"):
 
 @pytest.fixture(scope="module")
 def setup(exposed_config):
-    return prepare(exposed_config.having(explainers=("native", "gradient", "edges")))
+    return prepare(
+        exposed_config.having(detectors=("fcdd", "hsc"), explainers=("native", "gradient", "edges"))
+    )
 
 
 def named(works):
@@ -40,7 +42,7 @@ def test_cells_are_planned_once_twins_next_to_each_other_with_the_network_before
     works = planned_work(questions, setup)
     assert named(works) == [
         *((0, AS_IS, True), (0, FULL, True), (0, AS_IS, False)),
-        *((1, AS_IS, True), (1, FULL, True), (1, AS_IS, False)),
+        *((1, AS_IS, True), (1, FULL, True)),
         *((0, HALF, True), (1, HALF, True)),
     ]
     assert all(work.cell == cell for cell, work in works.items())
@@ -51,7 +53,7 @@ def test_reference_maps_know_nothing_of_the_network_and_are_not_made_of_it_befor
     control = Cell("fcdd", 0, AS_IS)
     assert works[control] == Work(control, ("native", "gradient", "edges"))
     assert works[before(control)] == Work(before(control), ("native", "gradient"))
-    only = planned_work([asked()], replace(setup, explainers=("edges", "random")))
+    only = planned_work([asked()], replace(setup, explainers={"fcdd": ("edges", "random")}))
     assert all(cell.trained for cell in only)
 
 
@@ -62,6 +64,19 @@ def test_each_detector_has_the_explainers_that_work_on_it(setup):
         "fcdd": ("native", "gradient", "edges"),
         "hsc": ("gradient", "edges"),
     }
+
+
+def test_the_network_before_training_is_of_the_first_pair_of_each_detector(setup):
+    works = planned_work([asked(), asked(detector="hsc"), asked(HALF)], setup)
+    assert [cell for cell in works if not cell.trained] == [
+        Cell(name, 0, AS_IS, trained=False) for name in ("fcdd", "hsc")
+    ]
+
+
+@pytest.mark.parametrize("images", [None, 2])
+def test_how_many_images_are_explained_is_part_of_the_work(setup, images):
+    works = planned_work([asked()], setup, images)
+    assert {work.explained for work in works.values()} == {images}
 
 
 def test_without_a_place_there_is_nothing_to_compare_with_before_training(setup):

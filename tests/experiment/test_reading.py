@@ -7,6 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from fcdd_audit import RunError
 from fcdd_audit.experiment import explaining, reading
@@ -51,12 +52,12 @@ def store(tmp_path):
 def test_a_cell_is_read_as_it_was_measured(setup, made):
     record = read_cell(WORK, setup, made, BEFORE)
     assert record.cell == CELL
-    scores = score(load(CELL, setup, made), setup, "cpu")
+    scores = score(load(CELL, setup, made), setup, torch.device("cpu"))
     np.testing.assert_array_equal(record.scores.validation, scores.validation)
     for part, values in scores.of.items():
         np.testing.assert_array_equal(record.scores.of[part], values)
-    columns = ["explainer", "part", "mask", "image", "area"]
-    assert list(record.localization)[:5] == columns
+    columns = ["explainer", "part", "mask", "turn", "image", "area"]
+    assert list(record.localization)[:6] == columns
     assert list(record.untrained) == list(record.localization)
     of = record.localization.groupby(["explainer", "part", "mask"], sort=False)["image"].agg(list).to_dict()
     names = {side: list(pairs.names) for side, pairs in setup.pairs.items()}
@@ -105,20 +106,20 @@ def test_of_more_images_than_are_asked_for_the_first_are_read_as_if_no_others_we
 ):
     """Images are explained in passes of two; five and four there are."""
     monkeypatch.setattr(explaining, "at_once", lambda device: 2)
-    wanted, fewer = Work(CELL, ("gradient",)), replace(setup, explained=explained)
-    finish(wanted, setup, store)
+    fewer = Work(CELL, ("gradient",), explained=explained)
+    finish(replace(fewer, explained=None), setup, store)
     fresh = Store(tmp_path / "fresh")
     with fresh.opened():
-        finish(wanted, fewer, fresh)
-    found, alone = (read_cell(wanted, fewer, one) for one in (store, fresh))
+        finish(fewer, setup, fresh)
+    found, alone = (read_cell(fewer, setup, one) for one in (store, fresh))
     pd.testing.assert_frame_equal(found.localization, alone.localization, check_exact=True)
     count = {side: min(explained or 5, len(pairs)) for side, pairs in setup.pairs.items()}
     assert len(found.localization) == 2 * sum(count.values())
     for one in (store, fresh):
-        np.testing.assert_array_equal(read_heat(wanted, fewer, one)["gradient"][0].shape, (4, 32, 32))
+        np.testing.assert_array_equal(read_heat(fewer, setup, one)["gradient"][0].shape, (4, 32, 32))
     if explained is None or explained > 4:  # else the heat that sets the scale is of fewer images
         for kept, other in zip(
-            *(read_heat(wanted, fewer, one)["gradient"] for one in (store, fresh)), strict=True
+            *(read_heat(fewer, setup, one)["gradient"] for one in (store, fresh)), strict=True
         ):
             np.testing.assert_array_equal(kept, other)
 
@@ -172,7 +173,7 @@ ONE = Work(CELL, ("native",), checks=True)
 )
 def test_rows_are_in_the_order_of_the_images(setup, store, explained, rows):
     by_hand(store, setup)
-    record = read_cell(ONE, replace(setup, explained=explained), store)
+    record = read_cell(replace(ONE, explained=explained), setup, store)
     assert record.localization["pixel_auroc"].tolist() == [row / 3 for row in rows]
     assert record.localization["image"].tolist() == [OVERLAPS[row][4] for row in rows]
     assert set(record.localization["explainer"]) == {"native"}
@@ -213,5 +214,5 @@ def test_a_network_before_training_of_which_nothing_is_kept_is_said(setup, store
         read_cell(ONE, setup, store, BEFORE)
 
 
-def test_columns_are_those_of_the_overlaps_without_their_turns():
-    assert reading._columns() == ["explainer", *(c for c in overlap_columns() if c not in ("turn", "place"))]
+def test_columns_are_those_of_the_overlaps_without_their_places():
+    assert reading._columns() == ["explainer", *(c for c in overlap_columns() if c != "place")]

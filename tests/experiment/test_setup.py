@@ -285,7 +285,6 @@ def test_where_detectors_were_trained_is_kept_beside_where_they_are_measured(exp
 def test_marked_images_of_both_sides_are_explained_in_one_order_however_many(exposed_config):
     for explained in (2, 0):
         setup = prepare(exposed_config.having(explained=explained))
-        assert setup.explained == (explained or None)
         assert [(one.part, one.variant) for one in setup.marked] == [
             ("nominal", "marked"),
             ("anomalous", "marked"),
@@ -324,8 +323,16 @@ def test_clean_images_with_a_true_anomaly_are_explained_too(exposed_config):
 
 def test_explainers_are_in_the_order_of_their_registry(exposed_config):
     asked = exposed_config.having(explainers=("edges", "gradient", "native"))
-    assert prepare(asked).explainers == ("native", "gradient", "edges")
-    assert list(prepare(asked).make_explainers()) == ["native", "gradient", "edges"]
+    assert prepare(asked).explainers == {"fcdd": ("native", "gradient", "edges")}
+    assert list(prepare(asked).make_explainers("fcdd")) == ["native", "gradient", "edges"]
+
+
+def test_each_detector_may_have_explainers_of_its_own(exposed_config):
+    asked = exposed_config.having(detectors=("fcdd", "hsc"), explainers=("auto", "lrp"))
+    setup = prepare(asked)
+    assert setup.explainers == {name: asked.explainers_of(name) for name in ("fcdd", "hsc")}
+    assert "lrp" in setup.make_explainers("fcdd")
+    assert setup.make_explainers("ae") == {}, "it isn't audited"
 
 
 def test_twins_begin_as_the_same_network_with_the_standardisation_of_the_images_as_loaded(found):

@@ -102,7 +102,7 @@ def of_noise(recipe, options):
         artifact=PROBES["patch"](),
         plantable={"patch": PROBES["patch"](size=0.4)},
         recipe=recipe,
-        explainers=(),
+        explainers={},
         device="cpu",
         options=options,
     )

@@ -228,10 +228,9 @@ def test_the_network_before_training_is_measured_and_never_trained(setup, store,
 
 
 def test_an_explainer_that_is_added_is_the_only_one_that_is_asked(setup, store, counted):
-    more = replace(setup, explainers=(*setup.explainers, "random"))
-    wanted = Work(CELL, more.explainers, checks=True)
-    assert missing(wanted, more, store) == Missing(explained=("random",), checked=("random",))
-    finish(wanted, more, store)
+    wanted = replace(WORK, explainers=(*WORK.explainers, "random"))
+    assert missing(wanted, setup, store) == Missing(explained=("random",), checked=("random",))
+    finish(wanted, setup, store)
     assert counted == ["random 0-16", "random checked"]
 
 
@@ -243,7 +242,7 @@ def test_checks_that_are_added_are_the_only_ones_that_are_made(setup, empty, cou
 
 
 def test_other_options_of_an_explainer_are_other_records(setup, store, counted):
-    smooth = replace(setup, explainers=("smooth-grad",), options={"smooth-grad": {"samples": 1}})
+    smooth = replace(setup, options={"smooth-grad": {"samples": 1}})
     wanted = Work(CELL, ("smooth-grad",))
     for samples in (1, 2, 1):
         finish(wanted, replace(smooth, options={"smooth-grad": {"samples": samples}}), store)
@@ -263,11 +262,11 @@ def test_more_images_extend_what_is_there_to_what_is_made_at_once(
 ):
     wanted = Work(CELL, ("gradient", "native"))
     for asked in steps:
-        assert finish(wanted, replace(setup, explained=asked), empty) is None
+        assert finish(replace(wanted, explained=asked), setup, empty) is None
     at_once = Store(tmp_path / "at once")
     with at_once.opened():
         extended = [one for one in counted if one.startswith("native")]
-        finish(wanted, replace(setup, explained=steps[-1]), at_once)
+        finish(replace(wanted, explained=steps[-1]), setup, at_once)
     last = 6  # five nominal images
     passes = {(2, None): ["0-2", "2-6"], (1, 3, None): ["0-2", "2-4", "4-6"], (4, 5): ["0-4", "4-6"]}
     assert extended == [f"native {one}" for one in passes[steps]]
@@ -281,21 +280,21 @@ def test_fewer_images_than_are_there_need_nothing(setup, empty, by_twos, counted
     """The record of the fewest that are enough is used."""
     wanted = Work(CELL, ("native",))
     for asked in (4, 5):
-        finish(wanted, replace(setup, explained=asked), empty)
+        finish(replace(wanted, explained=asked), setup, empty)
     assert counted[2:] == ["native 0-4", "native 4-6"]
     counted.clear()
     for asked, images in ((1, 4), (3, 4), (4, 4), (5, 6), (None, 6), (99, 6)):
-        fewer = replace(setup, explained=asked)
-        assert missing(wanted, fewer, empty) == Missing()
-        assert finish(wanted, fewer, empty) is None
-        assert work.explained_record(empty, CELL, fewer, "native").identity["images"] == images
+        fewer = replace(wanted, explained=asked)
+        assert missing(fewer, setup, empty) == Missing()
+        assert finish(fewer, setup, empty) is None
+        assert work.explained_record(empty, fewer, setup, "native").identity["images"] == images
     assert not counted
 
 
 def test_a_damaged_record_of_more_images_is_passed_over(setup, empty, by_twos, counted, caplog):
     wanted = Work(CELL, ("native",))
     for asked in (2, 4):
-        finish(wanted, replace(setup, explained=asked), empty)
+        finish(replace(wanted, explained=asked), setup, empty)
     (empty.path / explained_place(CELL, setup, "native", 4)[0] / "overlaps.csv").write_text("")
     counted.clear()
     finish(wanted, setup, empty)

@@ -1,8 +1,11 @@
 import pytest
 import torch
+from captum.attr import Occlusion
 
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.detectors import DETECTORS, build
 from fcdd_audit.explainers import make_explainer
+from fcdd_audit.explainers.baselines import baseline
 
 WEIGHTS = torch.tensor([[[1.0, -2.0], [0.0, 3.0]], [[-4.0, 0.5], [0.0, 1.0]]])  # two channels
 X = torch.tensor([[[0.5, 0.1], [0.2, 0.4]], [[0.1, 0.8], [0.3, 0.2]]])[None]
@@ -71,6 +74,24 @@ def test_occlusion_leaves_no_border_uncovered(explain, tiny):
     detector = tiny.Formula(lambda x: x.sum(dim=(1, 2, 3)))
     heat = explain("occlusion", detector, torch.ones(1, 1, 11, 13), window=0.3, baseline="black")
     assert heat.min() > 0
+
+
+@pytest.mark.parametrize("detector", list(DETECTORS))
+@pytest.mark.parametrize(
+    ("side", "options"), [(32, {}), (19, {"window": 0.3}), (16, {"window": 1.0, "baseline": "blur"})]
+)
+@pytest.mark.parametrize("normalise", ["nominal", "contrast"])
+@torch.no_grad()
+def test_occlusion_equals_captums(detector, side, options, normalise, explain):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3, 3, side, side + 4), dtype=torch.uint8, generator=generator)
+    model, x = build(detector, images, 0, normalise=normalise).eval(), images.float() / 255
+    cell = make_explainer("occlusion", {"occlusion": options}).grain(model, side)
+    window, step = (3, cell.size, cell.size), (3, cell.stride, cell.stride)
+    empty = baseline(x, options.get("baseline", "mean"))
+    expected = Occlusion(model.score).attribute(x, window, step, empty, perturbations_per_eval=4)[:, :1]
+    rounding = 1e-5 * float(model.score(x).abs().max())
+    torch.testing.assert_close(explain("occlusion", model, x, **options), expected, rtol=0, atol=rounding)
 
 
 def test_occlusion_says_how_fine_its_windows_are(tiny):

@@ -12,7 +12,6 @@ from fcdd_audit.measures.table import MEASURES, described_measures
 OWN = '''
 import numpy as np
 
-from fcdd_audit.measures.statistics import Estimate
 from fcdd_audit.measures.table import Chance, Measure, register
 
 
@@ -24,8 +23,7 @@ def heat_at_top(heatmap, mask):
 def usual_gap(twins, plant_on, limits):
     """Mean anomalous score less mean nominal score, in use."""
     sets = [scores.split("usual", plant_on) for scores in twins]
-    gaps = np.array([anomalous.mean() - nominal.mean() for nominal, anomalous in sets])
-    return Estimate(gaps, tuple(np.zeros(len(side)) for side in sets[0]))
+    return np.array([anomalous.mean() - nominal.mean() for nominal, anomalous in sets])
 
 
 def recall(nominal, anomalous):
@@ -76,13 +74,15 @@ def test_it_is_in_the_table_the_findings_and_on_the_page_without_another_edit(ru
     gaps = table[table["metric"] == "gap"].set_index("twin")["value"]
     assert effects["gap"]["planted"]["value"] == gaps["planted"]
     assert effects["gap"]["control"]["value"] == gaps["control"]
-    overlaps = {one["measure"]: one for one in finding["explainers"][0]["overlaps"]}
-    assert overlaps["heat_at_top"]["chance"] == 0.5
-    assert overlaps["heat_at_top"]["planted"]["value"] == pytest.approx(
-        table[(table["metric"] == "heat_at_top") & (table["split"] == "marked")].set_index("twin")["value"][
-            "planted"
+    for side in ("nominal", "anomalous"):
+        (overlap,) = [
+            one
+            for one in finding["explainers"][0]["overlaps"]
+            if (one["side"], one["measure"]) == (side, "heat_at_top")
         ]
-    )
+        assert overlap["chance"] == 0.5
+        rows = table[(table["metric"] == "heat_at_top") & (table["split"] == f"marked-{side}")]
+        assert overlap["planted"]["value"] == pytest.approx(rows.set_index("twin")["value"]["planted"])
     page = run.report.read_text(encoding="utf-8")
     for name, label in (
         ("heat_at_top", "heat at the top"),

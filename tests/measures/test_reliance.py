@@ -6,10 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.measures.detection import auroc, weighted_auroc
-from fcdd_audit.measures.effects import auroc_estimate, drop_estimate, flip_rate, score_shift
-from fcdd_audit.measures.reliance import Scores, drop, reliance
-from fcdd_audit.measures.statistics import draw
+from fcdd_audit.measures.detection import auroc, threshold
+from fcdd_audit.measures.effects import (
+    alarms,
+    auroc_drop,
+    drop_elsewhere,
+    flip_rate,
+    rightly_decided,
+    score_numbers,
+    usual_auroc,
+)
+from fcdd_audit.measures.reliance import (
+    Scores,
+    cut,
+    dependence,
+    drop,
+    excess_alarms,
+    new_alarms,
+    reliance,
+    right_in_use,
+    shift,
+)
+from fcdd_audit.measures.table import MEASURES, family
 
 
 def scored(
@@ -58,12 +76,6 @@ SWAPPED = scored(
 UNMOVED = rescored(
     HAND, nominal_marked=HAND.of["nominal", "clean"], anomalous_marked=HAND.of["anomalous", "clean"]
 )
-
-
-def noisy(seed, images=60, shift=1.0):
-    rng = np.random.default_rng(seed)
-    nominal, anomalous = rng.normal(size=images), rng.normal(2, size=images + 10)
-    return scored(rng.normal(size=20), nominal, nominal + shift, anomalous, anomalous - shift)
 
 
 # In use less conflict.
@@ -141,7 +153,8 @@ def test_elsewhere_takes_something_else_off_where_the_conflict_set_takes_off_the
     else:  # 2.5, 0 against 2, 4: all but (2.5, 2)
         assert (nominal, anomalous) == (SWAPPED.of["nominal", "elsewhere"], SWAPPED.of["anomalous", "marked"])
     assert drop(SWAPPED, plant_on, "elsewhere") == 1 - 3 / 4
-    assert drop_estimate([SWAPPED], plant_on, "elsewhere").per_seed.tolist() == [1 - 3 / 4]
+    assert drop_elsewhere([SWAPPED], plant_on, [0]).tolist() == [1 - 3 / 4]
+    assert drop_elsewhere([SWAPPED, HAND], plant_on, [0, 0]) is None, "of both twins or of none"
 
 
 @pytest.mark.parametrize("side", ["nominal", "anomalous"])
@@ -174,24 +187,20 @@ def test_an_artifact_that_changes_no_score_is_not_relied_on(data, plant_on):
         twins.append(scored(data.draw(lists), nominal, nominal, anomalous, anomalous, nominal, anomalous))
     assert not reliance(twins[:2], twins[2:], plant_on).any()
     assert [drop(scores, plant_on, "elsewhere") for scores in twins] == [0] * 4
-    assert not flip_rate(twins, plant_on, [0.0] * 4).per_seed.any()
-
-
-def test_reliance_refuses_unpaired_seeds():
-    with pytest.raises(ValueError, match="shorter"):
-        reliance([HAND, HAND], [HAND], "anomalous")
+    assert not flip_rate(twins, plant_on, [0.0] * 4).any()
+    assert not alarms(twins, plant_on, [0.0] * 4).any()
+    assert not excess_alarms(twins[:2], twins[2:], plant_on, [(0.0, 1.0)] * 2).any()
+    assert not np.nan_to_num(dependence(twins[:2], twins[2:], plant_on)).any()
 
 
 def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
-    def shift(scores, plant_on):
-        return score_shift([scores], plant_on, []).value
-
     # nominal clean 0 and 1: quartiles 0.25 and 0.75, range 0.5
     assert shift(HAND, "anomalous") == np.median([3 - 0, 1 - 1]) / 0.5
-    assert shift(HAND, "nominal") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    # an anomaly that is misled is one whose score falls
+    assert shift(HAND, "nominal") == -np.median([-1 - 2, 0.5 - 4]) / 0.5
     assert shift(HAND, "oe") == shift(HAND, "anomalous")
     # of what is found, as it is found: nominal marked 0 and 1
-    assert shift(SWAPPED, "found-on-anomalous") == np.median([-1 - 2, 0.5 - 4]) / 0.5
+    assert shift(SWAPPED, "found-on-anomalous") == -np.median([-1 - 2, 0.5 - 4]) / 0.5
     for plant_on in ("found-on-nominal", "all-but-oe"):
         assert shift(SWAPPED, plant_on) == np.median([3 - 0, 1 - 1]) / 0.5
     assert np.isnan(shift(rescored(HAND, nominal_clean=np.zeros(2)), "nominal"))
@@ -212,62 +221,159 @@ def test_score_shift_is_the_median_change_in_inter_quartile_ranges():
     ],
 )
 def test_flip_rate_counts_images_that_cross_the_threshold_in_either_direction(plant_on, limit, by_hand):
-    assert flip_rate([HAND], plant_on, [limit]).value == by_hand
+    assert flip_rate([HAND], plant_on, [limit]).tolist() == [by_hand]
 
 
-@given(st.data(), st.sampled_from(list(DIRECTIONS)))
-def test_estimates_are_the_numbers_of_each_seed(data, plant_on):
-    scores = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
-    twins = [scored(*(data.draw(scores) for _ in range(5))) for _ in range(2)]
-    assert drop_estimate(twins, plant_on).per_seed == pytest.approx([drop(s, plant_on) for s in twins])
-    for split in ("clean", "marked", "usual", "aligned", "conflict"):
-        expected = [auroc(*s.split(split, plant_on)) for s in twins]
-        assert auroc_estimate(twins, split, plant_on).per_seed == pytest.approx(expected)
-    for measure, limits in ((flip_rate, [0.5, -1.5]), (score_shift, [0.0, 0.0])):
-        alone = [measure([s], plant_on, [limit]).value for s, limit in zip(twins, limits, strict=True)]
-        assert measure(twins, plant_on, limits).per_seed == pytest.approx(alone, nan_ok=True)
+# Of a limit of 1.5. Nominal clean 0, 1: none passes; marked 3, 1: the first does.
+# Anomalous clean 2, 4: both pass; marked -1, .5: none does.
+@pytest.mark.parametrize(
+    ("scores", "plant_on", "limit", "new", "right"),
+    [
+        (HAND, "anomalous", 1.5, 1 / 2, 1),
+        (HAND, "anomalous", 0.5, 1 / 2, 1 / 2),  # the second passes anyway
+        (HAND, "anomalous", 3, 0, 1),  # a score on the limit is no alarm
+        (HAND, "nominal", 1.5, 1, 1),
+        (HAND, "nominal", 0, 1 / 2, 1),
+        (HAND, "nominal", 2, 1 / 2, 1 / 2),  # the first hides anyway
+        (HAND, "oe", 1.5, 1 / 2, 1),
+        (HAND, "found-on-anomalous", 1.5, 0, 0),  # in use: marked, hidden; clean: seen
+        (SWAPPED, "found-on-anomalous", 1.5, 1, 1),
+        (HAND, "found-on-nominal", 1.5, 0, 1 / 2),
+        (SWAPPED, "found-on-nominal", 1.5, 1 / 2, 1),
+        (SWAPPED, "all-but-oe", 1.5, 1 / 2, 1),
+    ],
+)
+def test_new_alarms_are_right_in_use_and_wrong_in_the_conflict_set(scores, plant_on, limit, new, right):
+    assert new_alarms(scores, plant_on, limit) == new
+    assert right_in_use(scores, plant_on, limit) == right
+    assert alarms([scores, UNMOVED], plant_on, [limit, limit]).tolist() == [new, 0]
+    assert rightly_decided([scores], plant_on, [limit]).tolist() == [right]
 
 
-@pytest.mark.parametrize("plant_on", DIRECTIONS)
-@pytest.mark.parametrize("side", [0, 1])
-def test_influence_is_what_a_heavier_image_does(plant_on, side):
-    twins, little = [noisy(seed) for seed in range(2)], 1e-6
-    influence = drop_estimate(twins, plant_on).influence[side]
-    assert influence.sum() == pytest.approx(0, abs=1e-12)
-    counts = [len(values) for values in twins[0].split("clean", plant_on)]
-    for image in (0, 7):
-        weights = [np.full((1, count), 1 / count) for count in counts]
-        weights[side] = weights[side] * (1 - little)
-        weights[side][0, image] += little
-
-        def weighted_drop(scores, weights=weights):
-            usual, conflict = (scores.split(name, plant_on) for name in ("usual", "conflict"))
-            return (weighted_auroc(*usual, *weights) - weighted_auroc(*conflict, *weights)).item()
-
-        change = np.mean([weighted_drop(s) - drop(s, plant_on) for s in twins]) / little
-        assert influence[image] == pytest.approx(change, abs=1e-6)
+def test_what_the_mark_puts_right_is_no_new_alarm():
+    """Images whose decision it mends don't make up for those that it spoils."""
+    moved = rescored(HAND, nominal_clean=np.array([0.0, 5.0]), nominal_marked=np.array([5.0, 0.0]))
+    assert new_alarms(moved, "anomalous", 1.5) == 1 / 2
+    assert flip_rate([moved], "anomalous", [1.5]).tolist() == [1]
 
 
-def test_draws_of_the_images_are_those_of_an_exact_bootstrap():
-    twins = [noisy(3, images=80, shift=0.8)]
-    estimate = drop_estimate(twins * 2, "anomalous")  # two seeds that agree
-    (drawn,) = draw([estimate], 4000, np.random.default_rng(0))
-    rng = np.random.default_rng(1)
-    weights = [rng.multinomial(n, np.full(n, 1 / n), 4000).astype(float) for n in (80, 90)]
-    clean, conflict = (twins[0].split(name, "anomalous") for name in ("clean", "conflict"))
-    exact = weighted_auroc(*clean, *weights) - weighted_auroc(*conflict, *weights)
-    assert drawn.std() == pytest.approx(exact.std(), rel=0.05)
-    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(np.quantile(exact, [0.025, 0.975]), abs=0.01)
+def test_dependence_is_the_planted_shift_beyond_the_controls_seed_by_seed():
+    # HAND: nominal images by 3 and 0, median 1.5, in ranges of .5: 3; anomalous ones fall by 3.25: 6.5
+    assert shift(HAND, "anomalous") == 3
+    assert shift(HAND, "nominal") == 6.5
+    assert dependence([HAND, UNMOVED, HAND], [UNMOVED, HAND, HAND], "anomalous").tolist() == [3, -3, 0]
+    cut_off = dependence([HAND, UNMOVED, HAND], [UNMOVED, HAND, HAND], "nominal")
+    assert cut_off.tolist() == [5, -5, 0]
 
 
-@pytest.mark.parametrize("plant_on", DIRECTIONS)
-def test_identical_twins_have_a_reliance_of_exactly_zero(plant_on):
-    twins = [noisy(seed) for seed in range(3)]
-    difference = drop_estimate(twins, plant_on) - drop_estimate(twins, plant_on)
-    assert not draw([difference], 200, np.random.default_rng(0)).any()
+def test_the_difference_is_cut_off_and_not_each_twins_shift():
+    further = rescored(HAND, nominal_marked=np.array([103.0, 103.0]))
+    nearer = rescored(HAND, nominal_marked=np.array([102.5, 102.5]))
+    assert shift(further, "anomalous") == pytest.approx(205)
+    assert dependence([further], [nearer], "anomalous") == pytest.approx([1])
 
 
-def test_copies_of_a_seed_add_no_certainty_about_the_images():
-    spreads = [drop_estimate([noisy(0, shift=2)] * seeds, "anomalous").spread for seeds in (2, 8)]
-    assert spreads[0].seeds == spreads[1].seeds == 0
-    assert spreads[0].images == pytest.approx(spreads[1].images)
+def test_without_a_range_there_is_no_dependence():
+    flat = rescored(HAND, nominal_clean=np.zeros(2))
+    assert np.isnan(dependence([flat, HAND], [HAND, HAND], "anomalous")).tolist() == [True, False]
+
+
+def test_excess_alarms_are_each_at_its_own_threshold():
+    limits = [(1.5, 3.0), (3.0, 1.5), (1.5, 1.5)]
+    assert excess_alarms([HAND] * 3, [HAND] * 3, "anomalous", limits).tolist() == [1 / 2, -1 / 2, 0]
+
+
+@pytest.mark.parametrize("measure", [dependence, reliance])
+def test_what_is_paired_refuses_unpaired_seeds(measure):
+    with pytest.raises(ValueError, match="shorter"):
+        measure([HAND, HAND], [HAND], "anomalous")
+
+
+FEW = st.lists(st.integers(-3, 3), min_size=4, max_size=4).map(lambda x: np.array(x, float))
+TWIN = st.tuples(*[FEW] * 5).map(lambda parts: scored(*parts))
+EVERY = st.sampled_from(list(DIRECTIONS))
+
+
+@given(TWIN, TWIN, EVERY, st.floats(-3, 3))
+def test_twins_exchanged_give_the_opposite(one, other, plant_on, limit):
+    for measure in (dependence, reliance):
+        there, back = measure([one], [other], plant_on), measure([other], [one], plant_on)
+        np.testing.assert_array_equal(there, -back)
+    limits = [(limit, limit)]
+    there = excess_alarms([one], [other], plant_on, limits)
+    assert there == -excess_alarms([other], [one], plant_on, limits)
+
+
+@given(TWIN, TWIN, EVERY, st.floats(-3, 3))
+def test_numbers_of_pairs_stay_within_their_bounds(one, other, plant_on, limit):
+    found = {
+        "dependence": dependence([one], [other], plant_on),
+        "reliance": reliance([one], [other], plant_on),
+        "excess_alarms": excess_alarms([one], [other], plant_on, [(limit, limit)]),
+    }
+    for name, values in found.items():
+        low, high = MEASURES[name].bounds
+        assert np.isnan(values).all() or ((low <= values) & (values <= high)).all()
+
+
+@given(TWIN, EVERY, st.floats(-3, 3), st.floats(0, 4))
+def test_what_misleads_more_never_counts_less(twin, plant_on, limit, more):
+    """The artifact lifts nominal images, or pushes anomalies down, by so much more."""
+    direction = DIRECTIONS[plant_on]
+    side = direction.changed
+    variant = direction.conflict[0 if side == "nominal" else 1]
+    lifted = twin.of[side, variant] + (more if side == "nominal" else -more)
+    further = rescored(twin, **{f"{side}_{variant}": lifted})
+    assert new_alarms(further, plant_on, limit) >= new_alarms(twin, plant_on, limit)
+    assert new_alarms(further, plant_on, limit) <= right_in_use(further, plant_on, limit)
+    assert drop(further, plant_on) >= drop(twin, plant_on) - 1e-12
+    before, after = shift(twin, plant_on), shift(further, plant_on)
+    assert np.isnan(before) or after >= before - 1e-12
+
+
+@given(TWIN, EVERY, st.sampled_from([0.25, 2.0, 8.0]), st.integers(-4, 4))
+def test_the_scale_of_scores_is_each_detectors_own(twin, plant_on, factor, offset):
+    of = {key: values * factor + offset for key, values in twin.of.items()}
+    scaled = Scores(twin.validation * factor + offset, of)
+    assert shift(scaled, plant_on) == pytest.approx(shift(twin, plant_on), nan_ok=True)
+    assert new_alarms(scaled, plant_on, 1.0 * factor + offset) == new_alarms(twin, plant_on, 1.0)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), max_size=5))
+def test_a_shift_is_cut_off_at_five(values):
+    assert cut(np.array(values)).tolist() == [max(-5, min(5, value)) for value in values]
+    assert np.isnan(cut(np.array([np.nan]))).all()
+
+
+@given(st.lists(TWIN, min_size=2, max_size=2), EVERY)
+def test_each_number_is_that_of_the_twin_alone(twins, plant_on):
+    limits = [0.5, -1.5]
+    for measure in family("scores"):
+        together = measure.function(twins, plant_on, limits)
+        alone = [measure.function([s], plant_on, [at]) for s, at in zip(twins, limits, strict=True)]
+        if together is None:
+            assert alone == [None, None]
+        else:
+            np.testing.assert_array_equal(together, np.concatenate(alone))
+    assert auroc_drop(twins, plant_on, limits) == pytest.approx([drop(s, plant_on) for s in twins])
+    in_use = usual_auroc(twins, plant_on, limits)
+    if in_use is not None:
+        assert in_use == pytest.approx([auroc(*s.split("usual", plant_on)) for s in twins])
+
+
+def test_numbers_of_both_twins_are_taken_at_each_ones_own_threshold():
+    calm = dataclasses.replace(HAND, validation=np.array([3.0, 3.0]))
+    found = score_numbers([HAND, HAND], [calm, HAND], "anomalous", 0.5)
+    assert threshold(HAND.validation, 0.5) == 0.5
+    planted, control = found["new_alarms"]
+    assert (planted.tolist(), control.tolist()) == ([1 / 2, 1 / 2], [0, 1 / 2])
+    assert found["right_in_use"][1].tolist() == [1, 1 / 2]
+    assert [values.tolist() for values in found["drop"]] == [[1 / 4] * 2] * 2
+    assert "usual_auroc" not in found
+    assert "drop_elsewhere" not in found
+
+
+def test_a_number_that_one_twin_lacks_is_left_out():
+    assert "drop_elsewhere" in score_numbers([SWAPPED], [SWAPPED], "found-on-nominal", 0.5)
+    assert "drop_elsewhere" not in score_numbers([SWAPPED], [HAND], "found-on-nominal", 0.5)
+    assert "usual_auroc" in score_numbers([HAND], [HAND], "found-on-nominal", 0.5)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,19 +8,19 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from fcdd_audit.measures import statistics
 from fcdd_audit.measures.statistics import (
-    Estimate,
-    Spread,
+    MOST_PAIRS,
     agreement,
-    draw,
     holm,
+    holm_steps,
     image_weights,
+    interquartile_range,
     interval,
+    mean_bound,
     mean_interval,
+    mean_p_value,
+    pairs_needed,
     share,
-    student_draws,
-    tail_share,
 )
 
 
@@ -42,19 +44,6 @@ def test_holm_lies_between_the_raw_p_values_and_bonferroni_and_keeps_their_order
 def test_the_interval_holds_the_middle_of_the_draws():
     got = interval(50, np.arange(101.0), 0.9)
     assert (got.value, got.low, got.high) == (50, pytest.approx(5), pytest.approx(95))
-
-
-@pytest.mark.parametrize(("above", "by_hand"), [(True, (2 + 1) / (4 + 1)), (False, (3 + 1) / (4 + 1))])
-def test_tail_share_counts_the_draws_against_it_and_one_more(above, by_hand):
-    draws = np.array([0.0, 1.0, 2.0, 3.0])  # 0 and 1 are not above 1; 1, 2 and 3 are not below 1
-    assert tail_share(draws, 1.0, above) == by_hand
-    assert tail_share(np.ones(99), 0.5, above=True) == 1 / 100
-
-
-@pytest.mark.parametrize("draws", [[0.0, np.nan, np.nan], [np.nan] * 3])
-def test_draws_that_are_no_number_speak_for_nothing(draws):
-    assert tail_share(np.array(draws), -1.0, above=True) >= 3 / 4
-    assert tail_share(np.array(draws), 1.0, above=False) >= 3 / 4
 
 
 def test_an_interval_is_cut_off_at_what_is_possible():
@@ -104,136 +93,124 @@ def test_weights_are_uniform_on_all_that_sum_to_one():
     assert weights.var(axis=0) == pytest.approx(np.full(7, 6 / (7**2 * 8)), rel=0.05)  # Dirichlet(1, ..., 1)
 
 
-def test_student_draws_are_students_quantiles():
-    drawn = student_draws(4, 999, np.random.default_rng(0))
-    for q in (0.025, 0.5, 0.9):
-        assert np.quantile(drawn, q) == pytest.approx(stats.t.ppf(q, 3), rel=0.01, abs=0.01)
-    assert not (np.diff(drawn) > 0).all(), "in random order"
+def test_the_limit_and_the_p_value_of_a_mean_by_hand():
+    # mean 2, standard error sqrt(1 / 6); 95 % of Student's t with 3 degrees of freedom: 2.3534
+    values = np.array([1.0, 2.0, 3.0, 2.0])
+    margin = 2.353363 / math.sqrt(6)
+    assert mean_bound(values, 0.05, False) == pytest.approx(2 - margin)
+    assert mean_bound(values, 0.05, True) == pytest.approx(2 + margin)
+    assert mean_p_value(values, 2 - margin, True) == pytest.approx(0.05)
+    assert mean_p_value(values, 2 + margin, False) == pytest.approx(0.05)
+    assert mean_p_value(values, 2, True) == mean_p_value(values, 2, False) == 0.5
 
 
-# Two seeds, three images: means 2 and 4, so the mean is 3 and its standard error 1.
-# Over seeds the images are 0, 3, 6, which is 3 less, 0 and 3 more than their mean.
-TWO_SEEDS = np.array([[0.0, 2.0, 4.0], [0.0, 4.0, 8.0]])
+SCATTERED = st.lists(st.integers(-9, 9), min_size=2, max_size=9).filter(lambda x: len(set(x)) > 1)
 
 
-def test_the_estimate_of_a_mean_by_hand():
-    estimate = Estimate.of_mean(TWO_SEEDS)
-    assert estimate.per_seed.tolist() == [2, 4]
-    assert [part.tolist() for part in estimate.influence] == [[-3, 0, 3]]
-    assert estimate.value == 3
-    assert estimate.spread == Spread(1, pytest.approx(np.sqrt(9 + 9) / 3), 2)
+@given(SCATTERED, st.floats(-5, 5), st.floats(0.001, 0.5))
+def test_limits_and_p_values_of_a_mean_are_scipys(values, limit, tail):
+    values = np.array(values, float)
+    for above, alternative in ((True, "greater"), (False, "less")):
+        test = stats.ttest_1samp(values, limit, alternative=alternative)
+        assert mean_p_value(values, limit, above) == pytest.approx(test.pvalue)
+        limits = test.confidence_interval(1 - tail)
+        scipys = limits.low if above else limits.high
+        assert mean_bound(values, tail, not above) == pytest.approx(scipys)
 
 
-def test_an_image_that_is_missing_for_a_seed_does_not_count():
-    estimate = Estimate.of_mean(np.array([[0.0, 2.0, 4.0, 9.0], [0.0, 4.0, 8.0, np.nan]]))
-    assert estimate.per_seed.tolist() == [2, 4]
-    assert estimate.influence[0] == pytest.approx([-4, 0, 4, 0])  # 3 of 4 count, each 4/3 as much
-    nothing = Estimate.of_mean(np.full((2, 3), np.nan))
-    assert np.isnan(nothing.value)
-    assert not nothing.influence[0].any()
+@given(SCATTERED, st.floats(-5, 5))
+def test_the_two_sides_of_a_mean_mirror_each_other(values, limit):
+    values = np.array(values, float)
+    assert mean_p_value(values, limit, True) == pytest.approx(mean_p_value(-values, -limit, False))
+    assert mean_p_value(values, limit, True) + mean_p_value(values, limit, False) == pytest.approx(1)
+    assert mean_bound(values, 0.1, True) == pytest.approx(-mean_bound(-values, 0.1, False))
 
 
-def test_differences_are_paired_by_seed_and_image():
-    difference = Estimate.of_mean(TWO_SEEDS + np.array([[0.5], [-0.5]])) - Estimate.of_mean(TWO_SEEDS)
-    assert difference.per_seed.tolist() == [0.5, -0.5]
-    assert not difference.influence[0].any()
+@given(SCATTERED, st.floats(-5, 5), st.floats(0, 5), st.floats(0.001, 0.4), st.floats(0.001, 0.09))
+def test_a_further_limit_is_surer_and_a_smaller_tail_wider(values, limit, more, tail, less):
+    values = np.array(values, float)
+    assert mean_p_value(values, limit - more, True) <= mean_p_value(values, limit, True) + 1e-12
+    assert mean_bound(values, tail * less, True) >= mean_bound(values, tail, True) - 1e-12
+    assert mean_bound(values, tail * less, False) <= mean_bound(values, tail, False) + 1e-12
 
 
-def test_draws_move_the_mean_as_weights_and_students_t_say(monkeypatch):
-    monkeypatch.setattr(statistics, "WEIGHTS_AT_ONCE", 7)  # two rows of three images at a time
-    (drawn,) = draw([Estimate.of_mean(TWO_SEEDS)], 5, np.random.default_rng(2))
-    rng = np.random.default_rng(2)
-    student = student_draws(2, 5, rng)
-    weights = np.concatenate([image_weights(3, rows, rng) for rows in (2, 2, 1)])
-    assert drawn == pytest.approx(weights @ [0, 3, 6] + 1 * student, abs=1e-5)
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, np.nan, 1.0]])
+def test_few_values_or_no_numbers_say_nothing(values):
+    values = np.array(values)
+    assert np.isnan(mean_bound(values, 0.05, True))
+    assert mean_p_value(values, -9, True) == mean_p_value(values, 9, False) == 1
+    assert pairs_needed(values, 0, 0.05) is None
 
 
-def test_estimates_drawn_together_share_their_resamples():
-    one = Estimate.of_mean(TWO_SEEDS)
-    twice = Estimate.of_mean(2 * TWO_SEEDS)
-    first, second = draw([one, twice], 100, np.random.default_rng(0))
-    assert second == pytest.approx(2 * first, abs=1e-4)
-    assert first.std() > 0
+def test_values_without_scatter_are_taken_as_sure():
+    values = np.full(3, 0.25)
+    assert [mean_p_value(values, limit, True) for limit in (0, 0.25, 0.5)] == [0, 1, 1]
+    assert [mean_p_value(values, limit, False) for limit in (0, 0.25, 0.5)] == [1, 1, 0]
+    assert mean_bound(values, 0.05, True) == mean_bound(values, 0.05, False) == 0.25
+    assert pairs_needed(values, 0, 0.05) == 3
+    assert pairs_needed(values, 0.25, 0.05) is None
 
 
-def crossed(rng, seeds, images, of_seed, of_image, rest):
-    """Values with mean 0: an effect of the seed, one of the image, and a rest."""
-    return (
-        of_seed * rng.normal(size=(seeds, 1))
-        + of_image * rng.normal(size=(1, images))
-        + rest * rng.normal(size=(seeds, images))
+def test_the_pairs_needed_by_hand():
+    # Mean 1, standard deviation 1. The margin of 4 values is 2.3534 / sqrt(4) = 1.177, of 5 .953, of 6 .823.
+    values = np.array([0.0, 1.0, 2.0])
+    assert pairs_needed(values, 0.0, 0.05) == 5
+    assert pairs_needed(values, 0.1, 0.05) == 6
+    assert pairs_needed(values, 1.9, 0.05) == 6, "below as well as above"
+
+
+@given(SCATTERED, st.floats(-5, 5), st.floats(0.001, 0.2))
+def test_the_pairs_needed_are_the_fewest_that_do(values, limit, tail):
+    values = np.array(values, float)
+    needed = pairs_needed(values, limit, tail)
+
+    def does(count):
+        margin = stats.t.isf(tail, count - 1) * values.std(ddof=1) / math.sqrt(count)
+        return margin < abs(values.mean() - limit)
+
+    if needed is None:
+        assert not does(MOST_PAIRS)
+    else:
+        assert does(needed)
+        assert needed == len(values) or not does(needed - 1)
+
+
+def test_holms_steps_by_hand():
+    # .005 * 4 = .02 holds; .01 * 3 = .03 doesn't, and neither does what is larger.
+    assert holm_steps([0.01, 0.04, 0.03, 0.005], 0.025) == [3, 3, 3, 4]
+    assert holm_steps([0.01, 0.04, 0.03, 0.005], 0.03) == [3, 2, 2, 4]
+    assert holm_steps([0.01, 0.04, 0.03, 0.005], 0.06) == [3, 1, 2, 4]
+    assert holm_steps([0.01, 0.005], 0.025, others=2) == [3, 4]
+    assert holm_steps([], 0.025) == []
+    assert holm_steps([0.02], 0.025) == [1]
+    assert holm_steps([0.02], 0.025, others=1) == [2]
+
+
+P_VALUES = st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.02)), min_size=1, max_size=12)
+
+
+@given(P_VALUES, st.sampled_from([0.01, 0.025, 0.05]))
+def test_holms_steps_reject_what_holm_rejects(p_values, tail):
+    adjusted = holm(p_values)
+    steps = holm_steps(p_values, tail)
+    for p, step, whole in zip(p_values, steps, adjusted, strict=True):
+        if abs(whole - tail) > 1e-12:
+            assert (p * step <= tail) == (whole <= tail)
+        assert 1 <= step <= len(p_values)
+
+
+@given(P_VALUES, st.integers(0, 9))
+def test_what_isnt_known_yet_counts_as_not_rejected(p_values, others):
+    assert (
+        holm_steps(p_values, 0.025, others)
+        == holm_steps([*p_values, *[1.0] * others], 0.025)[: len(p_values)]
     )
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 12])
-@pytest.mark.parametrize(
-    ("of_seed", "of_image", "rest"), [(0.1, 0, 0.2), (0.1, 0.5, 0.2), (0, 1, 0), (0.02, 0.5, 0.5)]
-)
-def test_intervals_cover_the_truth_as_often_as_they_say_or_more(seeds, of_seed, of_image, rest):
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        estimate = Estimate.of_mean(crossed(rng, seeds, 50, of_seed, of_image, rest))
-        found = interval(estimate.value, draw([estimate], 400, rng)[0], 0.95)
-        covered += found.low <= 0 <= found.high
-    assert covered / 400 >= 0.925  # 95 % less 2.3 standard errors of the simulation
-
-
-def test_intervals_of_many_seeds_are_not_too_wide():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        estimate = Estimate.of_mean(crossed(rng, 12, 50, 0.1, 0.5, 0.2))
-        found = interval(estimate.value, draw([estimate], 400, rng)[0], 0.95)
-        covered += found.low <= 0 <= found.high
-    assert covered / 400 <= 0.98
-
-
-def test_without_an_effect_of_the_images_the_interval_is_students():
-    per_seed = np.array([0.1, 0.4, 0.35, 0.2, 0.6])
-    estimate = Estimate(per_seed, (np.zeros(9),))
-    found = interval(estimate.value, draw([estimate], 20001, np.random.default_rng(0))[0], 0.95)
-    expected = stats.t.interval(0.95, 4, loc=per_seed.mean(), scale=stats.sem(per_seed))
-    assert (found.low, found.high) == pytest.approx(expected, rel=0.01)
-    assert estimate.spread.half_width(0.95) == pytest.approx(expected[1] - per_seed.mean())
-
-
-def test_an_image_counts_once_for_all_seeds():
-    values = np.tile(np.random.default_rng(1).normal(size=100), (20, 1))  # every seed says the same of it
-    (drawn,) = draw([Estimate.of_mean(values)], 4000, np.random.default_rng(0))
-    assert drawn.std() == pytest.approx(values[0].std() / np.sqrt(100), rel=0.05)  # not / sqrt(20 * 100)
-
-
-def test_draws_depend_on_the_generator_only():
-    estimate = Estimate.of_mean(crossed(np.random.default_rng(0), 4, 30, 1, 1, 1))
-    first, again, other = (draw([estimate], 50, np.random.default_rng(seed)).tolist() for seed in (5, 5, 6))
-    assert first == again != other
-
-
-def test_more_seeds_narrow_the_part_that_is_theirs():
-    spread = Spread(seeds=0.1, images=0.03, count=4)
-    assert spread.half_width(0.95, 16) < spread.half_width(0.95, 8) < spread.half_width(0.95)
-    many = Spread(0.1, 0.03, 4).half_width(0.95, 10**6)
-    assert many == pytest.approx(stats.norm.ppf(0.975) * 0.03, rel=0.01)
-
-
-def test_the_seeds_needed_are_the_fewest_that_do():
-    spread = Spread(seeds=0.1, images=0.02, count=3)
-    needed = spread.seeds_needed(-0.1, 0.95)
-    assert needed > 3
-    assert spread.half_width(0.95, needed) < 0.1 <= spread.half_width(0.95, needed - 1)
-    assert spread.seeds_needed(10, 0.95) == 3
-    assert spread.seeds_needed(0.03, 0.95) is None, "the images alone take more"
-
-
-def test_what_is_detectable_is_detected_with_the_chance_that_is_said():
-    rng = np.random.default_rng(0)
-    truth = Spread(seeds=0.1 / np.sqrt(6), images=0.0, count=6).detectable(0.95, 0.8)
-    found = 0
-    for _ in range(2000):
-        per_seed = rng.normal(truth, 0.1, 6)
-        found += stats.t.interval(0.95, 5, loc=per_seed.mean(), scale=stats.sem(per_seed))[0] > 0
-    assert found / 2000 == pytest.approx(0.8, abs=0.06)
+def test_the_inter_quartile_range_by_hand():
+    assert interquartile_range(np.array([0.0, 1.0])) == 0.5
+    assert interquartile_range(np.arange(5.0)) == 2
+    assert np.isnan(interquartile_range(np.array([0.0, 1.0, 1.0, 1.0, 9.0])))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(-1, 1)), min_size=5, max_size=15))

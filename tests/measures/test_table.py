@@ -69,7 +69,7 @@ def effects(measure, seed):
     """Of every direction where it applies."""
     twins = [scores(seed, elsewhere=True), scores(seed + 1, elsewhere=True)]
     found = [measure.function(twins, plant_on, [0.3, -0.2]) for plant_on in DIRECTIONS]
-    return [value for one in found if one is not None for value in one.per_seed.tolist()]
+    return [value for one in found if one is not None for value in one.tolist()]
 
 
 RANDOM = {

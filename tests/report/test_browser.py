@@ -35,12 +35,12 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, textures_run):
+def opened(browser, default_run):
     browser.set_window_size(1280, 900)
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     for log in ("browser", "performance"):
         browser.get_log(log)  # what the browser's own start page did
-    browser.get(textures_run.report.resolve().as_uri())
+    browser.get(default_run.report.resolve().as_uri())
     return browser
 
 

@@ -110,7 +110,7 @@ def made_up(*rows, **about):
         "image_size": 64,
         **about,
     }
-    thresholds = {"reliance": 0.05, "reveal": 0.0625, "confidence": 0.95, "usable_auroc": 0.6}
+    thresholds = {"shift": 0.5, "reveal": 0.0625, "confidence": 0.95, "usable_auroc": 0.6}
     return Comparison([run], thresholds, list(rows), described_measures())
 
 
@@ -194,7 +194,7 @@ def test_what_cant_work_is_named_with_its_reason_and_has_no_row(source):
 def test_thresholds_are_those_of_the_runs(source):
     words = Page(source).words
     assert "lies above 0.0625" in words
-    assert "reliance is above 0.05" in words
+    assert "dependence is above 0.5" in words
     assert "clean AUROC of 0.6 or more" in words
 
 

@@ -19,7 +19,8 @@ pytestmark = [
     pytest.mark.filterwarnings(f"error::{kind}")
     for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 ]
-LABELS = {"reliance": "reliance", "excess_pixel_auroc": "excess pixel AUROC"}
+LABELS = {"dependence": "dependence", "new_alarms": "new alarms", "excess_pixel_auroc": "excess pixel AUROC"}
+LEVELS = {"shift": 0.5, "alarms": 0.05, "reveal": 0.05}
 TWINS = ("planted", "control")
 LIMITS = {"planted": 0.5, "control": 0.5}
 
@@ -65,9 +66,7 @@ def figures(scores, curves):
     return {
         "a": score_distributions(scores, LIMITS, "a"),
         "b": roc_curves(curves, "b"),
-        "c": dose_response(
-            [finding(0.01), finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "c"
-        ),
+        "c": dose_response([finding(0.01), finding(1.0)], LEVELS, LABELS.__getitem__, "c"),
         "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
         "e": among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "e"),
     }
@@ -80,7 +79,8 @@ def span(value, low=None, high=None):
 def finding(prevalence):
     shown = {"explainer": "native", "reference": False, "excess_pixel_auroc": span(0.2, 0.1, 0.3)}
     known = {**shown, "explainer": "edges", "reference": True}
-    return {"prevalence": prevalence, "reliance": span(prevalence / 2), "explainers": [shown, known]}
+    numbers = {"dependence": span(prevalence * 3), "alarms": span(prevalence / 2)}
+    return {"prevalence": prevalence, **numbers, "explainers": [shown, known]}
 
 
 def rate(truth, prevalence, label=None, carries_over=False):
@@ -99,21 +99,21 @@ def rate(truth, prevalence, label=None, carries_over=False):
 def test_the_dose_has_a_tick_at_each_prevalence_and_a_line_for_each_explainer():
     svg = dose_response(
         [finding(0.01), finding(0.2), finding(1.0)],
-        {"reliance": 0.05, "reveal": 0.05},
+        LEVELS,
         LABELS.__getitem__,
         "x",
     )
-    for text in ("1 %", "20 %", "100 %", "reliance", "excess pixel AUROC"):
+    for text in ("1 %", "20 %", "100 %", "dependence", "new alarms", "excess pixel AUROC"):
         assert f">{text}<" in svg, text
     assert ">edges<" not in svg, "reference maps show nothing"
 
 
 def test_prevalences_without_a_number_are_left_out_of_the_curve():
-    empty = {"prevalence": 0.2, "reliance": None, "explainers": []}
-    svg = dose_response([empty, finding(1.0)], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "x")
+    empty = {"prevalence": 0.2, "dependence": None, "alarms": None, "explainers": []}
+    svg = dose_response([empty, finding(1.0)], LEVELS, LABELS.__getitem__, "x")
     assert ">100 %<" in svg
     assert ">20 %<" not in svg
-    assert "</svg>" in dose_response([empty], {"reliance": 0.05, "reveal": 0.05}, LABELS.__getitem__, "x")
+    assert "</svg>" in dose_response([empty], LEVELS, LABELS.__getitem__, "x")
 
 
 def test_the_artifact_stands_among_its_placebos():

@@ -16,14 +16,15 @@ import numpy as np
 
 shown = {"value": 0.2, "low": 0.1, "high": 0.3}
 explainer = {"explainer": "native", "reference": False, "excess_pixel_auroc": shown}
-findings = [{"prevalence": dose, "reliance": shown, "explainers": [explainer]} for dose in (0.1, 1.0)]
+about = {"dependence": shown, "alarms": shown, "explainers": [explainer]}
+findings = [{"prevalence": dose, **about} for dose in (0.1, 1.0)]
 rate = {"detector": "fcdd", "label": "planted", "audits": 20, "says_relies": shown, "carries_over": False}
 rates = [{**rate, "null": False, "prevalence": dose} for dose in (0.1, 1.0)]
 rates.append({**rate, "null": True, "prevalence": None})
 row = {"explainer": "native", "exposes_twins": {"share": shown}, "alarms_on_controls": {"share": shown}}
 scores = pd.DataFrame({"twin": "planted", "part": "nominal", "variant": "clean", "score": [0.0, 1, 2, 3, 20]})
 curve = pd.DataFrame({"twin": "planted", "seed": 0, "set": "in use", "fpr": [0, 0, 1], "tpr": [0, 1, 1]})
-limits = {"reliance": 0.05, "reveal": 0.05}
+limits = {"shift": 0.5, "alarms": 0.05, "reveal": 0.05}
 print(figures.score_distributions(scores, {"planted": 2.0}, "a"))
 print(figures.roc_curves(curve, "b"))
 print(figures.dose_response(findings, limits, str, "c"))

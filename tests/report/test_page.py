@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from fcdd_audit import InputError, render_report
-from fcdd_audit.core.text import number, span
+from fcdd_audit.core.text import number, share, span
 from fcdd_audit.designs.twins.drawn import DRAWN
 from fcdd_audit.report.page import template_folder
+from fcdd_audit.verdict.words import alarms_of
 
 
 class Page(HTMLParser):
@@ -39,8 +40,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def source(textures_run):
-    return textures_run.report.read_text(encoding="utf-8")
+def source(default_run):
+    return default_run.report.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +55,26 @@ def test_sections_come_in_the_order_of_a_report(page):
     assert sections == [*before, "pictures", "scores", "method", "measures", "provenance"]
 
 
-def test_the_verdict_and_its_interval_are_in_words(page, textures_run):
-    (finding,) = textures_run.as_json()["findings"]
+def test_the_verdict_and_its_interval_are_in_words(page, default_run):
+    (finding,) = default_run.as_json()["findings"]
     words = " ".join(page.text.split())
-    assert "fcdd relies on the watermark." in words
-    assert f"Reliance {span(finding['reliance'])}" in words
+    assert "relies fcdd: relies and raises alarms." in words
+    planted, control = (share(value) for value in alarms_of(finding))
+    assert (
+        "With the artifact put on the nominal test images, an alarm comes for "
+        f"{planted} of these images because of it; with the control twin, {control}." in words
+    )
+    for name, key in (("new alarms", "alarms"), ("score shift", "dependence"), ("AUROC drop", "reliance")):
+        assert f"{name} {span(finding[key])}" in words
+    assert "3 pairs of twins (one look at 3 pairs)" in words
+    assert "the shift is above 0.5 in 3 of 3, new alarms are above 5 % in 3." in words
     assert "Clever Hans, exposed" in words
 
 
-def test_a_measures_name_leads_to_its_definition(page, source, textures_run):
-    measures = json.loads((textures_run.folder / "config.json").read_text())["measures"]
+def test_a_measures_name_leads_to_its_definition(page, source, default_run):
+    measures = json.loads((default_run.folder / "config.json").read_text())["measures"]
     links = {attrs["href"] for tag, attrs in page.tags if tag == "a" and "#measure-" in attrs["href"]}
-    assert links >= {f"#measure-{effect.measure}" for effect in textures_run.findings[0].effects}
+    assert links >= {f"#measure-{effect.measure}" for effect in default_run.findings[0].effects}
     assert links >= {
         "#measure-reliance",
         "#measure-excess_pixel_auroc",
@@ -119,9 +128,9 @@ def test_both_scales_are_there_and_say_their_quantile(page):
     assert "each map on its own scale, to its 97 % quantile" in words
 
 
-def test_the_quantile_of_the_run_is_used(textures_run, tmp_path):
+def test_the_quantile_of_the_run_is_used(default_run, tmp_path):
     copy = tmp_path / "run"
-    shutil.copytree(textures_run.folder, copy)
+    shutil.copytree(default_run.folder, copy)
     config = json.loads((copy / "config.json").read_text())
     pages = {}
     for quantile in (0.97, 0.5):
@@ -135,22 +144,22 @@ def test_the_quantile_of_the_run_is_used(textures_run, tmp_path):
     assert sum(a != b for a, b in zip(heat[0.97], heat[0.5], strict=True)) > len(heat[0.5]) / 2
 
 
-def test_the_embedded_json_is_findings_json(source, textures_run):
+def test_the_embedded_json_is_findings_json(source, default_run):
     embedded = re.search(r'<script type="application/json" id="findings">(.*?)</script>', source, re.DOTALL)
-    assert json.loads(embedded.group(1)) == textures_run.as_json()
+    assert json.loads(embedded.group(1)) == default_run.as_json()
 
 
-def test_rendering_again_gives_the_same_file(textures_run, source):
-    assert render_report(textures_run.folder) == textures_run.report
-    assert textures_run.report.read_text(encoding="utf-8") == source
+def test_rendering_again_gives_the_same_file(default_run, source):
+    assert render_report(default_run.folder) == default_run.report
+    assert default_run.report.read_text(encoding="utf-8") == source
 
 
-def test_names_from_outside_are_escaped(textures_run, tmp_path):
+def test_names_from_outside_are_escaped(default_run, tmp_path):
     copy = tmp_path / "run"
-    shutil.copytree(textures_run.folder, copy)
+    shutil.copytree(default_run.folder, copy)
     evil = "</script><script>alert(1)</script><b>"
     for name in ("config.json", "findings.json"):
-        text = (copy / name).read_text().replace('"grass"', json.dumps(evil))
+        text = (copy / name).read_text().replace('"retina"', json.dumps(evil))
         (copy / name).write_text(text)
     arrays = dict(np.load(copy / "examples-0.npz"))
     arrays["name"] = np.array([evil] * len(arrays["name"]))
@@ -172,16 +181,20 @@ def test_several_classes_are_named_and_their_means_are_in_a_table(classes_run):
     source = classes_run.report.read_text(encoding="utf-8")
     words = " ".join(Page(source).text.split())
     assert "nominal classes airplane, cat, one at a time." in words
-    assert "fcdd on airplane and the watermark: no clear answer." in words
-    assert "ae on cat and the watermark: no clear answer." in words
+    assert "fcdd on airplane: can't tell: more pairs of twins are needed." in words
+    assert "ae on cat: can't tell: more pairs of twins are needed." in words
     heading, *means = rows(source, "Means over the 2 nominal classes")
-    assert heading[:5] == ["detector", "planted on", "prevalence", "verdicts", "reliance"]
+    assert heading[:7] == [
+        *("detector", "planted on", "prevalence", "verdicts"),
+        *("new alarms", "shift", "AUROC drop"),
+    ]
     expected = classes_run.as_json()["means"]
-    assert [row[:5] for row in means] == [
-        [m["detector"], m["plant_on"], f"{m['prevalence']:g}", "2 inconclusive", number(m["reliance"])]
+    assert [row[:7] for row in means] == [
+        [m["detector"], m["plant_on"], f"{m['prevalence']:g}", "2 inconclusive"]
+        + [number(m[name]) for name in ("alarms", "dependence", "reliance")]
         for m in expected
     ]
-    assert [row[5:] for row in means] == [
+    assert [row[7:] for row in means] == [
         [number(m["control_auroc"], 3), number(m["planted_auroc"], 3)] for m in expected
     ]
     heading, *cells = rows(source, "Detection, by twin and seed")
@@ -207,16 +220,16 @@ def test_only_the_first_findings_have_pictures_and_plots(classes_run):
 
 def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
     words = " ".join(page.text.split())
-    assert "nominal class grass." in words
-    for text in ("fcdd on grass", "one at a time", "Means over", "Only the first", "nominal grass"):
+    assert "nominal class retina." in words
+    for text in ("fcdd on retina", "one at a time", "Means over", "Only the first", "nominal retina"):
         assert text not in words
     assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "curves.csv", "results.csv", "examples-0.npz", "heat-0.npz"])
-def test_a_folder_from_which_a_file_is_missing_is_refused(textures_run, tmp_path, name):
+def test_a_folder_from_which_a_file_is_missing_is_refused(default_run, tmp_path, name):
     folder = tmp_path / "part"
-    shutil.copytree(textures_run.folder, folder)
+    shutil.copytree(default_run.folder, folder)
     (folder / name).unlink()
     with pytest.raises(InputError, match=rf"no complete run \(.*{name}\)"):
         render_report(folder)
@@ -233,9 +246,9 @@ print(",".join(heavy), end="")
 """
 
 
-def test_a_report_is_rendered_where_there_is_no_torch(textures_run, source, tmp_path):
+def test_a_report_is_rendered_where_there_is_no_torch(default_run, source, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(textures_run.folder, folder)
+    shutil.copytree(default_run.folder, folder)
     (folder / "report.html").unlink()
     command = [sys.executable, "-c", WITHOUT_TORCH, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -244,24 +257,24 @@ def test_a_report_is_rendered_where_there_is_no_torch(textures_run, source, tmp_
     assert (folder / "report.html").read_text(encoding="utf-8") == source
 
 
-def test_a_report_needs_nothing_of_the_store(textures_run, source, tmp_path):
+def test_a_report_needs_nothing_of_the_store(default_run, source, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(textures_run.folder, folder, ignore=shutil.ignore_patterns("store", "report.html"))
+    shutil.copytree(default_run.folder, folder, ignore=shutil.ignore_patterns("store", "report.html"))
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == []
     assert render_report(folder).read_text(encoding="utf-8") == source
 
 
-def test_a_run_that_was_killed_as_it_wrote_its_files_is_whole_again(textures_run, source, tmp_path):
+def test_a_run_that_was_killed_as_it_wrote_its_files_is_whole_again(default_run, source, tmp_path):
     """All its files were complete, and some of them already in their places."""
     folder = tmp_path / "run"
-    shutil.copytree(textures_run.folder, folder, ignore=shutil.ignore_patterns("store"))
+    shutil.copytree(default_run.folder, folder, ignore=shutil.ignore_patterns("store"))
     (folder / ".complete").mkdir()
     for name in ("findings.json", "heat-0.npz"):
         (folder / name).rename(folder / ".complete" / name)
     (folder / "findings.json").write_text("{}")
     assert render_report(folder).read_text(encoding="utf-8") == source
     assert not (folder / ".complete").exists()
-    assert json.loads((folder / "findings.json").read_text()) == textures_run.as_json()
+    assert json.loads((folder / "findings.json").read_text()) == default_run.as_json()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

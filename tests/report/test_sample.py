@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SAMPLE = Path(__file__).parents[2] / "reports" / "textures-watermark"
+SAMPLE = Path(__file__).parents[2] / "reports" / "retina-watermark"
 WITHOUT = """
 import sys
 sys.modules["torch"] = sys.modules["captum"] = None

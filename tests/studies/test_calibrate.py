@@ -3,25 +3,29 @@
 import json
 from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from fcdd_audit import make_config
+from fcdd_audit.cli.tables import print_rates
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.experiment.identity import trained
-from fcdd_audit.experiment.setup import AS_IS, prepare
-from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.probes import PROBES
 from fcdd_audit.report.calibration import draw_rates
-from fcdd_audit.studies.calibrate import Calibration, CalibrationResult, calibrate, trials
-from fcdd_audit.studies.rates import ANY_NULL, Rate
+from fcdd_audit.studies.calibrate import (
+    Calibration,
+    CalibrationResult,
+    calibrate,
+    calibration_setup,
+    conditions_of,
+)
+from fcdd_audit.studies.pool import COLUMNS, JUDGED, read_pool
+from fcdd_audit.studies.rates import ANY_NULL, rates
 from fcdd_audit.studies.truths import TRUTHS
 
 SMALL = {
     "detector": "fcdd,ae",
     "seeds": 3,
-    "prevalence": "0.5,1",
+    "prevalence": "1",
     "epochs": 1,
     "batch_size": 256,
     "image_size": 32,
@@ -31,15 +35,14 @@ SMALL = {
 
 def small(**changes):
     settings = {**SMALL, **changes}
-    counts = {name: settings.pop(name) for name in ("audits", "nulls", "decoys") if name in settings}
-    return Calibration(make_config(settings), **{"audits": 2, "nulls": 2, "decoys": ("patch",), **counts})
+    own = {"pairs": 4, "null_pairs": 3, "decoys": ("patch",), "draws": 5}
+    given = {name: settings.pop(name, value) for name, value in own.items()}
+    return Calibration(make_config(settings), **given)
 
 
 @pytest.fixture(scope="module")
 def setup():
-    prepared = prepare(small().audit)
-    decoys = {name: PROBES[name]() for name in ("patch", "bars")}
-    return replace(prepared, explainers=(), plantable={**prepared.plantable, **decoys})
+    return calibration_setup(small(prevalence="0.5,1"))
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +54,10 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"audits": 1}, "audits is 1; at least 2 are needed"),
-        ({"nulls": 0}, "nulls is 0; at least 2 are needed"),
+        ({"pairs": 2}, "--pairs is 2; it must be at least 3, the pairs that one audit may need, and at most"),
+        ({"null_pairs": 2}, "--null-pairs is 2; it must be at least 3"),
+        ({"seeds": "auto", "pairs": 32}, "--null-pairs is 3; it must be at least 16"),
+        ({"pairs": 1001}, "--pairs is 1001; it must be at least 3, .* and at most 1000"),
         ({"decoys": ("bars", "watermark")}, "the decoy is 'watermark', which is what is probed"),
         ({"decoys": ("nothing",)}, "unknown probe 'nothing'"),
         ({"decoys": ()}, "decoys must be named, each once; name them with --decoy"),
@@ -66,9 +71,9 @@ def finished(tmp_path_factory):
             "'mask' is found on images and can't be pla",
         ),
         ({"prevalence": "0,1"}, "at prevalence 0 nothing is planted"),
-        ({"seeds": 2}, "seeds is 2; fewer than 3 give no verdict"),
+        ({"seeds": 2}, "an audit has 2 pairs; fewer than 3 give no verdict"),
         (
-            {"weights": "x", "detector": "ae", "seeds": 5, "prevalence": 1},
+            {"weights": "x", "detector": "ae", "seeds": "auto", "prevalence": 1},
             "a calibration trains its detectors",
         ),
     ],
@@ -87,55 +92,22 @@ def test_several_classes_are_refused(class_folders, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("audits", "nulls"), [(4, 3), (2, 3)])
-def test_no_pair_of_twins_is_used_by_two_audits_of_a_kind(setup, audits, nulls):
-    planned = trials(small(audits=audits, nulls=nulls, decoys=("bars", "patch")), setup, "fcdd")
-    kinds = {
-        (trial.truth, trial.decoy, trial.prevalence if trial.truth == "planted" else None)
-        for trial in planned
-    }
-    assert len(kinds) == 2 + 1 + 1 + 2
-    assert {decoy for truth, decoy, _ in kinds if truth == "other-artifact"} == {"bars", "patch"}
-    counts = {"planted": audits, "unrelated-seeds": max(audits, nulls)}
-    for truth, decoy, prevalence in kinds:
-        mine = [
-            trial
-            for trial in planned
-            if (trial.truth, trial.decoy) == (truth, decoy) and prevalence in (None, trial.prevalence)
-        ]
-        assert len(mine) == counts.get(truth, nulls), truth
-        pairs = [pair for trial in mine for pair in zip(trial.planted, trial.control, strict=True)]
-        assert len(set(pairs)) == len(pairs) == 3 * len(mine)
-
-
-def test_twins_share_their_seed_but_for_unrelated_ones(setup):
-    for trial in trials(small(), setup, "fcdd"):
-        seeds = [{cell.seed for cell in twins} for twins in (trial.planted, trial.control)]
-        assert len(seeds[0]) == 3
-        if trial.truth == "unrelated-seeds":
-            assert not seeds[0] & seeds[1]
-            assert {cell.edit for cell in trial.planted} == {AS_IS}
-        else:
-            assert seeds[0] == seeds[1]
-            assert min(seeds[0]) >= 10_000, "no seed of an audit"
-
-
 @pytest.mark.parametrize(("plant_on", "detector"), [("oe", "ae"), ("all-but-oe", "ae"), ("anomalous", "ae")])
 def test_a_side_that_the_detector_does_not_learn_from_is_refused_or_taken(setup, plant_on, detector):
-    calibration = small(plant_on=plant_on)
+    calibration = small(plant_on=plant_on, detector=detector)
     if plant_on == "all-but-oe":
-        assert {t.plant_on for t in trials(calibration, setup, detector)} == {"all-but-oe"}
+        assert {one.plant_on for one in conditions_of(calibration, setup)} == {"all-but-oe"}
         return
     with pytest.raises(InputError, match="ae never sees anomalous images in training, so nothing planted"):
-        trials(calibration, setup, detector)
+        conditions_of(calibration, setup)
 
 
 def test_what_is_planted_is_what_the_null_says(setup):
     shares = {}
-    for trial in trials(small(), setup, "fcdd"):
-        for twin, cells in (("planted", trial.planted), ("control", trial.control)):
+    for one in conditions_of(small(prevalence="0.5,1", detector="fcdd"), setup):
+        for twin, cells in (("planted", one.planted), ("control", one.control)):
             training = setup.trained_on(cells[0].edit, cells[0].seed)
-            shares[trial.truth, trial.prevalence, twin] = [
+            shares[one.truth, one.prevalence, twin] = [
                 (training.of(side).images != part.images).flatten(1).any(dim=1).double().mean().item()
                 for side, part in (
                     ("nominal", setup.data.train_nominal),
@@ -147,62 +119,83 @@ def test_what_is_planted_is_what_the_null_says(setup):
     assert shares["both-sides", 1.0, "planted"] == [1, 1]
     assert shares["other-artifact", 0.2, "planted"] == [0, pytest.approx(0.2, abs=0.01)]
     assert shares["other-artifact", 1.0, "planted"] == [0, 1]
-    assert shares["unrelated-seeds", 0.0, "planted"] == [0, 0]
     assert all(share == [0, 0] for (_, _, twin), share in shares.items() if twin == "control")
 
 
+def decoyed(setup):
+    return next(one for one in conditions_of(small(), setup) if one.truth == "other-artifact").planted[0]
+
+
 def test_what_was_not_given_cannot_be_planted(setup):
-    trial = next(t for t in trials(small(), setup, "fcdd") if t.truth == "other-artifact")
     lacking = replace(setup, plantable={"watermark": setup.artifact})
     with pytest.raises(KeyError, match="patch"):
-        lacking.trained_on(trial.planted[0].edit, 0)
+        lacking.trained_on(decoyed(setup).edit, 0)
 
 
 def test_detectors_differ_by_the_decoy(setup):
-    cell = next(t for t in trials(small(), setup, "fcdd") if t.truth == "other-artifact").planted[0]
+    cell = decoyed(setup)
     other = replace(setup, plantable={**setup.plantable, "patch": PROBES["patch"](size=0.3)})
     assert trained(cell, setup) != trained(cell, other)
     planted = replace(cell, edit=replace(cell.edit, artifact="watermark"))
     assert trained(planted, setup) == trained(planted, other)
 
 
-def test_rates_of_no_audit_are_null_in_json(tmp_path):
-    nothing = Interval(np.nan, np.nan, np.nan)
-    about = ("fcdd", "any-null", "all nulls together", True, "", None, 0, {})
-    rate = Rate(*about, nothing, nothing, nothing, "unclear", carries_over=False)
-    written = json.dumps(CalibrationResult(tmp_path, [rate]).as_json(), allow_nan=False)
-    assert json.loads(written)["rates"][-1]["says_relies"] == {"value": None, "low": None, "high": None}
+def test_rates_of_no_audit_are_null_in_json(pool_of, tmp_path):
+    design = small().audit.design
+    found = rates([pool_of([1.0, 1.1])], design.looks, design.thresholds, 5)
+    written = json.dumps(CalibrationResult(tmp_path, found).as_json(), allow_nan=False)
+    nothing = {"value": None, "low": None, "high": None}
+    for rate in json.loads(written)["rates"]:
+        assert rate["says_relies"] == rate["drawn"]["relies"] == nothing
 
 
-def test_a_calibration_leaves_its_rates_outcomes_and_figure(finished):
+def test_a_calibration_leaves_its_rates_pairs_and_figure(finished):
     calibration, result = finished
     found = json.loads((result.folder / "calibration.json").read_text())
     assert found == json.loads(json.dumps(result.as_json(), allow_nan=False))
-    assert (found["schema"], found["seeds"], found["audits"], found["nulls"]) == (3, 3, 2, 2)
+    assert (found["schema"], found["seeds"], found["pairs"], found["null_pairs"]) == (4, [3], 4, 3)
     assert found["probe"].startswith("Watermark(")
     assert list(found["decoys"]) == ["patch"]
     assert found["decoys"]["patch"].startswith("Patch(")
-    assert {rate["relied_on"] for rate in found["rates"]} <= {"yes", "no", "unclear"}
+    assert found["recipe"]["epochs"] == 1
+    table = read_pool(result.folder / "calibration.csv")
+    assert list(table) == COLUMNS
+    assert set(table["measure"]) == set(JUDGED) - {"usual_auroc"}
+    assert set(table["dataset"]) == {"retina"}
+    pairs = table.drop_duplicates(["detector", "truth", "decoy", "prevalence", "seed"])
+    counts = pairs.groupby(["detector", "truth"]).size().to_dict()
+    assert counts == {
+        ("fcdd", "planted"): 4,
+        ("fcdd", "both-sides"): 6,
+        ("fcdd", "other-artifact"): 6,
+        ("fcdd", "unrelated-seeds"): 8,
+        ("ae", "planted"): 4,
+        ("ae", "other-artifact"): 6,
+        ("ae", "unrelated-seeds"): 5,
+    }
     for rate in found["rates"]:
         assert rate["null"] == (rate["truth"] == ANY_NULL or TRUTHS[rate["truth"]].null)
-        assert rate["label"]
-        assert isinstance(rate["carries_over"], bool)
-    assert found["recipe"]["epochs"] == 1
-    outcomes = pd.read_csv(result.folder / "calibration.csv")
-    assert len(outcomes) == (2 * 2 + 3 * 2) + (2 * 2 + 2 * 2)
-    assert set(outcomes["verdict"]) <= {"relies", "does-not-rely", "inconclusive"}
-    assert np.isfinite(outcomes["reliance_value"]).all()
-    assert set(outcomes["decoy"].dropna()) == {"patch"}
-    for rate in found["rates"]:
-        mine = outcomes[(outcomes["detector"] == rate["detector"]) & (outcomes["truth"] == rate["truth"])]
-        if rate["truth"] in ("unrelated-seeds", ANY_NULL):
-            assert rate["reliance"]["value"] is None
-        else:
-            mine = mine[mine["prevalence"] == rate["prevalence"]]["reliance_value"]
-            assert rate["reliance"]["value"] == pytest.approx(mine.mean(), abs=1e-9), rate["truth"]
+        if rate["truth"] == ANY_NULL:
+            continue
+        mine = table[(table["detector"] == rate["detector"]) & (table["truth"] == rate["truth"])]
+        mine = mine[(mine["prevalence"] == rate["prevalence"]) & (mine["measure"] == "new_alarms")]
+        assert rate["pairs"] == len(mine)
+        assert rate["known"]["alarms"]["value"] == pytest.approx((mine["planted"] - mine["control"]).mean())
+        assert rate["audits"] == sum(rate["verdicts"].values()) == len(mine) // 3
     assert draw_rates(result.folder).read_text().startswith("<svg")
-    assert result.folder.name == "calibration-textures-watermark"
+    assert result.folder.name == "calibration-retina-watermark"
     assert calibration.folder == result.folder
+
+
+def test_the_table_names_each_kind_and_where_the_file_is(finished, capsys):
+    _, result = finished
+    print_rates(result)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(result.folder / "calibration.json")
+    for line, rate in zip(lines[1:], result.rates, strict=False):
+        assert line.startswith(rate.detector)
+        assert rate.truth in line
+        assert f"{rate.audits}: {rate.verdicts.get('relies', 0)}, " in line
 
 
 def test_a_finished_calibration_trains_and_measures_nothing_again(finished, monkeypatch, in_store):

@@ -3,15 +3,14 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
 
 from fcdd_audit import RunError, run_audit
 from fcdd_audit.detectors.training.loop import DivergedError
-from fcdd_audit.experiment import records
 from fcdd_audit.experiment.cells import train
 from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, calibrate
+from fcdd_audit.studies.pool import read_pool
 
 TRAIN = "fcdd_audit.experiment.work.train"
 FIRST = 10_000  # seed
@@ -19,13 +18,13 @@ FIRST = 10_000  # seed
 
 def planned(config, decoys=("bars",), **settings):
     audit = config.having(probe="patch", seeds=3, steps=2, **settings)
-    return Calibration(audit, audits=2, nulls=2, decoys=decoys)
+    return Calibration(audit, pairs=6, null_pairs=3, decoys=decoys, draws=5)
 
 
 @pytest.fixture(scope="module")
 def whole(patches_config, tmp_path_factory):
-    """Of two audits a kind: 6 controls, and 6 twins each with the artifact on one side, on both, and with
-    another artifact."""
+    """6 pairs with the artifact planted; 3 of each null with controls of its own: planted on both sides, and
+    another artifact, both at two prevalences. 18 controls, which are paired up to 9 pairs."""
     return calibrate(planned(patches_config, out=tmp_path_factory.mktemp("whole"))).folder
 
 
@@ -48,6 +47,12 @@ def files(folder):
     return {name: (folder / name).read_bytes() for name in ("calibration.json", "calibration.csv")}
 
 
+def pairs(folder):
+    """How many of each kind are in the table."""
+    table = read_pool(folder / "calibration.csv")
+    return table[table["measure"] == "drop"].groupby("truth").size().to_dict()
+
+
 def forget(store, seed, edit):
     """Remove a trained detector, and what was measured of it, from a store."""
     (key,) = (
@@ -64,9 +69,9 @@ def forget(store, seed, edit):
 
 def test_nothing_is_explained_and_each_detector_is_kept_once(whole, in_store):
     kept = in_store(whole / "store")
-    assert sum(name.startswith("trained/") for name in kept) == 4 * 6
-    assert sum(name.startswith("measured/") for name in kept) == 4 * 6
-    assert len(pd.read_csv(whole / "calibration.csv")) == 4 * 2
+    assert sum(name.startswith("trained/") for name in kept) == 2 * (6 + 4 * 3)
+    assert sum(name.startswith("measured/") for name in kept) == 2 * (6 + 4 * 3)
+    assert pairs(whole) == {"planted": 6, "both-sides": 6, "other-artifact": 6, "unrelated-seeds": 9}
 
 
 def test_with_a_shared_store_it_gives_the_same_and_trains_nothing(again, whole):
@@ -77,24 +82,25 @@ def test_with_a_shared_store_it_gives_the_same_and_trains_nothing(again, whole):
 
 
 def test_another_decoy_trains_the_twins_that_have_it(again):
-    _, trained = again(decoys=("bars", "frame"))
-    assert trained == 6
-    assert again(decoys=("frame",))[1] == 0
+    _, trained = again(decoys=("bars", "watermark"))
+    assert trained == 2 * (3 + 3)
 
 
 def test_a_run_and_a_calibration_share_a_store(
-    again, patches_config, without_page, in_store, work_of, tmp_path
+    again, whole, patches_config, without_page, in_store, work_of, tmp_path
 ):
     """Their seeds differ, and so do all their detectors."""
     before = in_store(again.store)
-    config = patches_config.having(probe="patch", steps=2, store=again.store, out=tmp_path)
+    config = patches_config.having(
+        probe="patch", steps=2, store=again.store, out=tmp_path, calibration=whole / "calibration.json"
+    )
     assert work_of(run_audit(config).folder)["trained"] == 2
     assert again()[1] == 0
     assert before.items() < in_store(again.store).items()
 
 
-def test_what_fails_leaves_out_the_audits_that_need_it(again, whole, monkeypatch):
-    """By hand, of two audits each: the first of those that plant something, and both pairs of controls."""
+def test_what_fails_leaves_out_the_pairs_that_need_it(again, whole, monkeypatch):
+    """By hand: one with the artifact planted, and one of two controls."""
     forget(again.store, FIRST, "as-is")
 
     def fail(cell, *_):
@@ -104,16 +110,13 @@ def test_what_fails_leaves_out_the_audits_that_need_it(again, whole, monkeypatch
     monkeypatch.setattr(TRAIN, fail)
     result, _ = again()
     found = json.loads((result.folder / "calibration.json").read_text())
-    assert found["incomplete"] == 1 + 1 + 1 + 2
-    rows, all_rows = (pd.read_csv(folder / "calibration.csv") for folder in (result.folder, whole))
-    assert rows["truth"].tolist() == ["planted", "both-sides", "other-artifact"]
-    merged = rows.merge(all_rows)
-    assert len(merged) == len(rows), "the others are as they were"
-    assert {rate["truth"]: rate["audits"] for rate in found["rates"]} == {
+    assert found["incomplete"] == 1
+    assert pairs(result.folder) == {**pairs(whole), "planted": 5, "unrelated-seeds": 8}
+    assert {rate["truth"]: rate["audits"] for rate in found["rates"] if rate["truth"] != "any-null"} == {
         "planted": 1,
         "both-sides": 1,
         "other-artifact": 1,
-        "any-null": 2,
+        "unrelated-seeds": 2,
     }
     assert draw_rates(result.folder).read_text().startswith("<svg")
     monkeypatch.setattr(TRAIN, train)
@@ -122,24 +125,14 @@ def test_what_fails_leaves_out_the_audits_that_need_it(again, whole, monkeypatch
     assert files(complete.folder) == files(whole), "what ran out of memory is trained the next time"
 
 
-def test_if_no_audit_is_complete_it_fails_and_older_files_stay(again, monkeypatch):
-    result, _ = again()
-    before = files(result.folder)
-    for seed in (FIRST, FIRST + 3):
-        forget(again.store, seed, "as-is")
-
+def test_if_no_pair_is_complete_it_fails(patches_config, monkeypatch, tmp_path):
     def fail(*_):
         raise DivergedError("fcdd diverged in epoch 1")
 
     monkeypatch.setattr(TRAIN, fail)
-    with pytest.raises(RunError, match="no audit is complete: fcdd diverged in epoch 1"):
-        again()
-    assert files(result.folder) == before
-    reasons = [
-        records.read(path.parent).json("training.json").get("failed")
-        for path in again.store.glob("trained/*/training.json")
-    ]
-    assert sorted(filter(None, reasons)) == ["fcdd diverged in epoch 1"] * 2
+    with pytest.raises(RunError, match="no pair is complete: fcdd diverged in epoch 1"):
+        calibrate(planned(patches_config, out=tmp_path))
+    assert not list(tmp_path.rglob("calibration.*"))
 
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_is_trained(patches_config, refused, tmp_path):

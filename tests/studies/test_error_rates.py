@@ -12,18 +12,26 @@ from fcdd_audit.studies.error_rates import LABELS, RATE, SCHEMA, error_rates, re
 CONFIG = make_config(
     image_size=32, seeds=3, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
 )
+SHARE = {"value": 0.95, "low": 0.75, "high": 0.999}
+MEAN = {"value": 1.4, "low": 1.3, "high": 1.5}
 KNOWN = {
     "truth": "planted",
     "label": "artifact planted on 100 %",
     "null": False,
+    "independent": True,
     "decoy": "",
     "prevalence": 1.0,
+    "pairs": 64,
     "audits": 20,
     "verdicts": {"relies": 19, "inconclusive": 1},
-    "says_relies": {"value": 0.95, "low": 0.75, "high": 0.999},
-    "reliance": {"value": 0.4, "low": 0.3, "high": 0.5},
-    "drop": {"value": 0.4, "low": 0.3, "high": 0.5},
+    "harms": {"alarms": 20},
+    "says_relies": SHARE,
+    "says_does_not_rely": {"value": 0.0, "low": 0.0, "high": 0.17},
+    "drawn": {"relies": SHARE, "does_not_rely": SHARE, "inconclusive": SHARE, "pairs": 4.25},
+    "known": dict.fromkeys(("dependence", "own_shift", "alarms", "drop"), MEAN),
     "relied_on": "yes",
+    "harmless": "no",
+    "wrong_clears": 0,
     "carries_over": False,
 }
 
@@ -48,21 +56,20 @@ def test_the_shipped_calibration_is_of_the_default_settings():
     found = error_rates(shipped, default, [json.loads(json.dumps(conditions(default, prepare(default))))])
     assert found["differs_in"] == []
     assert {rate["detector"] for rate in found["rates"]} >= {"fcdd", "hsc"}
-    assert shipped["audits"] >= 20
     for detector in ("fcdd", "hsc"):
         mine = [rate for rate in found["rates"] if rate["detector"] == detector]
         nulls = next(rate for rate in mine if rate["truth"] == "any-null")
         full = next(rate for rate in mine if rate["truth"] == "planted" and rate["prevalence"] == 1)
-        assert nulls["audits"] >= 40
-        assert nulls["says_relies"]["value"] <= 0.05
-        assert full["says_relies"]["value"] >= 0.95
+        assert nulls["drawn"]["relies"]["value"] <= 0.05
+        assert full["drawn"]["relies"]["value"] >= 0.95
+        assert not sum(rate["wrong_clears"] for rate in mine)
 
 
 def test_rates_of_the_same_settings(made_for):
     found = error_rates(calibration(made_for), CONFIG, [made_for])
     assert found["differs_in"] == found["missing"] == []
     assert [rate["detector"] for rate in found["rates"]] == ["fcdd"]
-    assert found["holds_for"]["seeds"] == 3
+    assert found["holds_for"]["seeds"] == [3]
 
 
 @pytest.mark.parametrize("name", LABELS)
@@ -82,8 +89,8 @@ def test_a_detector_without_rates_is_named(made_for):
         (None, "No such file or directory"),
         ("nothing", "Expecting value"),
         ("[]", "has no attribute"),
-        ('{"schema": 2}', "schema 2, not 3"),
-        ('{"schema": 3, "rates": []}', "no dataset"),
+        ('{"schema": 3}', "schema 3, not 4"),
+        ('{"schema": 4, "rates": []}', "no dataset"),
     ],
 )
 def test_what_is_no_calibration_is_refused(tmp_path, content, reason):
@@ -124,4 +131,7 @@ def test_a_report_shows_the_rates_and_in_what_the_audit_differs(made_for, tmp_pa
     result = run_audit(CONFIG.having(out=tmp_path, calibration=path, workers=1))
     page = result.report.read_text()
     assert "This audit has another data set" in page
-    assert "<td>artifact planted on 100 %</td><td>20</td><td>0.95 (0.75 to 1.00)</td>" in page
+    words = " ".join(page.split())
+    assert "<td>artifact planted on 100 %</td><td>64</td><td>yes</td><td>1.40 (1.30 to 1.50)</td>" in words
+    assert "<td>19</td><td>0</td><td>1</td> <td>0.95 (0.75 to 1.00)</td>" in words
+    assert "<td>0.95 (0.75 to 1.00)</td><td>4.2</td>" in words

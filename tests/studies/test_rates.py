@@ -1,164 +1,157 @@
-"""How often audits whose truth is known say what."""
+"""How often audits whose truth is known say what, and what is known of their pairs."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.setup import AS_IS
-from fcdd_audit.studies.rates import ANY_NULL, Outcome, rates
-from fcdd_audit.studies.trials import Trial
-from fcdd_audit.verdict.findings import Finding
+from fcdd_audit.studies.drawing import drawn_audits
+from fcdd_audit.studies.known import means_of
+from fcdd_audit.studies.rates import ANY_NULL, rates
+from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.thresholds import Thresholds
 
-RELIES, UNCLEAR, CLEAR = "relies", "inconclusive", "does-not-rely"
+LIMITS, LOOKS = Thresholds(), single_look(6)
+RELIES, OPEN, CLEAR = "relies", "inconclusive", "does-not-rely"
+SURE, NONE = [3.0, 3.1, 3.2, 3.1, 3.0, 3.2], [0.0, 0.1, 0.0, 0.1, 0.0, 0.1]
+WILD = [3.0, -3.0, 3.0, -3.0, 3.0, -3.0]
+HARM = {"alarms": 0.3, "drop": 0.2}
 
 
-def outcome(truth, prevalence, verdict, reliance, drop=None, decoy="", detector="fcdd"):
-    """An audit that gave this verdict, with these numbers of its seeds."""
-    cell = Cell(detector, 10_003, AS_IS)
-    trial = Trial(detector, truth, "anomalous", prevalence, (cell,), (cell,), decoy)
-    finding = Finding(
-        *("textures", "grass", detector, "watermark", "anomalous", prevalence, verdict),
-        *(None, None, None, None, 3, 180, ()),
+def found(*pools, draws=20):
+    return {(r.truth, r.decoy, r.prevalence): r for r in rates(pools, LOOKS, LIMITS, draws)}
+
+
+def test_rates_by_hand(pool_of):
+    rows = found(
+        pool_of([*SURE, *SURE, *WILD, 3.0], **HARM),
+        pool_of([*WILD, *SURE], prevalence=0.1, **HARM),
+        pool_of([*NONE, *NONE], truth="both-sides", prevalence=0.2),
+        pool_of(SURE, truth="both-sides"),
+        pool_of(WILD, truth="unrelated-seeds", prevalence=0.0),
     )
-    drop = reliance if drop is None else drop
-    return Outcome(trial, finding, np.array(reliance, float), np.array(drop, float))
-
-
-SURE, NONE, WIDE = [0.4, 0.5, 0.6], [-0.01, 0.0, 0.01], [-0.5, 0.0, 0.9]
-
-
-def test_rates_by_hand():
-    outcomes = [
-        *(outcome("planted", 1.0, verdict, SURE) for verdict in (RELIES, RELIES, UNCLEAR)),
-        *(outcome("planted", 0.1, UNCLEAR, WIDE) for _ in range(3)),
-        *(outcome("both-sides", share, verdict, NONE) for share, verdict in ((0.2, UNCLEAR), (1, RELIES))),
-        outcome("unrelated-seeds", 0.0, CLEAR, NONE),
-        outcome("unrelated-seeds", 0.0, CLEAR, WIDE),
+    assert list(rows) == [
+        ("planted", "", 0.1),
+        ("planted", "", 1.0),
+        ("both-sides", "", 0.2),
+        ("both-sides", "", 1.0),
+        ("unrelated-seeds", "", 0.0),
+        (ANY_NULL, "", None),
     ]
-    found = {(rate.truth, rate.prevalence): rate for rate in rates(outcomes, Thresholds())}
-    assert list(found) == [
-        ("planted", 0.1),
-        ("planted", 1.0),
-        ("both-sides", 0.2),
-        ("both-sides", 1),
-        ("unrelated-seeds", None),
-        (ANY_NULL, None),
+    full = rows["planted", "", 1.0]
+    assert (full.pairs, full.audits, full.verdicts) == (19, 3, {RELIES: 2, OPEN: 1})
+    assert full.harms == {"alarms": 3}
+    exact = stats.binomtest(2, 3).proportion_ci(0.95, method="exact")
+    assert full.says_relies == type(full.says_relies)(2 / 3, exact.low, exact.high)
+    assert full.says_does_not_rely.value == 0
+    assert {key[:1] + key[2:]: (r.label, r.null, r.independent) for key, r in rows.items()} == {
+        ("planted", 0.1): ("artifact planted on 10 %", False, True),
+        ("planted", 1.0): ("artifact planted on 100 %", False, True),
+        ("both-sides", 0.2): ("planted on 20 % of both sides alike", True, True),
+        ("both-sides", 1.0): ("planted on 100 % of both sides alike", True, True),
+        ("unrelated-seeds", 0.0): ("two clean twins of unrelated seeds", True, False),
+        (ANY_NULL, None): ("all nulls together", True, True),
+    }
+    everything = rows[ANY_NULL, "", None]
+    assert (everything.pairs, everything.audits) == (18, 3), "without controls of other kinds"
+    assert everything.verdicts == {CLEAR: 2, RELIES: 1}
+    assert np.isnan(everything.known.dependence.value)
+
+
+def test_drawn_rates_are_means_over_the_draws_and_of_all_nulls_over_the_pools(pool_of):
+    pools = [
+        pool_of([*SURE, *WILD], truth="both-sides", **HARM),
+        pool_of([*WILD, *WILD, 3.0], truth="both-sides", prevalence=0.2, **HARM),
     ]
-    assert found["planted", 1.0].verdicts == {RELIES: 2, UNCLEAR: 1}
-    assert found["planted", 1.0].says_relies.value == 2 / 3
-    assert {key[0]: rate.relied_on for key, rate in found.items() if key != ("planted", 0.1)} == {
-        "planted": "yes",
-        "both-sides": "no",
-        "unrelated-seeds": "unclear",
-        ANY_NULL: "unclear",
-    }
-    assert found["planted", 0.1].relied_on == "unclear"
-    assert {key: (rate.label, rate.null) for key, rate in found.items()} == {
-        ("planted", 0.1): ("artifact planted on 10 %", False),
-        ("planted", 1.0): ("artifact planted on 100 %", False),
-        ("both-sides", 0.2): ("planted on 20 % of both sides alike", True),
-        ("both-sides", 1): ("planted on 100 % of both sides alike", True),
-        ("unrelated-seeds", None): ("two clean twins of unrelated seeds", True),
-        (ANY_NULL, None): ("all nulls together", True),
-    }
-    assert not any(rate.carries_over for rate in found.values())
-    pooled = np.array([*WIDE, *WIDE, *WIDE])
-    scipys = stats.ttest_1samp(pooled, 0).confidence_interval(0.95)
-    for interval in (found["planted", 0.1].reliance, found["planted", 0.1].drop):
-        assert interval.value == pytest.approx(pooled.mean())
-        assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high))
-    for key in ("unrelated-seeds", ANY_NULL):  # 0 by construction, and a mixture
-        assert np.isnan(found[key, None].reliance.value)
-    everything = found[ANY_NULL, None]
-    assert (everything.audits, everything.says_relies.value) == (4, 1 / 4)
-    exact = stats.binomtest(1, 4).proportion_ci(0.95, method="exact")
-    assert (everything.says_relies.low, everything.says_relies.high) == (exact.low, exact.high)
+    rows = found(*pools, draws=50)
+    drawn = [drawn_audits(pool, LOOKS, LIMITS, 50) for pool in pools]
+    for prevalence, one in zip((1.0, 0.2), drawn, strict=True):
+        rate = rows["both-sides", "", prevalence].drawn
+        assert rate.relies.value == one.says(RELIES).mean()
+        margin = 1.959964 * one.error(RELIES)
+        limits = np.clip([rate.relies.value - margin, rate.relies.value + margin], 0, 1)
+        assert [rate.relies.low, rate.relies.high] == pytest.approx(limits)
+        assert rate.relies.value + rate.does_not_rely.value + rate.inconclusive.value == pytest.approx(1)
+        assert rate.pairs == 6
+    everything = rows[ANY_NULL, "", None].drawn.inconclusive
+    assert everything.value == pytest.approx(np.mean([one.says(OPEN).mean() for one in drawn]))
+    margin = 1.959964 * np.hypot(*(one.error(OPEN) for one in drawn)) / 2
+    assert everything.low == pytest.approx(max(everything.value - margin, 0))
+
+
+def test_without_enough_pairs_there_are_no_rates_and_with_just_enough_no_interval(pool_of):
+    rows = found(pool_of(SURE[:4]), pool_of(SURE, prevalence=0.5))
+    few, enough = rows["planted", "", 1.0], rows["planted", "", 0.5]
+    assert (few.pairs, few.audits) == (4, 0)
+    assert np.isnan([few.says_relies.value, few.drawn.relies.value, few.drawn.pairs]).all()
+    assert (enough.audits, enough.drawn.relies.value) == (1, 1)
+    assert np.isnan(enough.drawn.relies.low)
+    nulls = rows[ANY_NULL, "", None]
+    assert (nulls.audits, nulls.pairs) == (0, 0)
+
+
+def test_what_is_known_is_a_mean_with_students_interval(pool_of):
+    values = [3.0, -1.0, 9.0]
+    known = means_of(pool_of(values, alarms=0.3), LIMITS)
+    scipys = stats.ttest_1samp([3.0, -1.0, 5.0], 0).confidence_interval(0.95)
+    for one in (known.dependence, known.own_shift):
+        assert one.value == pytest.approx(7 / 3), "cut off at 5"
+        assert (one.low, one.high) == pytest.approx((scipys.low, scipys.high))
+    assert (known.alarms.value, known.drop.value) == (pytest.approx(0.3), 0)
+    assert np.isnan(means_of(pool_of([1.0]), LIMITS).dependence.low)
 
 
 @pytest.mark.parametrize(
-    ("reliance", "drop", "relied_on"),
+    ("shift", "alarms", "drop", "relied_on", "harmless", "wrong"),
     [
-        (SURE, SURE, "yes"),
-        (SURE, NONE, "no"),  # the stamp helps the control
-        (NONE, SURE, "no"),  # the control drops as much
-        (SURE, WIDE, "unclear"),
-        (WIDE, SURE, "unclear"),
-        (WIDE, WIDE, "unclear"),
-        (WIDE, NONE, "no"),
+        (SURE, 0.3, 0.0, "yes", "no", True),
+        (SURE, 0.0, 0.2, "yes", "no", True),
+        (SURE, 0.0, 0.0, "yes", "yes", False),
+        (NONE, 0.3, 0.2, "no", "no", False),
+        (WILD, 0.3, 0.2, "unclear", "no", False),
     ],
 )
-def test_a_null_whose_artifact_is_relied_on_is_none(reliance, drop, relied_on):
-    outcomes = [
-        outcome("unrelated-seeds", 0.0, UNCLEAR, NONE),
-        outcome("other-artifact", 0.2, RELIES, reliance, drop, "bars"),
-        outcome("other-artifact", 0.2, UNCLEAR, reliance, drop, "bars"),
-        outcome("other-artifact", 0.2, UNCLEAR, NONE, decoy="patch"),
-    ]
-    found = {(rate.truth, rate.decoy): rate for rate in rates(outcomes, Thresholds())}
-    assert list(found) == [
-        ("unrelated-seeds", ""),
-        ("other-artifact", "bars"),
-        ("other-artifact", "patch"),
-        (ANY_NULL, ""),
-    ]
-    assert found["other-artifact", "bars"].relied_on == relied_on
-    assert found["other-artifact", "bars"].label == "bars planted instead on 20 %"
-    assert {key: rate.carries_over for key, rate in found.items()} == {
-        ("unrelated-seeds", ""): False,
-        ("other-artifact", "bars"): relied_on == "yes",
-        ("other-artifact", "patch"): False,
-        (ANY_NULL, ""): False,
-    }
-    assert found["other-artifact", "patch"].relied_on == "no"
-    assert (found[ANY_NULL, ""].audits, found[ANY_NULL, ""].verdicts) == (
-        (2, {UNCLEAR: 2}) if relied_on == "yes" else (4, {RELIES: 1, UNCLEAR: 3})
+def test_a_clear_is_wrong_where_it_is_relied_on_and_does_harm(
+    pool_of, shift, alarms, drop, relied_on, harmless, wrong
+):
+    known = means_of(pool_of(shift, alarms, drop), LIMITS)
+    assert (known.relied_on(LIMITS), known.harmless(LIMITS)) == (relied_on, harmless)
+    assert known.clear_is_wrong(LIMITS) == wrong
+
+
+def test_wrong_clears_are_counted(pool_of):
+    """Six pairs that don't rely among thirty that do, and alarms in those alone."""
+    clear = [0.0, 0.1, 0.0, 0.1, 0.0, 0.1]
+    rate = found(pool_of([*clear, *SURE * 5], **HARM))["planted", "", 1.0]
+    assert (rate.relied_on, rate.harmless) == ("yes", "no")
+    assert rate.verdicts == {CLEAR: 1, RELIES: 5}
+    assert rate.wrong_clears == 1
+    harmless = found(pool_of([*clear, *SURE * 5]))["planted", "", 1.0]
+    assert (harmless.relied_on, harmless.harmless, harmless.wrong_clears) == ("yes", "yes", 0)
+
+
+@pytest.mark.parametrize(("shift", "relied_on"), [(SURE, "yes"), (NONE, "no"), (WILD, "unclear")])
+def test_a_null_whose_artifact_is_relied_on_is_none(pool_of, shift, relied_on):
+    rows = found(
+        pool_of(shift, truth="other-artifact", decoy="bars", **HARM),
+        pool_of(NONE, truth="other-artifact", decoy="patch"),
+        pool_of(SURE, truth="both-sides", **HARM),
     )
+    bars = rows["other-artifact", "bars", 1.0]
+    assert (bars.relied_on, bars.carries_over) == (relied_on, relied_on == "yes")
+    assert bars.label == "bars planted instead on 100 %"
+    assert not rows["other-artifact", "patch", 1.0].carries_over
+    both = rows["both-sides", "", 1.0]
+    assert (both.relied_on, both.carries_over) == ("yes", False), "what is on both sides is no other artifact"
+    assert rows[ANY_NULL, "", None].audits == (2 if relied_on == "yes" else 3)
 
 
-def test_a_null_by_construction_counts_whatever_its_reliance():
-    outcomes = [outcome("both-sides", 0.2, RELIES, SURE), outcome("unrelated-seeds", 0.0, UNCLEAR, NONE)]
-    found = rates(outcomes, Thresholds())
-    assert [rate.relied_on for rate in found[:1]] == ["yes"]
-    assert not found[0].carries_over, "what is on both sides alike is no other artifact"
-    everything = found[-1]
-    assert (everything.truth, everything.audits, everything.says_relies.value) == (ANY_NULL, 2, 1 / 2)
+def test_whether_an_artifact_is_relied_on_is_asked_of_the_threshold(pool_of):
+    for limit, answer in ((0.5, "yes"), (3.1, "unclear"), (4.0, "no")):
+        assert rates([pool_of(SURE)], LOOKS, Thresholds(shift=limit), 5)[0].relied_on == answer
 
 
-def test_whether_an_artifact_is_relied_on_is_asked_of_the_threshold():
-    outcomes = [outcome("planted", 1.0, RELIES, SURE), outcome("unrelated-seeds", 0.0, CLEAR, NONE)]
-    for limit, answer in ((0.05, "yes"), (0.5, "unclear"), (0.9, "no")):
-        assert rates(outcomes, Thresholds(reliance=limit))[0].relied_on == answer
-
-
-def test_detectors_have_rates_of_their_own():
-    outcomes = [
-        outcome("unrelated-seeds", 0.0, verdict, NONE, detector=detector)
-        for detector, verdict in (("fcdd", RELIES), ("ae", CLEAR))
+def test_detectors_have_rates_of_their_own(pool_of):
+    pools = [pool_of(NONE, truth="both-sides", detector=name) for name in ("fcdd", "hsc")]
+    assert [(r.detector, r.truth, r.audits) for r in rates(pools, LOOKS, LIMITS, 5)] == [
+        (name, truth, 1) for name in ("fcdd", "hsc") for truth in ("both-sides", ANY_NULL)
     ]
-    found = [(rate.detector, rate.truth, rate.verdicts) for rate in rates(outcomes, Thresholds())]
-    assert found == [
-        (detector, truth, {verdict: 1})
-        for detector, verdict in (("fcdd", RELIES), ("ae", CLEAR))
-        for truth in ("unrelated-seeds", ANY_NULL)
-    ]
-
-
-def test_a_row_says_what_was_asked_and_what_was_said():
-    one = outcome("other-artifact", 0.2, RELIES, SURE, decoy="bars")
-    assert one.row() == {
-        "detector": "fcdd",
-        "truth": "other-artifact",
-        "decoy": "bars",
-        "prevalence": 0.2,
-        "first_seed": 10_003,
-        "seeds": 1,
-        "verdict": RELIES,
-        "reliance_value": pytest.approx(np.nan, nan_ok=True),
-        "reliance_low": pytest.approx(np.nan, nan_ok=True),
-        "reliance_high": pytest.approx(np.nan, nan_ok=True),
-        "control_auroc": None,
-        "planted_auroc": None,
-        "reason": "",
-    }

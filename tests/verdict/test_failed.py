@@ -3,30 +3,39 @@
 import numpy as np
 import pytest
 
-from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.verdict.findings import Evidence, FailedTwin, said_of
 from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.thresholds import Thresholds
 
 PLANTED, CONTROL = FailedTwin(1, "planted", "it diverged"), FailedTwin(1, "control", "it was killed")
 OTHER = FailedTwin(4, "control", "the training ran out of memory")
 
 
-def scores(drop):
-    """Nominal images have 0, anomalous ones 1; the mark lifts nominal ones above them (drop 1) or not (0)."""
-    none, one = np.zeros(10), np.ones(10)
-    nominal = {("nominal", "clean"): none, ("nominal", "marked"): 2 * drop * one}
-    return Scores(none, {**nominal, ("anomalous", "clean"): one, ("anomalous", "marked"): one})
-
-
-def judged(drops, failed, limits=Thresholds(), **changes):  # noqa: B008 (frozen)
-    item = {
-        "planted": [scores(drop) for drop in drops],
-        "control": [scores(0) for _ in drops],
-        "failed": failed,
-        **changes,
+def evidence(turns, failed, shift=2.0, alarms=0.0):
+    """Pairs of these turns; the planted twins' scores shift, or raise alarms."""
+    numbers = {
+        "clean_auroc": (1, 1),
+        "drop": (0, 0),
+        "score_shift": (shift, 0),
+        "new_alarms": (alarms, 0),
+        "right_in_use": (1, 1),
     }
-    (finding,) = judge([Evidence(*"abcd", "anomalous", 1.0, 20, **item, overlaps={}, chance={})], limits)
+    scores = {
+        name: tuple(np.broadcast_to(np.asarray(one, float), len(turns)) for one in both)
+        for name, both in numbers.items()
+    }
+    return Evidence(
+        *("retina", "eyes", "fcdd", "frame", "anomalous", 1.0, 20),
+        scores=scores if turns else {},
+        turns=tuple(turns),
+        looks=single_look(6) if turns else (),
+        failed=failed,
+    )
+
+
+def judged(turns, failed, limits=Thresholds()):  # noqa: B008 (frozen)
+    (finding,) = judge([evidence(turns, failed)], limits)
     return finding
 
 
@@ -36,14 +45,16 @@ def test_what_failed_is_said_by_twin_seed_and_reason():
         "the control twin of seed 1 has no numbers: it was killed; "
         "the control twin of seed 4 has no numbers: the training ran out of memory"
     )
+    assert said_of([PLANTED, FailedTwin(3, "planted", "it diverged")]) == (
+        "the planted twins of seeds 1, 3 have no numbers: it diverged"
+    )
 
 
 def test_the_other_pairs_are_judged_as_if_there_were_no_more():
-    finding, alone = judged([1, 1, 1], (PLANTED,)), judged([1, 1, 1], ())
-    assert (finding.verdict, finding.reason, finding.seeds) == ("relies", None, 3)
-    assert finding.failed == (PLANTED,)
-    assert finding.reliance == alone.reliance
-    assert finding.minimum_detectable == alone.minimum_detectable
+    finding, alone = judged((0, 2, 3), (PLANTED,)), judged((0, 1, 2), ())
+    assert (finding.verdict, finding.reason, finding.missing) == ("relies", None, None)
+    assert (finding.seeds, finding.looks, finding.failed) == (3, (6,), (PLANTED,))
+    assert finding.dependence == alone.dependence
     assert alone.failed == ()
 
 
@@ -57,44 +68,44 @@ def test_the_other_pairs_are_judged_as_if_there_were_no_more():
     ],
 )
 def test_with_too_few_left_there_is_no_verdict_and_the_reason_counts_pairs(left, failed, said):
-    finding = judged([1] * left, failed)
-    assert (finding.verdict, finding.seeds, finding.failed) == ("inconclusive", left, failed)
+    finding = judged((2, 3)[:left], failed)
+    assert (finding.verdict, finding.missing) == ("inconclusive", "failed-pairs")
+    assert (finding.seeds, finding.failed) == (left, failed)
     assert finding.reason.startswith(said)
     assert finding.reason.endswith(said_of(failed))
-    assert finding.minimum_detectable is None
-    assert (finding.reliance is None) == (left == 0)
+    assert (finding.dependence is None) == (left == 0)
+    assert not finding.settled, "further pairs may not fail"
 
 
 def test_how_many_are_needed_is_a_threshold():
-    finding = judged([1, 1], (PLANTED,), Thresholds(min_seeds=2))
+    finding = judged((0, 2), (PLANTED,), Thresholds(min_seeds=2))
     assert (finding.verdict, finding.seeds, finding.failed) == ("relies", 2, (PLANTED,))
-    assert "at least 4 are needed" in judged([1] * 3, (PLANTED,), Thresholds(min_seeds=4)).reason
+    assert "at least 4 are needed" in judged((0, 2, 3), (PLANTED,), Thresholds(min_seeds=4)).reason
 
 
-def test_too_few_seeds_without_a_failure_have_another_reason():
-    assert judged([1, 1], ()).reason == "2 seed(s) give no interval; at least 3 are needed"
+def test_too_few_pairs_without_a_failure_have_another_reason():
+    finding = judged((0, 1), ())
+    assert finding.reason == "2 pair(s) give no interval; at least 3 are needed"
+    assert finding.missing == "pairs"
 
 
 def test_json_names_them():
-    assert judged([1] * 3, (PLANTED, OTHER)).as_json()["failed"] == [
+    assert judged((0, 2, 3), (PLANTED, OTHER)).as_json()["failed"] == [
         {"seed": 1, "twin": "planted", "reason": "it diverged"},
         {"seed": 4, "twin": "control", "reason": "the training ran out of memory"},
     ]
 
 
 def test_findings_with_and_without_failures_are_judged_together():
-    """What has too few pairs left costs the others nothing."""
-    items = [
-        Evidence(
-            *("a", "b", name, "d", "anomalous", 1.0, 20),
-            planted=[scores(1)] * left,
-            control=[scores(0)] * left,
-            overlaps={},
-            chance={},
-            failed=failed,
-        )
-        for name, left, failed in (("whole", 3, ()), ("short", 1, (PLANTED, OTHER)), ("none", 0, (PLANTED,)))
-    ]
-    found = judge(items, Thresholds())
-    assert [one.verdict for one in found] == ["relies", "inconclusive", "inconclusive"]
-    assert found[0].as_json() == judge(items[:1], Thresholds())[0].as_json()
+    whole = evidence((0, 1, 2), ())
+    found = judge([whole, evidence((0,), (PLANTED, OTHER)), evidence((), (PLANTED,)), whole], Thresholds())
+    assert [one.verdict for one in found] == ["relies", "inconclusive", "inconclusive", "relies"]
+    assert found[1].dependence.value == 2
+    assert found[2].dependence is None
+
+
+def test_what_failed_was_asked_all_the_same():
+    """Mean 2, standard error sqrt(1 / 6): p = .0175, which is enough for one of one, not of two."""
+    doubtful = evidence((0, 1, 2, 3), (), shift=[1, 2, 3, 2], alarms=0.2)
+    assert judge([doubtful], Thresholds())[0].verdict == "relies"
+    assert judge([doubtful, evidence((0,), (PLANTED,))], Thresholds())[0].verdict == "inconclusive"

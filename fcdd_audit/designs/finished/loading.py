@@ -16,7 +16,7 @@ from fcdd_audit.designs.finished.measuring import Score
 from fcdd_audit.designs.finished.placebos import check_placebos
 from fcdd_audit.detectors import Detector, build
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
-from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer, raising
+from fcdd_audit.explainers import Explainer, make_explainer, raising
 from fcdd_audit.images.sets import ImageSet
 
 SEED = 0  # of the artifact's places, the placebos' contents and the bootstrap
@@ -64,16 +64,17 @@ def load(config: AuditConfig, quiet: bool) -> Loaded:
 def _explainers(config: AuditConfig, detector: Detector) -> dict[str, Score]:
     """Without reference maps, which know nothing of the detector: here placebos say what a map is worth."""
     found: dict[str, Score] = {}
-    for name in (name for name in EXPLAINERS if name in config.explanation.explainers):
+    asked = config.explainers_of(config.detector.detectors[0])
+    for name in asked:
         explainer = make_explainer(name, config.options)
         if not explainer.reference and explainer.unavailable(detector) is None:
             found[name] = partial(_explain, name, explainer, detector)
     if not found:
-        made = (make_explainer(name, config.options) for name in config.explanation.explainers)
+        made = (make_explainer(name, config.options) for name in asked)
         reasons = (explainer.unavailable(detector) for explainer in made)
         reason = next((reason for reason in reasons if reason), "reference maps know nothing of it")
         raise InputError(
-            f"none of the explainers {', '.join(config.explanation.explainers)} explains "
+            f"none of the explainers {', '.join(asked)} explains "
             f"{config.detector.detectors[0]}: {reason}; add another with --explainer"
         )
     return found

@@ -25,7 +25,7 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
         ],
         "probe": repr(setup.artifact),
         "plant_on": config.artifact.plant_on,
-        "seeds": config.design.seeds,
+        "seeds": [look.pairs for look in config.design.looks],
         "recipe": config.detector.recipe.flat(),
         "precision": setup.training_device["precision"],
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},

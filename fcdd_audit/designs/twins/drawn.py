@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.kept import halved
 from fcdd_audit.experiment.plan import Question
-from fcdd_audit.experiment.reading import CellRecord
+from fcdd_audit.experiment.reading import Measured
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.tables import relevant
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.measures.detection import threshold
 from fcdd_audit.measures.reliance import Scores
 
@@ -29,27 +29,23 @@ def most_drawn(explainers: int) -> int:
     return max(1, DRAWN * FEW // max(FEW, explainers))
 
 
-def first_thresholds(
-    question: Question, records: Mapping[Cell, CellRecord], quantile: float
-) -> dict[str, float]:
+def first_thresholds(measured: Measured, quantile: float) -> dict[str, float]:
     """The frozen threshold of each twin of the first seed; empty where there are none."""
-    firsts = {"planted": question.planted[:1], "control": question.control[:1]}
+    firsts = {"planted": measured.planted[:1], "control": measured.control[:1]}
     return {
-        twin: threshold(records[cell].scores.validation, quantile)
-        for twin, cells in firsts.items()
-        for cell in cells
+        twin: threshold(record.scores.validation, quantile)
+        for twin, records in firsts.items()
+        for record in records
     }
 
 
-def scores_table(
-    questions: Sequence[Question], records: Mapping[Cell, CellRecord], setup: Setup, asked: int
-) -> pd.DataFrame:
+def scores_table(measured: Sequence[Measured], setup: Setup, asked: int) -> pd.DataFrame:
     """scores.csv: test scores of each question's twins of the first seed, of the images that count."""
     frames = [pd.DataFrame(columns=["question", "twin", "part", "variant", "image", "score"])]
-    for index, question in enumerate(questions, asked):
-        for twin, cells in (("planted", question.planted[:1]), ("control", question.control[:1])):
-            for cell in cells:
-                scores = relevant(records[cell], question).scores
+    for index, one in enumerate(measured, asked):
+        for twin, records in (("planted", one.planted[:1]), ("control", one.control[:1])):
+            for record in records:
+                scores = relevant(record, one.question).scores
                 frames += [
                     pd.DataFrame(
                         {
@@ -57,7 +53,7 @@ def scores_table(
                             "twin": twin,
                             "part": side,
                             "variant": variant,
-                            "image": _counting(question, setup, side),
+                            "image": _counting(one.question, setup, side),
                             "score": values,
                         }
                     )
@@ -74,24 +70,22 @@ def _counting(question: Question, setup: Setup, side: str) -> list[str]:
     return [name for name, bears in zip(names, question.bearing.tolist(), strict=True) if bears]
 
 
-def curves_table(
-    questions: Sequence[Question], records: Mapping[Cell, CellRecord], asked: int
-) -> pd.DataFrame:
+def curves_table(measured: Sequence[Measured], asked: int) -> pd.DataFrame:
     """curves.csv: the ROC of every twin, on the test set as it is in use and on the conflict set."""
     frames = [pd.DataFrame(columns=["question", "twin", "seed", "set", "fpr", "tpr"])]
-    for index, question in enumerate(questions, asked):
-        for twin, cells in (("planted", question.planted), ("control", question.control)):
-            for cell in cells:
-                scores = relevant(records[cell], question).scores
+    for index, one in enumerate(measured, asked):
+        for twin, records in (("planted", one.planted), ("control", one.control)):
+            for record in records:
+                scores = relevant(record, one.question).scores
                 for split, name in SETS.items():
-                    fpr, tpr = _roc(scores, split, question.plant_on)
-                    about = {"question": index, "twin": twin, "seed": cell.seed, "set": name}
+                    fpr, tpr = _roc(scores, split, one.question.plant_on)
+                    about = {"question": index, "twin": twin, "seed": record.cell.seed, "set": name}
                     frames.append(pd.DataFrame({**about, "fpr": fpr, "tpr": tpr}))
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def heat(
-    question: Question, maps: Callable[[Cell], dict[str, tuple[np.ndarray, np.ndarray]]]
+    measured: Measured, maps: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]]
 ) -> dict[str, np.ndarray]:
     """heat-N.npz: the heatmaps of the examples of both twins of the first seed, `maps.TWIN.EXPLAINER`,
     (N, H, W) float16, their `scale...`, and evenly spaced quantiles of the heat on the test images,
@@ -100,8 +94,9 @@ def heat(
     maps: heatmaps and quantiles of a cell, by explainer.
     """
     arrays: dict[str, Any] = {}
+    question = measured.question
     for twin, cell in (("planted", question.planted[0]), ("control", question.control[0])):
-        for explainer, (examples, levels) in maps(cell).items():
+        for explainer, (examples, levels) in maps(measured.works[cell]).items():
             name = f"{twin}.{explainer}"
             arrays[f"maps.{name}"], arrays[f"scale.{name}"] = halved(examples)
             arrays[f"levels.{name}"] = levels

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.devices import default_workers
-from fcdd_audit.experiment.estimate import seconds_a_step, seconds_to_explain
+from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
 from fcdd_audit.experiment.explaining import EXAMPLES
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.reuse import Reuse, reuse
 from fcdd_audit.experiment.setup import Setup, prepare
+from fcdd_audit.experiment.store import Store
+from fcdd_audit.experiment.work import Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
+
+Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
 
 
 @dataclass(frozen=True)
@@ -51,25 +56,35 @@ class Group:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take, over all nominal classes. `seconds` and `megabytes` are rough.
+    """What a run would take, over all nominal classes, were every question asked at every look; what is
+    settled before needs less. `seconds` and `megabytes` are rough.
 
-    groups: the cells. why: in what similar records differ that can't be used, and how often.
+    groups: the cells. why: in what similar records differ that can't be used, and how often. looks: by number
+    of pairs, the seconds until they are judged.
     """
 
     groups: tuple[Group, ...]
     why: dict[str, int]
     images: dict[str, int]
-    seconds: float
+    looks: dict[int, float]
     megabytes: float
+
+    @property
+    def seconds(self) -> float:
+        """Until the last look."""
+        return max(self.looks.values())
 
     def lines(self) -> list[str]:
         """For people."""
         images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in self.images.items())
+        looks = "; ".join(f"{pairs} pairs: {seconds:.0f} s" for pairs, seconds in self.looks.items())
         return [
             *(f"cells     {group.line()}" for group in self.groups),
             *(f"not used  {count} x {reason}" for reason, count in self.why.items()),
             f"images    {images}",
-            f"time      about {self.seconds:.0f} s",
+            f"time      about {self.seconds:.0f} s"
+            if len(self.looks) == 1
+            else f"time      judged after {looks}, whichever settles all",
             f"disk      about {self.megabytes:.0f} MB",
         ]
 
@@ -83,18 +98,24 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")
     parts: list[Estimate] = []
-    speeds: dict[str, tuple[float, float]] = {}
+    speeds: Speeds = {}
     for nominal_class in config.nominal_classes():
         setup = prepare(config, nominal_class, progress=not quiet)
-        found = reuse(planned_work(plan(config, setup), setup).values(), setup, folder.store)
-        parts.append(_part(config, setup, found, speeds))
+        parts.append(_part(config, setup, folder.store, speeds))
     return Estimate(
         groups=_together([group for part in parts for group in part.groups]),
         why=dict(sum((Counter(part.why) for part in parts), Counter[str]())),
         images={name: sum(part.images[name] for part in parts) for name in parts[0].images},
-        seconds=sum(part.seconds for part in parts),
+        looks={pairs: sum(part.looks[pairs] for part in parts) for pairs in parts[0].looks},
         megabytes=sum(part.megabytes for part in parts),
     )
+
+
+def estimated_seconds(
+    config: AuditConfig, setup: Setup, store: Store, works: Iterable[Work], speeds: Speeds
+) -> float:
+    """What the work would take with all its workers. speeds: is added to."""
+    return _cost(config, setup, reuse(works, setup, store), speeds)[0]
 
 
 def _together(groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -107,26 +128,39 @@ def _together(groups: Sequence[Group]) -> tuple[Group, ...]:
     return tuple(Group(*key, *counts) for key, counts in sums.items())
 
 
-def _part(
-    config: AuditConfig, setup: Setup, found: Reuse, speeds: dict[str, tuple[float, float]]
-) -> Estimate:
-    """One nominal class. speeds: by detector, seconds a step and to explain with all explainers; is added
-    to."""
+def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tuple[float, float]:
+    """Seconds and megabytes of what is missing."""
     waiting = {work: one for work, one in found.missing.items() if one.trained or one.measured}
     for name in {work.cell.detector for work in waiting} - speeds.keys():
-        speeds[name] = seconds_a_step(name, setup), seconds_to_explain(name, setup)
+        speeds[name] = seconds_a_step(name, setup), seconds_an_image(name, setup)
     steps = length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
     seconds, megabytes = 0.0, 0.0
     height, width = setup.data.shape[1:]
-    rows = 2 * sum(len(one.order) for one in setup.marked if one.measured)  # on two kinds of mask
     for work, one in waiting.items():
-        per_step, explaining = speeds[work.cell.detector]
-        share = len({*one.explained, *one.checked}) / max(1, len(setup.explainers))
+        per_step, an_image = speeds[work.cell.detector]
+        images = explained_images(work, setup) * len(setup.marked)
+        maps = images * len(one.explained)
+        if one.checked:
+            maps += images_checked(work.cell.detector, setup) * len(one.checked)
         # A fifth of a training for scoring, 2 s for writing.
-        seconds += per_step * steps * (one.trained + 0.2 * one.scored) + explaining * share + 2 * one.trained
+        seconds += per_step * steps * (one.trained + 0.2 * one.scored) + 2 * one.trained
+        seconds += an_image * maps / max(1, len(work.explainers))
         megabytes += 2 * one.trained + 0.1 * one.scored
+        rows = 2 * images  # on two kinds of mask
         megabytes += len(one.explained) * (2 * EXAMPLES * height * width * 2 + 150 * rows) / 1e6
     workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
+    return seconds / workers, megabytes
+
+
+def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds) -> Estimate:
+    """One nominal class. speeds: is added to."""
+    questions = plan(config, setup)
+    looks = {}
+    for look in config.design.looks:
+        asked = [question.first(look.pairs) for question in questions]
+        works = planned_work(asked, setup, explained_at(look.pairs, config))
+        found = reuse(works.values(), setup, store)
+        looks[look.pairs], megabytes = _cost(config, setup, found, speeds)
     return Estimate(
         groups=_together(
             [
@@ -144,6 +178,6 @@ def _part(
         ),
         why=dict(found.why),
         images={part: len(images) for part, images in setup.data.parts().items()},
-        seconds=seconds / workers,
+        looks=looks,
         megabytes=megabytes,
     )

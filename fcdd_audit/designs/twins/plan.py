@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.errors import InputError
@@ -11,8 +13,10 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.edits.plant import Plant, planted_count
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.plan import Question
+from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.setup import AS_IS, Setup
+from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.verdict.judge import Asked
 
 
 def plan(config: AuditConfig, setup: Setup) -> list[Question]:
@@ -22,6 +26,18 @@ def plan(config: AuditConfig, setup: Setup) -> list[Question]:
     return [
         question for detector in config.detector.detectors for question in asking(detector, config, setup)
     ]
+
+
+def asked_of(questions: Sequence[Question], setup: Setup) -> Asked:
+    """How many answers the questions ask for."""
+    open_ones = [question for question in questions if question.planted]
+    explanations = 0
+    if setup.pairs["nominal"].mask is not None:
+        for question in open_ones:
+            raises = DIRECTIONS[question.plant_on].side == "anomalous"
+            telling = (EXPLAINERS[name] for name in usable(question.detector, setup))
+            explanations += sum(not one.reference and (raises or one.either_way) for one in telling)
+    return Asked(len(open_ones), explanations)
 
 
 def learned_side(detector: str, plant_on: str) -> str:
@@ -51,7 +67,7 @@ def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]
             questions.append(Question(*about, prevalence, obstacle=reason))
             continue
         planted, control = twins(
-            detector, Plant(config.artifact.probe, (side,), prevalence), AS_IS, config.design.seeds
+            detector, Plant(config.artifact.probe, (side,), prevalence), AS_IS, config.design.most_pairs
         )
         questions.append(Question(*about, prevalence, planted, control))
     return questions
@@ -86,7 +102,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
         )
     if reason is not None:
         return [Question(*about, obstacle=reason)]
-    planted, control = twins(detector, AS_IS, removal, config.design.seeds)
+    planted, control = twins(detector, AS_IS, removal, config.design.most_pairs)
     return [Question(*about, planted, control, bearing=bearing)]
 
 
@@ -111,11 +127,11 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
                 "train/anomalous or --oe, or leave out " + detector
             )
         model = setup.untrained(detector, 0)
-        reasons = {name: one.unavailable(model) for name, one in setup.make_explainers().items()}
+        reasons = {name: one.unavailable(model) for name, one in setup.make_explainers(detector).items()}
         if reasons and None not in reasons.values():
             raise InputError(
-                f"none of the explainers {', '.join(config.explanation.explainers)} works on {detector}: "
-                f"{reasons[config.explanation.explainers[0]]}; add another with --explainer"
+                f"none of the explainers {', '.join(reasons)} works on {detector}: "
+                f"{next(iter(reasons.values()))}; add another with --explainer"
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,26 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.designs.audited import Audited, check_known, describe_data, part_of
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, heat, most_drawn, scores_table
-from fcdd_audit.designs.twins.plan import plan, training_notes
+from fcdd_audit.designs.twins.estimate import estimated_seconds
+from fcdd_audit.designs.twins.journal import Journal
+from fcdd_audit.designs.twins.looking import Budget, Course, follow
+from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import finish_all
+from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.explaining import EXAMPLES
-from fcdd_audit.experiment.identity import trained
-from fcdd_audit.experiment.plan import Question, before, planned_work
-from fcdd_audit.experiment.reading import read_cell, read_heat
+from fcdd_audit.experiment.identity import scored, trained
+from fcdd_audit.experiment.plan import Question, planned_work
+from fcdd_audit.experiment.reading import read_heat
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import check_trained
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.tables import costs_table, evidence, results_table, with_class_means
+from fcdd_audit.experiment.tables import costs_table, results_table, with_class_means
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.verdict.findings import Evidence
-from fcdd_audit.verdict.judge import judge
+from fcdd_audit.verdict.judge import Asked, judge
 
 log = logging.getLogger("fcdd_audit")
 
@@ -52,10 +56,11 @@ class _Class:
     trained_on: dict[str, str]
     work: dict[str, int]
     torch: frozenset[str]
+    closed: str | None
 
 
 def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
-    """Train the twins, class by class, and judge them together.
+    """Train the twins, class by class, look by look, and judge them together.
 
     What is in the store already is used again. known: see `Design.run`.
     """
@@ -65,21 +70,34 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         setup = prepare(config, nominal_class, progress=not quiet)
         return replace(setup, trained_on_device=None if known is None else part_of(known, "trained_on"))
 
+    together = Asked(0, 0)
     for index, nominal_class in reversed(list(enumerate(classes))):  # says what can't be audited beforehand
         setup = prepared(nominal_class)
         questions = plan(config, setup)
+        together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
         if known is not None:
             check_known(known, index, setup.fingerprint)
-            check_trained(planned_work(questions, setup).values(), setup, store)
+    speeds: dict[str, tuple[float, float]] = {}
     done: list[_Class] = []
-    asked = 0
-    for index, nominal_class in enumerate(classes):
-        if index > 0:
-            setup = prepared(nominal_class)
-            questions = plan(config, setup)
-        done.append(_run_class(config, store, setup, questions, index, asked, quiet))
-        asked += len(questions)
-    findings = judge([one for part in done for one in part.evidence], config.design.thresholds)
+    with Engine(store, config.run.workers, quiet) as engine:
+        course = Course(
+            config,
+            store,
+            together,
+            Budget(config.design.budget),
+            finish=engine.finish_all,
+            estimate=lambda works, setup: estimated_seconds(config, setup, store, works, speeds),
+        )
+        for index, nominal_class in enumerate(classes):
+            if index > 0:
+                setup = prepared(nominal_class)
+                questions = plan(config, setup)
+            before = [one for part in done for one in part.evidence]
+            journal = _journal(config, setup, questions, store, known, len(before), together)
+            if known is not None:
+                check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
+            done.append(_run_class(course, setup, questions, journal, index, before))
+    findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
     }
@@ -100,6 +118,8 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             "trained_on": done[0].trained_on,
             "explainers": [row for part in done for row in part.explainers],
             "questions": [question for part in done for question in part.questions],
+            "looks": [look.pairs for look in config.design.looks],
+            "closed": next((part.closed for part in done if part.closed), None),
         },
         device=done[0].device,
         precision=done[0].trained_on["precision"],
@@ -108,72 +128,112 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
     )
 
 
-def _run_class(
+def _journal(
     config: AuditConfig,
-    store: Store,
     setup: Setup,
     questions: list[Question],
-    index: int,
+    store: Store,
+    known: Mapping[str, Any] | None,
     asked: int,
-    quiet: bool,
+    together: Asked,
+) -> Journal:
+    """That of a nominal class. asked: questions of the classes before it."""
+    if known is not None:
+        looks = [part_of(known, "questions", asked + place, "looks") for place in range(len(questions))]
+        return Journal.of_finished(
+            looks, [look.pairs for look in config.design.looks], part_of(known, "closed")
+        )
+    pairs = [pair for question in questions for pair in question.pairs[:1]]
+    return Journal.opened(
+        store.path,
+        {
+            "looks": [look.pairs for look in config.design.looks],
+            "budget": config.design.budget,
+            "thresholds": asdict(config.design.thresholds),
+            "explainers": {name: list(names) for name, names in setup.explainers.items()},
+            "explained": config.explanation.explained,
+            "together": list(together),
+            "pairs": [[key_of(scored(cell, setup)) for cell in pair] for pair in pairs],
+        },
+        len(questions),
+    )
+
+
+def _known_work(
+    questions: list[Question], setup: Setup, config: AuditConfig, journal: Journal
+) -> dict[Cell, Work]:
+    """What a finished run did."""
+    works: dict[Cell, Work] = {}
+    for look, places in zip(config.design.looks, journal.taken, strict=False):
+        works |= planned_work([questions[place].first(look.pairs) for place in places], setup)
+    return works
+
+
+def _run_class(
+    course: Course,
+    setup: Setup,
+    questions: list[Question],
+    journal: Journal,
+    index: int,
+    before: list[Evidence],
 ) -> _Class:
-    """Do the work for one nominal class, or use it again. asked: questions of the classes before it."""
+    """Do the work for one nominal class, or use it again. before: evidence of the classes before it."""
+    config, store = course.config, course.store
     origin = _check_origin(setup, config)
-    works = planned_work(questions, setup)
-    finished = finish_all(list(works.values()), setup, store, config.run.workers, quiet)
-    questions = [question.without(finished.failures) for question in questions]
-    cells = list(dict.fromkeys(cell for question in questions for pair in question.pairs for cell in pair))
-    records = {cell: read_cell(works[cell], setup, store, works.get(before(cell))) for cell in cells}
+    found = follow(questions, setup, course, journal, before)
 
-    def heat_of(cell: Cell) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return read_heat(works[cell], setup, store)
+    def heat_of(work: Work) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return read_heat(work, setup, store)
 
-    quantile = config.design.thresholds.score_quantile
+    quantile, asked = config.design.thresholds.score_quantile, len(before)
     examples = f"examples-{index}.npz"
+    most = most_drawn(max(map(len, setup.explainers.values())))
     drawn = {
-        f"heat-{place}.npz": heat(question, heat_of)
-        for place, question in enumerate(questions, asked)
-        if question.planted and place < most_drawn(len(setup.explainers))
+        f"heat-{place}.npz": heat(one, heat_of)
+        for place, one in enumerate(found.measured, asked)
+        if one.question.planted and place < most
     }
     return _Class(
-        evidence=[evidence(question, records, setup.data) for question in questions],
+        evidence=found.evidence,
         tables={
-            "results.csv": results_table(questions, records, quantile, heat_of if setup.sanity else None),
-            "costs.csv": costs_table(questions, records).assign(nominal_class=setup.data.nominal_class),
-            "scores.csv": scores_table(questions, records, setup, asked),
-            "curves.csv": curves_table(questions, records, asked),
+            "results.csv": results_table(found.measured, quantile, heat_of if setup.sanity else None),
+            "costs.csv": costs_table(found.measured).assign(nominal_class=setup.data.nominal_class),
+            "scores.csv": scores_table(found.measured, setup, asked),
+            "curves.csv": curves_table(found.measured, asked),
         },
         explainers=_explained(config, setup),
         data=describe_data(setup.data, setup.fingerprint, training_notes(config, setup)),
         origin=origin,
         questions=[
             {
-                "nominal_class": question.nominal_class,
-                "detector": question.detector,
-                "plant_on": question.plant_on,
-                "prevalence": question.prevalence,
-                "seeds": [cell.seed for cell in question.control],
-                "planted": [key_of(trained(cell, setup)) for cell in question.planted],
-                "control": [key_of(trained(cell, setup)) for cell in question.control],
-                "thresholds": first_thresholds(question, records, quantile),
+                "nominal_class": one.question.nominal_class,
+                "detector": one.question.detector,
+                "plant_on": one.question.plant_on,
+                "prevalence": one.question.prevalence,
+                "seeds": [cell.seed for cell in one.question.control],
+                "looks": [look.pairs for look in one.looks],
+                "planted": [key_of(trained(cell, setup)) for cell in one.question.planted],
+                "control": [key_of(trained(cell, setup)) for cell in one.question.control],
+                "thresholds": first_thresholds(one, quantile),
                 "examples": examples,
                 "heat": name if (name := f"heat-{place}.npz") in drawn else None,
-                "bearing": _bearing(question, setup),
+                "bearing": _bearing(one.question, setup),
             }
-            for place, question in enumerate(questions, asked)
+            for place, one in enumerate(found.measured, asked)
         ],
         arrays={examples: _examples(setup), **drawn},
         conditions=conditions(config, setup),
         device=setup.device,
         trained_on=setup.training_device,
         work={
-            "detectors": sum(cell.trained for cell in works),
-            "cells": len(works),
-            "trained": finished.trained,
-            "measured": finished.measured,
-            "failed": len(finished.failures),
+            "detectors": sum(cell.trained for cell in found.works),
+            "cells": len(found.works),
+            "trained": found.trained,
+            "measured": found.done,
+            "failed": len(found.failures),
         },
-        torch=frozenset().union(*(record.torch for record in records.values())),
+        torch=frozenset().union(*(record.torch for one in found.measured for record in one.records.values())),
+        closed=journal.closed,
     )
 
 
@@ -190,7 +250,7 @@ def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
     rows = []
     for detector in config.detector.detectors:
         model = setup.untrained(detector, 0)
-        for name, explainer in setup.make_explainers().items():
+        for name, explainer in setup.make_explainers(detector).items():
             reason = explainer.unavailable(model)
             grain = None if reason else explainer.grain(model, min(setup.data.shape[1:]))
             rows.append(

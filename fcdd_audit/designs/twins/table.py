@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fcdd_audit.core.text import number, span
+from fcdd_audit.core.text import number, share, span
+from fcdd_audit.verdict.words import alarms_of, verdict_words
 
 IN_A_LINE = 5  # explainers that a line holds
 
@@ -13,17 +14,24 @@ IN_A_LINE = 5  # explainers that a line holds
 def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
     """Rows for the terminal from findings.json, head first."""
     rows: list[tuple[str, ...]] = [
-        ("nominal", "detector", "planted on", "prevalence", "verdict", "reliance (95 %)", "explanations")
+        (
+            *("nominal", "detector", "planted on", "prevalence", "verdict"),
+            *("new alarms", "shift", "AUROC drop", "pairs", "explanations"),
+        )
     ]
     for finding in found["findings"]:
+        alarms = alarms_of(finding)
         rows.append(
             (
                 finding["nominal_class"],
                 finding["detector"],
                 finding["plant_on"],
                 f"{finding['prevalence']:g}",
-                finding["verdict"],
+                verdict_words(finding),
+                "–" if alarms is None else f"{share(alarms[0])}, twin {share(alarms[1])}",
+                span(finding["dependence"]),
                 span(finding["reliance"]),
+                f"{finding['seeds']}",
                 _quadrants(finding["explainers"]),
             )
         )
@@ -31,7 +39,12 @@ def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in mean["verdicts"].items())
         side = mean["plant_on"]
         prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
-        rows.append(("mean", mean["detector"], side, prevalence, verdicts, number(mean["reliance"]), ""))
+        rows.append(
+            (
+                *("mean", mean["detector"], side, prevalence, verdicts, number(mean["alarms"])),
+                *(number(mean["dependence"]), number(mean["reliance"]), "", ""),
+            )
+        )
     one_class = len({finding["nominal_class"] for finding in found["findings"]}) == 1
     return [row[1:] for row in rows] if one_class else rows
 

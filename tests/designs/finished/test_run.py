@@ -32,7 +32,7 @@ from fcdd_audit.designs.finished import run as running
 from fcdd_audit.designs.finished.estimate import estimate
 from fcdd_audit.detectors import build, fit
 from fcdd_audit.detectors.weights import read_weights
-from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.experiment.folder import SCHEMA, RunFolder
 from fcdd_audit.experiment.tables import COLUMNS
 from fcdd_audit.probes import PROBES, mark_all
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -142,7 +142,7 @@ def test_the_brief_detector_works_and_fears_any_such_mark(by_hand):
 
 def test_there_is_a_finding_for_each_side(run, found):
     assert found == run.as_json()
-    assert (found["schema"], found["means"], found["origin"]) == (5, [], [])
+    assert (found["schema"], found["means"], found["origin"]) == (SCHEMA, [], [])
     for finding, plant_on in zip(found["findings"], ("anomalous", "nominal"), strict=True):
         assert (finding["design"], finding["plant_on"], finding["prevalence"]) == ("finished", plant_on, None)
         assert (finding["seeds"], finding["images"]) == (0, 2 * EACH)
@@ -187,7 +187,7 @@ def test_the_table_has_each_number_once(run, found):
 
 def test_the_config_says_which_weights_and_which_images(run, config, weights):
     stored = json.loads((run.folder / "config.json").read_text())
-    assert (stored["schema"], stored["design"]) == (5, "finished")
+    assert (stored["schema"], stored["design"]) == (SCHEMA, "finished")
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert stored["weights"] == {"file": "planted.safetensors", "sha256": sha256}
     (data,) = stored["data"]

@@ -19,11 +19,13 @@ from fcdd_audit.designs.twins.drawn import (
 from fcdd_audit.designs.twins.plan import twins
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.experiment.plan import Question
-from fcdd_audit.experiment.reading import CellRecord
+from fcdd_audit.experiment.reading import CellRecord, Measured
 from fcdd_audit.experiment.setup import AS_IS
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures.detection import auroc
 from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.verdict.looks import single_look
 
 EDIT = Plant("frame", ("anomalous",), 1.0)
 
@@ -44,9 +46,15 @@ def scored(seed):
     return Scores(np.arange(100.0) + seed, of)
 
 
-def records_of(question):
+def measured(question):
     cells = (*question.planted, *question.control)
-    return {cell: CellRecord(cell, scored(i), None, None, None, {}) for i, cell in enumerate(cells)}
+    return Measured(
+        question,
+        single_look(len(question.planted)) if cells else (),
+        (None,) if cells else (),
+        {cell: Work(cell) for cell in cells},
+        {cell: CellRecord(cell, scored(i), None, None, None, {}) for i, cell in enumerate(cells)},
+    )
 
 
 @pytest.fixture
@@ -61,18 +69,18 @@ def setup():
 
 
 def test_thresholds_are_those_of_the_first_seed():
-    question = asked()
-    found = first_thresholds(question, records_of(question), 0.95)
+    found = first_thresholds(measured(asked()), 0.95)
     assert list(found) == ["planted", "control"]
     assert found["planted"] == pytest.approx(np.quantile(np.arange(100.0), 0.95), abs=1)
     assert found["control"] - found["planted"] == pytest.approx(2)
-    assert first_thresholds(Question("set", "cat", "fcdd", "frame", "nominal", 0.0), {}, 0.95) == {}
+    assert first_thresholds(measured(Question("set", "cat", "fcdd", "frame", "nominal", 0.0)), 0.95) == {}
 
 
 def test_scores_are_those_of_the_first_seeds_twins_with_the_images_names(setup):
     question = asked()
-    records = records_of(question)
-    table = scores_table([question], records, setup, asked=4)
+    found = measured(question)
+    records = found.records
+    table = scores_table([found], setup, asked=4)
     assert list(table) == ["question", "twin", "part", "variant", "image", "score"]
     assert set(table["question"]) == {4}
     for twin, cells in (("planted", question.planted), ("control", question.control)):
@@ -85,8 +93,9 @@ def test_scores_are_those_of_the_first_seeds_twins_with_the_images_names(setup):
 
 def test_of_the_side_where_a_found_artifact_is_removed_only_images_that_bear_it_are_drawn(setup):
     question = asked("found-on-nominal", bearing=torch.tensor([True, False, True]))
-    records = records_of(question)
-    table = scores_table([question], records, setup, 0)
+    found = measured(question)
+    records = found.records
+    table = scores_table([found], setup, 0)
     counts = table.groupby("part")["image"].unique().map("".join).to_dict()
     assert counts == {"nominal": "ac", "anomalous": "xy"}
     kept = table[(table["twin"] == "planted") & (table["part"] == "nominal") & (table["variant"] == "clean")]
@@ -98,8 +107,9 @@ def test_of_the_side_where_a_found_artifact_is_removed_only_images_that_bear_it_
 @pytest.mark.parametrize("plant_on", DIRECTIONS)
 def test_curves_are_of_the_set_in_use_and_of_the_conflict_set(plant_on):
     question = asked(plant_on)
-    records = records_of(question)
-    table = curves_table([question], records, 0)
+    found = measured(question)
+    records = found.records
+    table = curves_table([found], 0)
     assert list(table) == ["question", "twin", "seed", "set", "fpr", "tpr"]
     direction = DIRECTIONS[plant_on]
     for twin, cells in (("planted", question.planted), ("control", question.control)):
@@ -116,7 +126,7 @@ def test_curves_are_of_the_set_in_use_and_of_the_conflict_set(plant_on):
 
 def test_without_twins_the_tables_have_columns_and_no_rows(setup):
     question = Question("set", "cat", "fcdd", "frame", "nominal", 0.0, obstacle="nothing is planted")
-    for table in (scores_table([question], {}, setup, 0), curves_table([question], {}, 0)):
+    for table in (scores_table([measured(question)], setup, 0), curves_table([measured(question)], 0)):
         assert table.empty
         assert {"question", "twin"} < set(table)
 
@@ -136,7 +146,7 @@ def test_heat_is_kept_of_the_first_seeds_twins_by_explainer():
         }
         for cell in (question.planted[0], question.control[0])
     }
-    found = heat(question, maps.__getitem__)
+    found = heat(measured(question), lambda work: maps[work.cell])
     assert set(found) == {
         f"{kind}.{twin}.{name}"
         for kind in ("maps", "scale", "levels")

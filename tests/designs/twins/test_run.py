@@ -9,15 +9,16 @@ import pytest
 from fcdd_audit import run_audit
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.versions import versions
+from fcdd_audit.experiment.folder import SCHEMA
 from fcdd_audit.measures.detection import threshold
 
 WORDS = {
     "oe": (
-        "In training it was planted on 100 % of the outlier exposure and nowhere else",
+        "In training the artifact was planted on 100 % of the outlier exposure and nowhere else",
         "put on the nominal test images",
     ),
     "all-but-oe": (
-        "In training it was planted on 100 % of all training images but the outlier exposure",
+        "In training the artifact was planted on 100 % of all training images but the outlier exposure",
         "taken off the nominal test images",
         "AUROC, in use",
     ),
@@ -71,7 +72,7 @@ def test_questions_of_all_classes_are_numbered_through_in_the_tables_of_the_page
 
 def test_config_and_findings_say_their_schema_and_design(classes_run):
     for name in ("config.json", "findings.json"):
-        assert json.loads((classes_run.folder / name).read_text())["schema"] == 5
+        assert json.loads((classes_run.folder / name).read_text())["schema"] == SCHEMA
     config = json.loads((classes_run.folder / "config.json").read_text())
     assert config["design"] == "twins"
     assert "null" not in config
@@ -104,9 +105,9 @@ def test_config_says_the_work_that_was_done_and_the_page_too(patches_config, wor
     config = patches_config.having(out=tmp_path, seeds=2)
     run_audit(config.having(seeds=1))
     result = run_audit(config)
-    assert work_of(result.folder) == {"detectors": 4, "cells": 6, "trained": 2, "measured": 3, "failed": 0}
+    assert work_of(result.folder) == {"detectors": 4, "cells": 5, "trained": 2, "measured": 2, "failed": 0}
     words = " ".join(result.report.read_text(encoding="utf-8").split())
-    said = "2 of 4 detectors were trained and 3 of 6 cells measured in this run; the rest was in the store"
+    said = "2 of 4 detectors were trained and 2 of 5 cells measured in this run; the rest was in the store"
     assert words.count(said) == 1
 
 

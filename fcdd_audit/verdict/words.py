@@ -1,0 +1,49 @@
+"""Findings in plain words, from findings.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HARM = {
+    "alarms": "relies and raises alarms",
+    "hides": "relies and hides anomalies",
+    "none": "relies, no harm at this threshold",
+    "open": "relies; whether it does harm is open",
+}
+STILL = {"alarms": ", yet raises alarms", "hides": ", yet hides anomalies"}
+LACKS = {
+    "pairs": "more pairs of twins are needed",
+    "failed-pairs": "too many trainings failed",
+    "working-control": "the detector doesn't detect",
+    "room": "nothing is left to lose",
+    "identical": "the twins are identical",
+}
+
+
+def verdict_words(finding: Mapping[str, Any]) -> str:
+    """The verdict and what the artifact does, or what a clear answer lacks."""
+    if finding["verdict"] == "relies":
+        return HARM.get(finding["harm"], "relies")
+    if finding["verdict"] == "does-not-rely":
+        return f"does not rely{STILL.get(finding['harm'], '')}"
+    if finding["missing"] is None:
+        return "can't tell"
+    if finding["missing"] == "pairs" and finding["pairs_needed"]:
+        return f"can't tell: about {finding['pairs_needed']} pairs of twins are needed"
+    return f"can't tell: {LACKS[finding['missing']]}"
+
+
+def alarms_of(finding: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Mean share of new alarms of the planted and of the control twins; None where nothing was scored."""
+    for effect in finding["effects"]:
+        if effect["measure"] == "new_alarms":
+            return effect["planted"]["value"], effect["control"]["value"]
+    return None
+
+
+def taken(looks: Sequence[int]) -> str:
+    """Looks in words: `looks at 4 and 6 pairs`."""
+    if len(looks) == 1:
+        return f"one look at {looks[0]} pair{'' if looks[0] == 1 else 's'}"
+    return f"looks at {', '.join(map(str, looks[:-1]))} and {looks[-1]} pairs"

@@ -1,0 +1,69 @@
+from typing import get_args
+
+import pytest
+
+from fcdd_audit.verdict.findings import Harm, Missing
+from fcdd_audit.verdict.words import HARM, LACKS, alarms_of, taken, verdict_words
+
+
+def finding(verdict, harm=None, missing=None, needed=None, effects=()):
+    return {
+        "verdict": verdict,
+        "harm": harm,
+        "missing": missing,
+        "pairs_needed": needed,
+        "effects": [
+            {"measure": name, "planted": {"value": planted}, "control": {"value": control}}
+            for name, planted, control in effects
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (finding("relies", "alarms"), "relies and raises alarms"),
+        (finding("relies", "hides"), "relies and hides anomalies"),
+        (finding("relies", "none"), "relies, no harm at this threshold"),
+        (finding("relies", "open"), "relies; whether it does harm is open"),
+        (finding("relies"), "relies"),  # of a finished detector
+        (finding("does-not-rely", "none"), "does not rely"),
+        (finding("does-not-rely", "alarms"), "does not rely, yet raises alarms"),
+        (finding("inconclusive"), "can't tell"),
+        (
+            finding("inconclusive", "open", "pairs", 12),
+            "can't tell: about 12 pairs of twins are needed",
+        ),
+        (finding("inconclusive", "open", "pairs"), "can't tell: more pairs of twins are needed"),
+        (finding("inconclusive", None, "failed-pairs", 9), "can't tell: too many trainings failed"),
+        (finding("inconclusive", None, "working-control"), "can't tell: the detector doesn't detect"),
+        (finding("inconclusive", "none", "room"), "can't tell: nothing is left to lose"),
+        (finding("inconclusive", None, "identical"), "can't tell: the twins are identical"),
+    ],
+)
+def test_a_verdict_in_words(found, words):
+    assert verdict_words(found) == words
+
+
+def test_there_are_words_for_everything():
+    assert HARM.keys() == set(get_args(Harm))
+    assert LACKS.keys() == set(get_args(Missing))
+
+
+def test_alarms_are_those_of_both_twins():
+    both = finding("relies", effects=[("drop", 0.3, 0.1), ("new_alarms", 0.98, 0.02)])
+    assert alarms_of(both) == (0.98, 0.02)
+    assert alarms_of(finding("inconclusive")) is None
+
+
+@pytest.mark.parametrize(
+    ("looks", "words"),
+    [
+        ([4], "one look at 4 pairs"),
+        ([4, 6], "looks at 4 and 6 pairs"),
+        ([4, 6, 8], "looks at 4, 6 and 8 pairs"),
+        ([1], "one look at 1 pair"),
+    ],
+)
+def test_looks_in_words(looks, words):
+    assert taken(looks) == words
