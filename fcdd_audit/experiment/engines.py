@@ -41,11 +41,11 @@ TOLD_EVERY = 0.2  # seconds after which a worker says how many steps it made
 
 @dataclass(frozen=True)
 class Finished:
-    """What was done. trained, measured: how many cells were, and so weren't used again. failures: the cells
-    that have no numbers, and why."""
+    """What was done. trained: how many cells were, and so weren't used again; measured: which. failures: the
+    cells that have no numbers, and why."""
 
     trained: int
-    measured: int
+    measured: frozenset[Cell]
     failures: dict[Cell, str]
 
 
@@ -93,7 +93,7 @@ class Engine:
                 bar.update(0 if trained else 1)
 
             failures |= self.finish_works(waiting, setup, bar.update, on_cell)
-        return Finished(trained, sum(one.measured for one in todo.values()), failures)
+        return Finished(trained, frozenset(work.cell for work, one in todo.items() if one.measured), failures)
 
     def finish_works(
         self,

@@ -75,12 +75,13 @@ class Course:
 
 @dataclass
 class Followed:
-    """What was done for the questions of a nominal class. measured: in their order."""
+    """What was done for the questions of a nominal class. measured: in their order. done: the cells that were
+    measured, and so weren't used again."""
 
     measured: list[Measured]
     evidence: list[Evidence]
     trained: int = 0
-    done: int = 0
+    done: set[Cell] = field(default_factory=set)
     failures: dict[Cell, str] = field(default_factory=dict)
     works: dict[Cell, Work] = field(default_factory=dict)
 
@@ -193,9 +194,9 @@ def _take(
     works = _works(questions, waiting, pairs, setup, course.config)
     started = time.monotonic()
     finished = course.finish(list(works.values()), setup, words)
-    course.budget.note(max(finished.trained, finished.measured), time.monotonic() - started)
+    course.budget.note(max(finished.trained, len(finished.measured)), time.monotonic() - started)
     found.trained += finished.trained
-    found.done += finished.measured
+    found.done |= finished.measured
     earlier = {cell: reason for cell, reason in found.failures.items() if cell not in works}
     found.failures = earlier | finished.failures  # what was killed is tried again, and may have worked
     found.works |= works

@@ -229,7 +229,7 @@ def _run_class(
             "detectors": sum(cell.trained for cell in found.works),
             "cells": len(found.works),
             "trained": found.trained,
-            "measured": found.done,
+            "measured": len(found.done),
             "failed": len(found.failures),
         },
         torch=frozenset().union(*(record.torch for one in found.measured for record in one.records.values())),

@@ -104,7 +104,7 @@ class Stage:
         self.calls.append((list(works), words))
         self.done |= set(new) - failing.keys()
         self.now += A_CELL * len(new)
-        return Finished(len(new), len(new), dict(failing))
+        return Finished(len(new), frozenset(new), dict(failing))
 
     def estimate(self, works, setup):
         self.estimated.append(len(works))
@@ -152,7 +152,7 @@ def test_a_settled_question_stops_while_others_go_on(stage):
     assert stage.journal.closed is None
     assert [[look.pairs for look in one.looks] for one in found.measured] == [[4], [4, 6, 8, 12, 16]]
     assert [one.pairs for one in found.evidence] == [4, 16]
-    assert (found.trained, found.done, found.failures) == (8 + 32, 8 + 32, {})
+    assert (found.trained, len(found.done), found.failures) == (8 + 32, 8 + 32, {})
     assert len(found.works) == 8 + 32
 
 
