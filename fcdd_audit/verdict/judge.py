@@ -116,7 +116,8 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class _Answered:
-    """yes: surely above. no: surely below. tails: the chances to err that were left, below and above."""
+    """answer: yes is surely above, no surely below. tails: the chances to err that an answer had, for its
+    lower and its upper limit."""
 
     answer: Answer
     tails: tuple[float, float]

@@ -111,7 +111,11 @@ def follow(
             if journal.over or not waiting:
                 break
             if not _in_time(questions, waiting, look.pairs, setup, course):
-                _say_no_time(number == 0 and not known, look.pairs, course)
+                if number == 0 and not known:
+                    raise InputError(
+                        f"{look.pairs} pairs of twins, the least that is judged, take longer than --budget "
+                        f"{course.budget.seconds:g}s; give more time, or name fewer detectors"
+                    )
                 log.warning(
                     "%s: no look at %d pairs, which would end after --budget %gs; with more time the audit "
                     "goes on",
@@ -171,14 +175,6 @@ def _in_time(
 def _is_missing(work: Work, setup: Setup, store: Store) -> bool:
     found = missing(work, setup, store)
     return found.trained or found.measured
-
-
-def _say_no_time(nothing_judged: bool, pairs: int, course: Course) -> None:
-    if nothing_judged:
-        raise InputError(
-            f"{pairs} pairs of twins, the least that is judged, take longer than --budget "
-            f"{course.budget.seconds:g}s; give more time, or name fewer detectors"
-        )
 
 
 def _take(
