@@ -17,8 +17,6 @@ first, and all kinds in turn, so that whatever is there is a balanced picture.
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
 import json
 import sys
 import tempfile
@@ -31,9 +29,10 @@ from typing import Any
 import pandas as pd
 from old_rule import PAIRS as OLD_PAIRS
 from old_rule import old_verdicts
+from rows import write_rows
 
 from fcdd_audit.config.audit import make_config
-from fcdd_audit.core.files import write_bytes, write_text
+from fcdd_audit.core.files import write_text
 from fcdd_audit.core.text import number, span
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
@@ -162,11 +161,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 def append_rows(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """All rows, with these below the others, which are written at once: always the same bytes."""
     table = joined([read_rows(path), rows])
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as file:
-        file.write(table.to_csv(index=False, lineterminator="\n").encode())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, packed.getvalue())
+    write_rows(path, table)
     return table
 
 

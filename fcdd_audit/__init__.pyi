@@ -13,8 +13,6 @@ from .datasets import AuditData as AuditData
 from .datasets import DataRequest as DataRequest
 from .datasets import DataSet as DataSet
 from .datasets import ImageSet as ImageSet
-from .designs.finished.answers import PlaceboResult as PlaceboResult
-from .designs.finished.placebos import placebo_test as placebo_test
 from .detectors import DETECTORS as DETECTORS
 from .detectors import NETWORKS as NETWORKS
 from .detectors import Augmentation as Augmentation
@@ -31,6 +29,8 @@ from .detectors import normalisation as normalisation
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
 from .explainers import raising as raising
+from .handed import Audit as Audit
+from .handed import audit as audit
 from .probes import PROBES as PROBES
 from .probes import Probe as Probe
 from .report import render_report as render_report

@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from fcdd_audit.config.stored import stored_config
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
 from fcdd_audit.core.versions import versions
+from fcdd_audit.datasets.handed import HANDED, handed
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
 from fcdd_audit.experiment.devices import cores, device_name
 from fcdd_audit.experiment.folder import SCHEMA, RunFolder
+from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.localization import HEADLINE
@@ -32,6 +35,7 @@ from fcdd_audit.verdict.findings import Finding, said_of
 from fcdd_audit.verdict.means import class_means
 
 COSTS = "costs.csv"
+DATA_ONLY = ".onnx"  # ends the name of a model that is no code
 ARRAYS = re.compile(r"(examples|heat)-[0-9]+\.npz")  # an older run may have had more of them
 OF_CHECKS = (COSTS, "comparison.html", "comparison.csv", "comparison.json")
 
@@ -78,18 +82,18 @@ def run_audit(config: AuditConfig, quiet: bool = True) -> AuditResult:
     which say so. Progress goes to stderr unless `quiet`. InputError for what can't be audited, RunError for
     what fails on the way; the files of an older run stay then.
     """
-    return _audit(config, quiet, None)
+    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet))
 
 
-def _audit(config: AuditConfig, quiet: bool, known: dict[str, Any] | None) -> AuditResult:
-    """known: see `Design.run`."""
+def write_audit(config: AuditConfig, run: Callable[[Store], Audited]) -> AuditResult:
+    """Write the folder of an audit. run: makes it, within its opened store. Errors as `run_audit`."""
     started = time.perf_counter()
     folder = RunWriter.at(config.run.out / config.run_name, config.run.store)
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")
     calibration = read_calibration(config.design.calibration)
     with folder.opened():
-        audited = DESIGNS[config.design_name].run(config, folder.store, quiet, known)
+        audited = run(folder.store)
         result = AuditResult(folder.path, folder.path / "report.html", audited.findings, audited.origin)
         described = _describe(config, audited, started)
         if audited.conditions:
@@ -104,13 +108,15 @@ def explain_run(
     explained: int | None = None,
     sanity: int | None = None,
     quiet: bool = True,
+    trust: bool = False,
     **where: Any,
 ) -> AuditResult:
     """Explain the detectors of a finished run with more explainers, and write its folder again.
 
     explainers: are added to those that the run has; `all`: every one there is. explained, sanity: as in
     `make_config`; None: as the run has it. where: `device`, `workers`, `data_root`, `cache`, where these are
-    others than in the run. Nothing is trained: InputError if a trained detector isn't in the
+    others than in the run. trust: whether code may be run, or a file opened that can bring some, because the
+    run's files name it as the model. Nothing is trained: InputError if a trained detector isn't in the
     run's store any more, or the images are others, and if nothing is to be added.
     """
     if not explainers and explained is None and sanity is None:
@@ -119,6 +125,13 @@ def explain_run(
         )
     known = RunFolder(path).read_json("config.json")
     config = stored_config(known)
+    if config.data.dataset == HANDED:
+        handed()
+    if config.detector.model is not None and not config.detector.model.endswith(DATA_ONLY) and not trust:
+        raise InputError(
+            f"the run names the model '{config.detector.model}', which is code, or a file that can bring "
+            "some; add --trust-model if you trust the run and the model"
+        )
     wanted = tuple(EXPLAINERS) if ALL in explainers else tuple(explainers)
     path = path.resolve()
     config = config.having(
@@ -127,9 +140,10 @@ def explain_run(
         sanity=config.explanation.sanity if sanity is None else sanity,
         out=path.parent,
         name=path.name,
+        trust_model=trust and config.detector.model is not None,
         **{name: value for name, value in where.items() if value is not None},
     )
-    return _audit(config, quiet, known)
+    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, known=known))
 
 
 def _write(folder: RunWriter, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:

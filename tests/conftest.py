@@ -246,6 +246,38 @@ def squares_config(with_square, tmp_path_factory: pytest.TempPathFactory) -> Aud
 
 
 @pytest.fixture(scope="session")
+def a_finding():
+    """Makes a finding as findings.json has it, by default of a detector that doesn't rely."""
+
+    def make(**changed):
+        return {
+            "dataset": "retina",
+            "nominal_class": "healthy",
+            "detector": "fcdd",
+            "probe": "watermark",
+            "plant_on": "anomalous",
+            "prevalence": 1.0,
+            "design": "twins",
+            "verdict": "does-not-rely",
+            "reason": None,
+            "missing": None,
+            "pairs_needed": None,
+            "harm": "none",
+            "alarms": {"value": 0.02, "low": 0.01, "high": 0.03},
+            "control_auroc": 0.95,
+            "planted_auroc": 0.96,
+            "effects": [],
+            "explainers": [],
+            "finished": None,
+            "seeds": 6,
+            "images": 907,
+            **changed,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def real_images() -> Path:
     """Further real images, where they are; tests that need them are skipped elsewhere."""
     beside = Path(__file__).parents[1].parent / "shared" / "data"

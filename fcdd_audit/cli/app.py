@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from fcdd_audit.cli.catalogue import listing
+from fcdd_audit.cli.check import check
 from fcdd_audit.cli.commands import calibrate, compare, explain, report, run
 from fcdd_audit.cli.errors import EXIT_FAILED, OneLineErrors, print_error
 from fcdd_audit.cli.streams import make_lasting, unwritten
@@ -30,6 +31,7 @@ for command, example in (
     (explain, "explain reports/retina-watermark --explainer occlusion"),
     (calibrate, "calibrate --detector fcdd --pairs 64 --null-pairs 32 --out calibrations"),
     (report, "report reports/retina-watermark"),
+    (check, "check reports/retina-watermark --max-new-alarms 0.05 --junit junit.xml"),
     (compare, "compare reports/retina-watermark reports/retina-bars"),
 ):
     app.command(epilog=f"Example: fcdd-audit {example}")(command)

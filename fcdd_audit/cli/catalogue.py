@@ -44,6 +44,7 @@ KINDS = {
     ),
     "networks": Kind("Networks for --network.", "fcdd_audit.detectors", "NETWORKS"),
     "detectors": Kind("Detectors for --detector.", "fcdd_audit.detectors", "DETECTORS"),
+    "models": Kind("Formats of other people's models.", "fcdd_audit.models", "FORMATS"),
     "explainers": Kind("Explainers for --explainer.", "fcdd_audit.explainers", "EXPLAINERS"),
     "directions": Kind(
         "Where an artifact can be in training; those for --plant-on, and those of found ones.",

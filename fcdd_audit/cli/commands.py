@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -10,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from fcdd_audit.cli.errors import ErrorsAsLines
-from fcdd_audit.cli.gate import GATES, check_gate, gate_code
 from fcdd_audit.cli.options import (
     Assignments,
     ConfigFile,
     Debug,
+    FailOn,
     OpenReport,
     Quiet,
     read_layers,
@@ -27,6 +29,7 @@ from fcdd_audit.cli.tables import (
 )
 from fcdd_audit.config.calibrated import DECOYS, NULL_PAIRS, PAIRS, UNUSED, merge_calibrated
 from fcdd_audit.core.late import importing
+from fcdd_audit.gate.criteria import Criterion, exit_code, fail_on, outcomes
 
 if TYPE_CHECKING:
     from fcdd_audit.auditing import AuditResult
@@ -36,13 +39,7 @@ if TYPE_CHECKING:
 def run(
     assignments: Assignments = None,
     config: ConfigFile = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VERDICT",
-            help=f"{', '.join(GATES)}: exit 1 if that is a verdict, 3 if one is inconclusive.",
-        ),
-    ] = None,
+    fail_on_verdicts: FailOn = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
     quiet: Quiet = False,
@@ -52,14 +49,14 @@ def run(
 ) -> None:
     """Train twins with and without the artifact, measure, judge, and write a report.
 
-    With --weights a finished detector is tested instead: other marks of the same kind take the twins' place.
+    With --model or --weights a finished detector is audited instead: is it vulnerable or robust?
 
     Settings: defaults < --preset < --config < FCDD_AUDIT_* variables < flags. A run that was interrupted
     goes on where it was. Exit codes: 0 done, 1 the gate found something, 2 bad input, 3 the gate is
     inconclusive, 4 failed.
     """
     with ErrorsAsLines(debug):
-        check_gate(fail_on)
+        gate = None if fail_on_verdicts is None else fail_on(fail_on_verdicts)
         layers = read_layers(flags, config, assignments)
 
         with importing():
@@ -75,23 +72,24 @@ def run(
             planned = design.estimate(audit, quiet=quiet or as_json)
             print(json.dumps(asdict(planned), indent=1) if as_json else "\n".join(planned.lines()))
             return
-        result = run_audit(audit, quiet=quiet or as_json)
+        with redirect_stdout(sys.stderr):  # a model's own code may print
+            result = run_audit(audit, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet:
             print_findings(result, design)
         if open_report:
             typer.launch(result.report.resolve().as_uri())
-        finish(result, fail_on)
+        finish(result, gate)
 
 
-def finish(result: AuditResult, fail_on: str | None = None) -> NoReturn:
+def finish(result: AuditResult, gate: Criterion | None = None) -> NoReturn:
     """End the command with the gate's exit code, or, where nothing can be judged, with that as an error."""
     if result.nothing_judged is not None:
         from fcdd_audit.core.errors import RunError
 
         raise RunError(result.nothing_judged)
-    raise typer.Exit(gate_code(fail_on, result.findings))
+    raise typer.Exit(0 if gate is None else exit_code(outcomes(result.as_json()["findings"], [gate])))
 
 
 def explain(
@@ -114,6 +112,10 @@ def explain(
     workers: Annotated[str | None, typer.Option(metavar="N", help="Other than the run's.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the run's data is now.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Another folder for decoded images.")] = None,
+    trust_model: Annotated[
+        bool,
+        typer.Option("--trust-model", help="Run the code, or open the file, that the run has as its model."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
     quiet: Quiet = False,
     open_report: OpenReport = False,
@@ -130,7 +132,7 @@ def explain(
 
         names = tuple(name.strip() for name in explainer.split(",") if name.strip())
         where = {"device": device, "workers": workers, "data_root": data_root, "cache": cache}
-        result = explain_run(folder, names, explained, sanity, quiet=quiet or as_json, **where)
+        result = explain_run(folder, names, explained, sanity, quiet or as_json, trust_model, **where)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
         elif not quiet:

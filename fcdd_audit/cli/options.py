@@ -13,6 +13,7 @@ import typer
 from fcdd_audit.config.kinds import adapter
 from fcdd_audit.config.layers import Layer, read_assignments, read_config, read_environment
 from fcdd_audit.config.settings import Setting, settings
+from fcdd_audit.gate.criteria import VERDICTS
 
 METAVARS = {"integer": "N", "number": "X", "path": "PATH"}
 
@@ -30,6 +31,14 @@ Assignments = Annotated[
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on",
+        metavar="LIST",
+        help=f"{', '.join(VERDICTS)}: exit 1 if one of these is a verdict, 3 if one is inconclusive.",
+    ),
+]
 OpenReport = Annotated[bool, typer.Option("--open", help="Open the report.")]
 
 

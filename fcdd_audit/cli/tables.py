@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fcdd_audit.auditing import AuditResult
     from fcdd_audit.designs import Design
+    from fcdd_audit.gate.criteria import Outcome
     from fcdd_audit.studies.calibrate import CalibrationResult
     from fcdd_audit.studies.compare import Comparison
 
@@ -57,12 +59,24 @@ def print_findings(result: AuditResult, design: Design) -> None:
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         about = f"{finding.nominal_class}, " if many else ""
-        side = f"{finding.placebo['side']} images" if finding.placebo else finding.detector
+        side = f"{finding.finished['side']} images" if finding.finished else finding.detector
         if finding.reason:
             print(f"{about}{side}: {finding.reason}")
         if finding.failed and finding.missing != "failed-pairs":
             print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")
     print(result.report)
+
+
+def print_outcomes(found: Sequence[Outcome]) -> None:
+    """A line for each outcome, and the overall result."""
+    from fcdd_audit.core.text import one_line
+    from fcdd_audit.gate.criteria import overall
+
+    many = len({outcome.finding["nominal_class"] for outcome in found}) > 1
+    for outcome in found:
+        about = f"{one_line(outcome.finding['nominal_class'])}, " if many else ""
+        print(f"{outcome.result:12}  {about}{outcome.name}: {outcome.said}")
+    print(overall(found))
 
 
 def print_comparison(found: Comparison, page: Path) -> None:

@@ -80,7 +80,7 @@ class AuditConfig(Part):
     @property
     def design_name(self) -> str:
         """What the artifact's effect is compared with, by its name in DESIGNS."""
-        return "twins" if self.detector.weights is None else "finished"
+        return "twins" if self.detector.weights is None and self.detector.model is None else "finished"
 
     def nominal_classes(self) -> tuple[str | None, ...]:
         """The classes to audit one after the other; None: the data set has nothing to choose from.

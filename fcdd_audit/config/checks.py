@@ -10,10 +10,10 @@ from fcdd_audit.config.settings import settings
 from fcdd_audit.core.directions import AUTO, plantable
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
-from fcdd_audit.designs.finished.judging import placebos_needed
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL, check_artifact
 from fcdd_audit.probes.chain import PLUS
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "max_seeds", "budget", "calibration")
+OF_FINISHED = ("threshold", "placebos", "dose")
+OF_MODELS = ("mean", "std", "trust_model")
 
 
 def check_config(config: AuditConfig, given: Given) -> None:
@@ -29,22 +31,31 @@ def check_config(config: AuditConfig, given: Given) -> None:
     from."""
     _check_names(config, given)
     _check_artifact(config, given)
-    if config.detector.weights is None:
-        _check_looks(config, given)
-        given.check(
-            _is_default(config, "placebos"),
-            f"--placebos {config.design.placebos} is for finished detectors; name the weights of one with "
-            "--weights, or drop it",
-            "placebos",
-        )
-    else:
+    if config.design_name == "finished":
         _check_finished(config, given)
+    else:
+        _check_looks(config, given)
+        _refuse(config, given, OF_FINISHED, "is for finished detectors; name one with --model or --weights")
+    if config.detector.model is None:
+        _refuse(config, given, OF_MODELS, "is for --model; name one")
     for explainer in EXPLAINERS:  # of those that aren't asked for too, a value out of its range is told
         with given.blamed(f"{explainer}."):
             make_explainer(explainer, config.options)
     for detector in config.detector.detectors:
+        given.check(
+            not (config.explanation.sanity and own_kind(detector)),
+            f"explanations of {detector} can't be checked, since its network is known to your training code "
+            "only; leave out --sanity, or set it to 0",
+            "sanity",
+        )
         with given.blamed(f"{detector}."):
             make_options(detector, config.options.get(detector, {}))
+
+
+def _refuse(config: AuditConfig, given: Given, names: tuple[str, ...], why: str) -> None:
+    """InputError for one of these settings that isn't at its default."""
+    for name in names:
+        given.check(_is_default(config, name), f"{settings()[name].flag} {why}, or drop it", name)
 
 
 def _check_looks(config: AuditConfig, given: Given) -> None:
@@ -124,36 +135,30 @@ def _check_artifact(config: AuditConfig, given: Given) -> None:
 
 def _check_finished(config: AuditConfig, given: Given) -> None:
     """What a finished detector needs, and what only twins can have."""
+    detector, flag = config.detector, "--model" if config.detector.weights is None else "--weights"
     given.check(
-        len(config.detector.detectors) == 1,
-        f"weights are of one detector, and not of {', '.join(config.detector.detectors)}; name the detector "
-        "with --detector",
-        "weights",
+        detector.weights is None or detector.model is None,
+        "--weights and --model both name a finished detector; drop one of them",
+        *("weights", "model"),
     )
-    for name in OF_TWINS:
+    if detector.weights is not None:
         given.check(
-            _is_default(config, name),
-            f"{settings()[name].flag} is for twins, and with --weights nothing is trained; drop one of them",
-            name,
+            len(detector.detectors) == 1,
+            f"weights are of one detector, and not of {', '.join(detector.detectors)}; name the detector "
+            "with --detector",
+            "weights",
         )
-    given.check(
-        config.artifact.probe not in NATURAL,
-        f"placebos are put on images, and '{config.artifact.probe}' is found on them; use a probe that is "
-        "planted, or train twins without --weights",
-        "probe",
-    )
+    else:
+        given.check(
+            _is_default(config, "detectors"),
+            "--model brings its own detector; drop --detector",
+            *("detectors", "model"),
+        )
+    _refuse(config, given, OF_TWINS, f"is for twins, and with {flag} nothing is trained; drop {flag}")
     given.check(
         len(config.data.nominal_class) <= 1 and ALL not in config.data.nominal_class,
         "a finished detector has learnt one nominal class; name one with --nominal-class",
         "nominal_class",
-    )
-    level = 1 - config.design.thresholds.confidence
-    needed = placebos_needed(level)
-    given.check(
-        config.design.placebos >= needed,
-        f"placebos is {config.design.placebos}; at least {needed} are needed for a p-value of {level:.2g} on "
-        "two sides",
-        "placebos",
     )
 
 

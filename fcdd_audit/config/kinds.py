@@ -124,10 +124,14 @@ Seconds = Annotated[
 Bits = Annotated[int, Field(ge=8, le=16), BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]
+Finite = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_share)]
 Quantile = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_share)]
 Place = Annotated[Path, AfterValidator(Path.expanduser), PlainSerializer(Path.as_posix, when_used="json")]
 Listed = BeforeValidator(_items, json_schema_input_type=str | list[str])
+Reals = Annotated[
+    tuple[Finite, ...], BeforeValidator(_items, json_schema_input_type=str | float | list[float])
+]
 Names = Annotated[tuple[str, ...], Listed]
 SomeNames = Annotated[tuple[str, ...], Listed, AfterValidator(_each_once)]
 SomeShares = Annotated[

@@ -16,10 +16,12 @@ from fcdd_audit.config.kinds import (
     Bits,
     Count,
     CountOrAuto,
+    Finite,
     Names,
     Place,
     Positive,
     Quantile,
+    Reals,
     Seconds,
     SomeNames,
     SomeShares,
@@ -120,6 +122,21 @@ class DetectorSettings(Part):
         None,
         description="Of a finished detector: a safetensors file, or a record's folder; nothing is trained.",
     )
+    model: str | None = Field(
+        None,
+        description="A finished detector of any kind: a file, or package.module:factory (docs/models.md); "
+        "nothing is trained.",
+    )
+    mean: Reals | None = Field(
+        None,
+        description="Taken off the images, in [0, 1], before --model gets them: one number, or one a "
+        "channel.",
+    )
+    std: Reals | None = Field(None, description="What they are then divided by.")
+    trust_model: bool = Field(
+        False,
+        description="Load a --model file that can run code when it is loaded, such as .pt2 or TorchScript.",
+    )
     preset: str = Field("quick", description="quick or paper: recipe, image size and more, by data set.")
     recipe: Annotated[Recipe, PlainSerializer(recipe_settings)] = Field(
         default_factory=Recipe, description="Training."
@@ -137,7 +154,19 @@ class DesignSettings(Part):
     budget: Annotated[Seconds | None, Shown("none")] = Field(
         None, description="Begin no look that would end later than this, such as 90s, 3m or 1h."
     )
-    placebos: Positive = Field(99, description="Marks that a finished detector is tested with.")
+    threshold: Finite | None = Field(
+        None,
+        description="Of a finished detector: a score above it is an alarm; else the 95 % quantile of "
+        "held-out nominal images.",
+    )
+    placebos: CountOrAuto = Field(
+        "auto",
+        description="Marks that a finished detector is tested with: auto, as many as are needed, or more.",
+    )
+    dose: bool = Field(
+        False,
+        description="Of a finished detector: how much of the artifact it takes, and where, in any case.",
+    )
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="Every constant that a verdict depends on."
     )

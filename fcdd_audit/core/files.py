@@ -54,3 +54,34 @@ def check_writable(folder: Path, option: str = "--out") -> None:
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise InputError(f"can't write to '{folder}'; choose another {option}")
+
+
+def check_file(file: Path, option: str) -> None:
+    """InputError if the file can't be made, replaced or written; changes nothing. option: what names it."""
+    if file.exists() and not file.is_file():
+        reason = "it is no file"
+    elif not file.parent.is_dir():
+        reason = f"'{file.parent}' is no folder"
+    elif not os.access(file.parent, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+        reason = "no permission"
+    else:
+        return
+    raise InputError(f"can't write to '{file}' ({reason}); choose another {option}")
+
+
+def append_text(path: Path, text: str) -> Path:
+    """Add to a text file, which may not be there yet. Returns `path`.
+
+    RunError if it can't be written; it stays as it was then.
+    """
+    if not path.exists():
+        return write_text(path, text)
+    size = path.stat().st_size
+    with writing(path):
+        try:
+            with path.open("ab") as file:
+                file.write(text.encode())
+        except OSError:
+            os.truncate(path, size)
+            raise
+    return path

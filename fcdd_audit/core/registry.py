@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -66,6 +67,15 @@ class Registry(Generic[T]):
             return entry
 
         return add
+
+    @contextmanager
+    def lent(self, name: str, entry: T, home: str) -> Iterator[None]:
+        """Within, there is one entry more; ValueError if the name is taken."""
+        self.register(name, home)(entry)
+        try:
+            yield
+        finally:
+            del self._entries[name], self._homes[name]
 
     def homes(self) -> dict[str, str]:
         """Names to the modules that registered them."""

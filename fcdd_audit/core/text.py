@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+
+# Control characters, lone surrogates and what else XML 1.0 can't hold; white space splits words before.
+UNFIT = re.compile("[^\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -39,3 +43,22 @@ def plain(value: float) -> str:
     """Three digits, or as many as its whole part has, with a true minus sign."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(interval: dict[str, float | None] | None) -> str:
+    """A share and its interval as percentages: `82.1 % (6.8 to 100.0 %)`; a dash for none."""
+    if interval is None or interval["value"] is None:
+        return "–"
+    value = f"{number(100 * interval['value'], 1)} %"
+    low, high = interval["low"], interval["high"]
+    return (
+        value
+        if low is None or high is None
+        else f"{value} ({number(100 * low, 1)} to {number(100 * high, 1)} %)"
+    )
+
+
+def one_line(text: str) -> str:
+    """The text in one line, without characters that XML 1.0 or a terminal can't show."""
+    words = (UNFIT.sub("", word) for word in text.split())
+    return " ".join(word for word in words if word)

@@ -22,8 +22,8 @@ from fcdd_audit.images.parts import decoded_parts
 from fcdd_audit.images.sets import ImageSet
 
 LAYOUT = (
-    "expected train/nominal, test/nominal, test/anomalous and, if there are any, train/anomalous and "
-    "masks (or MVTec's train/good, test/good, test/<defect>, ground_truth/<defect>)"
+    "expected train/nominal, test/nominal, test/anomalous and, if there are any, train/anomalous, "
+    "validation/nominal and masks (or MVTec's train/good, test/good, test/<defect>, ground_truth/<defect>)"
 )
 TEST_LAYOUT = "expected test/nominal and test/anomalous (or MVTec's test/good and test/<defect>)"
 DEFAULT_SIZE = 64
@@ -40,6 +40,7 @@ class Listing:
 
     train_nominal: list[Path]
     train_anomalous: list[Path]
+    validation: list[Path]
     test_nominal: list[Path]
     test_anomalous: list[Path]
     masks: dict[Path, Path]
@@ -71,7 +72,12 @@ def list_folder(root: Path, test_only: bool = False, skip_corrupt: bool = False)
     anomalous = [path for folder in kinds if folder.name != nominal for path in find(folder)]
     mask_files = [(path, base) for base in (root / "masks", root / "ground_truth") for path in find(base)]
     masks = _match_masks(root, anomalous, mask_files)
-    nominal_paths = find(root / "train" / nominal), find(root / "train" / "anomalous"), find(test / nominal)
+    nominal_paths = (
+        find(root / "train" / nominal),
+        find(root / "train" / "anomalous"),
+        find(root / "validation" / nominal),
+        find(test / nominal),
+    )
     notes = left_out.notes(f"'{printable(root.resolve().name)}'", skip_corrupt)
     unused = len(mask_files) - len(set(masks.values()))
     listing = Listing(*nominal_paths, anomalous, masks, unused, notes)
@@ -107,7 +113,8 @@ class Folder(DataSet):
     """Your own images under --data-root: train/nominal, test/nominal, test/anomalous, or MVTec's layout.
 
     Images are resized to squares of --image-size (64 px); they stay grey if every nominal training
-    image is. A fifth of the nominal training images is held out for validation. Without
+    image is. A fifth of the nominal training images is held out for validation, unless there is
+    validation/nominal. Without
     train/anomalous, the outlier exposure is crops of scikit-image's photos (--oe photos), another
     folder or source (--oe DIR), confetti or none.
     """
@@ -135,7 +142,8 @@ def load_listing(
 
     With `request.masks_per_defect`, so many test images with masks of each kind of defect (each folder below
     test) go to the anomalous training images and aren't tested on. With `request.test_only`, the training
-    parts are empty. InputError for outlier exposure that could not be used beside what there is.
+    parts are empty, and validation is too where the folder has no nominal images besides those to test on.
+    InputError for outlier exposure that could not be used beside what there is.
     """
     if request.masks_per_defect and request.oe not in (None, "none"):
         raise InputError(
@@ -155,9 +163,12 @@ def load_listing(
     def gallery(paths: list[Path], part: str) -> Gallery:
         return of_files(paths, root, part)
 
-    kept, held = gallery(listing.train_nominal, "train/nominal").split(
-        VALIDATION_SHARE, numpy_generator(0, "validation")
+    kept, held = (
+        gallery(listing.train_nominal, "train/nominal"),
+        gallery(listing.validation, "validation/nominal"),
     )
+    if listing.train_nominal and not listing.validation:
+        kept, held = kept.split(VALIDATION_SHARE, numpy_generator(0, "validation"))
     parts = {
         "test_nominal": gallery(listing.test_nominal, "test/nominal"),
         "test_anomalous": gallery(tested, "test/anomalous"),
@@ -175,7 +186,9 @@ def load_listing(
             )
         training["train_anomalous"] = own
     # The first part decides on colour; all files of the folder, whether they are used or not, on the depth.
-    wanted = parts if request.test_only else {**training, **parts}
+    if request.test_only:
+        training = {"validation": held} if len(held) else {}
+    wanted = {**training, **parts}
     beside = [other for other in (kept, held, labelled, own) if other not in wanted.values()]
     found = decoded_parts(wanted, size, request.reading, notes, request.channels, beside=beside)
     found["test_anomalous"] = _masked(found["test_anomalous"], masks, "test/anomalous", notes)
@@ -183,8 +196,14 @@ def load_listing(
         if learnt:
             notes.append(f"{len(learnt)} anomalous images with masks are left out, as if trained on.")
         none = ImageSet(found["test_nominal"].images[:0], ())
+        if listing.train_nominal and not listing.validation:
+            notes.append(
+                f"The threshold is from {len(held)} images of train/nominal: where the detector was trained "
+                "on them it may be too low, and validation/nominal, or --threshold, says more."
+            )
         tests = found["test_nominal"], found["test_anomalous"]
-        data = AuditData(dataset, nominal_class, none, none, none, *tests, notes=tuple(notes))
+        held_out = found.get("validation", none)
+        data = AuditData(dataset, nominal_class, none, none, held_out, *tests, notes=tuple(notes))
         return check_parts(data, test_only=True)
     exposed = "train_anomalous" not in found
     if learnt:

@@ -1,4 +1,4 @@
-"""What an artifact's effect is compared with: twins, or a finished detector's own placebos."""
+"""What an artifact's effect is compared with: twins, or a finished detector's own limits and placebos."""
 
 from fcdd_audit.core.late import Late
 from fcdd_audit.designs.base import DESIGNS, Design
@@ -21,13 +21,13 @@ DESIGNS.register("twins")(
 )
 DESIGNS.register("finished")(
     Design(
-        summary="A finished detector's own reactions to placebos: other marks in the artifact's place.",
+        summary="A finished detector by itself: its limit, and other marks in the artifact's place.",
         run=Late("fcdd_audit.designs.finished.run:run"),
         estimate=Late("fcdd_audit.designs.finished.estimate:estimate"),
         table=Late("fcdd_audit.designs.finished.table:table"),
         context=Late("fcdd_audit.report.finished:context"),
         template="finished.html.j2",
-        families=("placebos", "scores", "detection", "overlap"),
+        families=("placebos", "scores", "detection", "threshold", "overlap"),
         suffix="-finished",
     )
 )

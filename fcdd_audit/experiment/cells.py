@@ -12,7 +12,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import Side
-from fcdd_audit.detectors import Detector, fit
+from fcdd_audit.detectors import Detector, Scorer, fit
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.setup import Setup
@@ -66,7 +66,7 @@ def before_training(cell: Cell, setup: Setup) -> Detector:
     return detector
 
 
-def score(detector: Detector, setup: Setup, device: torch.device) -> Scores:
+def score(detector: Scorer, setup: Setup, device: torch.device) -> Scores:
     """Scores of the validation images, and of the test images in every variant. RunError for scores that
     aren't finite."""
     of: dict[tuple[Side, str], np.ndarray] = {}
@@ -76,7 +76,7 @@ def score(detector: Detector, setup: Setup, device: torch.device) -> Scores:
     return Scores(_scores(detector, setup.validation.images, device, "validation"), of)
 
 
-def _scores(detector: Detector, images: Tensor, device: torch.device, part: str) -> np.ndarray:
+def _scores(detector: Scorer, images: Tensor, device: torch.device, part: str) -> np.ndarray:
     with torch.no_grad():
         scores = torch.cat([detector.score(x) for x in batches(images, device)])
     if not torch.isfinite(scores).all():

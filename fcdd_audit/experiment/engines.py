@@ -34,6 +34,7 @@ from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work, failure, finish, missing, record_killed
+from fcdd_audit.models.own import own_kind
 
 MAIN = "__main__"
 TOLD_EVERY = 0.2  # seconds after which a worker says how many steps it made
@@ -54,8 +55,9 @@ class Engine:
     started when they are first needed, wait without costing anything, and end with the block.
 
     On the CPU a cell always has one thread, so that its numbers don't depend on `workers`, and cells are done
-    side by side in as many processes, unless there is only one to do. workers: None: as many as fit the
-    device. quiet: without progress bars on stderr.
+    side by side in as many processes, unless there is only one to do. Models of the user's own training code
+    are in this process only: their cells are done here, one after the other, with all threads. workers:
+    None: as many as fit the device. quiet: without progress bars on stderr.
     """
 
     def __init__(self, store: Store, workers: int | None = None, quiet: bool = True) -> None:
@@ -79,18 +81,19 @@ class Engine:
             if work not in waiting and (reason := failure(work.cell, setup, self.store)) is not None
         }
         trained = sum(one.trained for one in todo.values())
-        steps = trained * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
+        counted = sum(one.trained for work, one in todo.items() if not own_kind(work.cell.detector))
+        steps = counted * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
         with progress_bar(
             not self.quiet and bool(waiting),
             total=steps or len(waiting),
             desc=f"{len(waiting)} cells ({', '.join(filter(None, (setup.data.nominal_class, words)))})",
-            unit="step" if trained else "cell",
+            unit="step" if steps else "cell",
         ) as bar:
             finished = itertools.count(1)
 
             def on_cell() -> None:
                 bar.set_postfix_str(f"{next(finished)} finished")
-                bar.update(0 if trained else 1)
+                bar.update(0 if steps else 1)
 
             failures |= self.finish_works(waiting, setup, bar.update, on_cell)
         return Finished(trained, frozenset(work.cell for work, one in todo.items() if one.measured), failures)
@@ -109,21 +112,36 @@ class Engine:
         the run, and finished records stay. InputError where worker processes can't know what was registered
         from outside this package.
         """
-        workers = min(self.workers or default_workers(setup.device), len(works))
+        own = [work for work in works if own_kind(work.cell.detector)]  # that no other process knows
+        others = [work for work in works if work not in own]
+        workers = min(self.workers or default_workers(setup.device), len(others))
         if workers > 1:
-            return self.crew.finish(_Round(setup, deque(works), on_step, on_cell), workers)
-        threads = torch.get_num_threads()
+            failures = self.crew.finish(_Round(setup, deque(others), on_step, on_cell), workers)
+        else:
+            threads = 1 if setup.device == "cpu" else None
+            failures = self._finish_here(others, setup, threads, on_step, on_cell)
+        return failures | self._finish_here(own, setup, None, on_step, on_cell)
+
+    def _finish_here(
+        self,
+        works: Sequence[Work],
+        setup: Setup,
+        threads: int | None,
+        on_step: Callable[[int], object],
+        on_cell: Callable[[], object],
+    ) -> dict[Cell, str]:
+        """One after the other. threads: None: as many as there are."""
+        before = torch.get_num_threads()
         failures = {}
         try:
-            if setup.device == "cpu":
-                torch.set_num_threads(1)
+            torch.set_num_threads(threads or before)
             for work in works:
                 failed = finish(work, setup, self.store, lambda: on_step(1))
                 if failed is not None:
                     failures[work.cell] = failed
                 on_cell()
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
         return failures
 
 

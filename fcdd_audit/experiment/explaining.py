@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.detectors import Detector
+from fcdd_audit.detectors import Detector, Scorer
 from fcdd_audit.explainers import Explainer, raising
 from fcdd_audit.explainers.baselines import baseline
 from fcdd_audit.explainers.cost import cost
@@ -115,7 +115,7 @@ def extent(parts: list[Explained], asked: int | None, device: torch.device) -> i
 
 
 def explain(
-    detector: Detector,
+    detector: Scorer,
     name: str,
     explainer: Explainer,
     parts: list[Explained],
@@ -126,10 +126,12 @@ def explain(
     """An explainer's maps from one turn to before another: their overlap with the masks, and examples.
 
     first, last: whole passes of `at_once`. An artifact's mask also counts grown by half the stride of the
-    detector's features. Images without a mask are only explained as far as they are shown. RunError for maps
-    that aren't finite.
+    detector's features, if that is known. Images without a mask are only explained as far as they are shown.
+    RunError for maps that aren't finite.
     """
     size = at_once(device)
+    field = getattr(detector, "map_field", None)
+    grown = 0 if field is None else field.stride // 2
     frames: list[pd.DataFrame] = []
     shown: list[np.ndarray] = []
     for part in parts:
@@ -142,7 +144,7 @@ def explain(
             if not torch.isfinite(maps).all():
                 raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
             if part.measured:
-                frames.append(_overlaps(part, maps, turn, stop, detector.map_field.stride // 2))
+                frames.append(_overlaps(part, maps, turn, stop, grown))
             if turn == 0 and part.part != DEFECT:
                 shown.append(maps[:SCALED_BY, 0].cpu().numpy())
     return Maps(_joined(frames), _examples(shown), _levels(shown))

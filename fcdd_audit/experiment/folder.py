@@ -14,7 +14,7 @@ import pandas as pd
 
 from fcdd_audit.core.errors import InputError
 
-SCHEMA = 6  # of config.json and findings.json
+SCHEMA = 7  # of config.json and findings.json
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 VARIANTS = ("clean", "marked", "placebo")  # of the images shown of a finished detector
 PAIR = "planted-control"  # stands for the twin in rows of both together

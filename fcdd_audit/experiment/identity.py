@@ -25,6 +25,7 @@ from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import MEASURED, TRAINED, Place
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.table import family
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.probes.chain import probes_of
 
 TRAINING = 1  # raised when training gives other weights from the same settings
@@ -80,20 +81,23 @@ def _trained(cell: Cell, setup: Setup) -> Identity:
     learns_from = kind.learns_from if cell.trained else ()
     sides = [side for side in SIDES if side in ("nominal", *learns_from)]  # nominal ones normalise
     edit = described(cell.edit)
+    recipe, device = _recipe(setup.recipe, cell.trained), setup.training_device
+    if (own := own_kind(cell.detector)) is not None:  # its recipe is in its code
+        recipe, device = {"own": own.called, "values": own.code.values}, setup.measuring_device
     finds = EDITS[edit["edit"]].removal is not None
     return plain(
         {
             "stage": TRAINING,
             "detector": cell.detector,
             "options": options_with_defaults(kind, setup.options.get(cell.detector, {})),
-            "recipe": _recipe(setup.recipe, cell.trained),
+            "recipe": recipe,
             "trained": cell.trained,
             "edit": edit,
             "artifacts": {name: setup.drawn[name] for name in cell.edit.artifacts},
             "images": {side: setup.contents[f"train {side}"] for side in sides},
             "bearing": {side: setup.contents[f"bearing {side}"] for side in sides} if finds else {},
             "seed": cell.seed,
-            "device": {**setup.training_device, "stack": 1},
+            "device": {**device, "stack": 1},
             "code": _code(cell, setup),
         }
     )
@@ -153,12 +157,16 @@ def _recipe(recipe: Recipe, trained: bool) -> dict[str, Any]:
 def _code(cell: Cell, setup: Setup) -> Mapping[str, str]:
     """Of the code behind a trained detector, what isn't this package's own. What such a detector or network
     builds counts too, with the weights that it begins with: layers may be made, or read, anywhere."""
-    kind, network = DETECTORS[cell.detector], NETWORKS[setup.recipe.network]
-    found = dict(foreign(kind, network))
-    if found:
-        found["layers"] = setup.layers(cell.detector)
+    found = _code_of_detector(cell.detector, setup)
     drawn = [one for name in cell.edit.artifacts for one in probes_of(setup.plantable[name])]
     return {**found, **foreign(type(cell.edit), *map(type, drawn))}
+
+
+def _code_of_detector(detector: str, setup: Setup) -> dict[str, str]:
+    if (own := own_kind(detector)) is not None:
+        return dict(foreign(*own.code.parts))
+    found = dict(foreign(DETECTORS[detector], NETWORKS[setup.recipe.network]))
+    return {**found, "layers": setup.layers(detector)} if found else found
 
 
 def foreign(*kinds: object) -> Mapping[str, str]:

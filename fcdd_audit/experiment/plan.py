@@ -11,6 +11,7 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.verdict.findings import FailedTwin
 
 
@@ -83,11 +84,13 @@ def planned_work(
     """What is to be done for all cells, each once, twins next to each other.
 
     Where the artifact has a place, the network of each detector's first control is explained before training
-    too: what an untrained network's maps are worth hardly depends on its initial weights.
+    too: what an untrained network's maps are worth hardly depends on its initial weights. Of the user's own
+    training code no such network is known.
     explained: of each side at most so many images; None: all.
     """
     explainers = {name: usable(name, setup) for name in dict.fromkeys(one.detector for one in questions)}
     works: dict[Cell, Work] = {}
+    placed = setup.pairs["nominal"].mask is not None
     begun: set[str] = set()  # detectors whose network before training is among the work
     for question in questions:
         names = explainers[question.detector]
@@ -95,7 +98,7 @@ def planned_work(
         for control, planted in question.pairs:
             for cell in (control, planted):
                 works[cell] = Work(cell, names, setup.sanity > 0, explained)
-            if telling and setup.pairs["nominal"].mask is not None and question.detector not in begun:
+            if telling and placed and question.detector not in begun and not own_kind(question.detector):
                 begun.add(question.detector)
                 works[before(control)] = Work(before(control), telling, explained=explained)
     return works

@@ -41,13 +41,20 @@ from fcdd_audit.experiment.kept import (
     scores_file,
     table_file,
 )
+from fcdd_audit.experiment.own import own_model
 from fcdd_audit.experiment.records import Record, as_json
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Place, Store
 from fcdd_audit.explainers import make_explainer
 from fcdd_audit.measures.statistics import interquartile_range
+from fcdd_audit.models import Model
+from fcdd_audit.models.failures import NotFiniteError
+from fcdd_audit.models.own import FailedTrainingError, OwnDetector, Traits, own_kind
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+
+
+Made = tuple[dict[str, bytes], dict[str, Any]]  # a record's files, and what is said of how it went
 
 
 class NoNumbersError(RunError):
@@ -116,7 +123,7 @@ def finish(
     todo = missing(work, setup, store)
     try:
         if todo.trained:
-            _train(work.cell, setup, store, on_step)
+            make_trained(work.cell, setup, store, on_step)
         if todo.measured:
             _Measuring(work, setup, store).finish(todo)
     except NoNumbersError as error:
@@ -153,27 +160,43 @@ def _failed_files(reason: str, again: bool) -> dict[str, bytes]:
     return {TRAINING: as_json({"failed": reason, "again": again, "versions": versions()}).encode()}
 
 
-def _train(cell: Cell, setup: Setup, store: Store, on_step: Callable[[], object]) -> None:
+def make_trained(
+    cell: Cell, setup: Setup, store: Store, on_step: Callable[[], object] = lambda: None
+) -> Record:
+    """The record of a cell's training, made if it is missing or may succeed another time."""
     place = trained_place(cell, setup)
     with store.making(place):
         found = store.read(place)
-        if found is not None and not _again(found):
-            return  # another run did it meanwhile
-        if found is not None:
-            store.remove(place)
-        started = time.perf_counter()
-        try:
-            with deterministic():
-                detector, losses = train(cell, setup, torch.device(setup.device), on_step)
-        except DivergedError as error:
-            store.write(place, _failed_files(str(error), again=False))
-            return
-        except (MemoryError, RuntimeError) as error:
-            store.write(place, _failed_files(_out_of_memory(error), again=True))
-            return
-        weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
-        about = {"losses": losses, "seconds": time.perf_counter() - started, "versions": versions()}
-        store.write(place, {TRAINING: as_json(about).encode(), IN_RECORD: save_weights(weights)})
+        if found is None or _again(found):
+            if found is not None:
+                store.remove(place)
+            store.write(place, _trained_files(cell, setup, on_step))
+    return needed(store, place)
+
+
+def _trained_files(cell: Cell, setup: Setup, on_step: Callable[[], object]) -> dict[str, bytes]:
+    started = time.perf_counter()
+    try:
+        with deterministic():
+            files, about = _train(cell, setup, on_step)
+    except DivergedError as error:
+        return _failed_files(str(error), again=False)
+    except FailedTrainingError as error:  # what it fails for needn't be in the code
+        return _failed_files(str(error), again=True)
+    except (MemoryError, RuntimeError) as error:
+        return _failed_files(_out_of_memory(error), again=True)
+    about = {**about, "seconds": time.perf_counter() - started, "versions": versions()}
+    return {TRAINING: as_json(about).encode(), **files}
+
+
+def _train(cell: Cell, setup: Setup, on_step: Callable[[], object]) -> Made:
+    """The detector's weights; nothing of models of the user's own code, which may be anything."""
+    own = own_kind(cell.detector)
+    if own is not None:
+        return {}, {"losses": [], "model": Traits.of(own_model(own, cell, setup)).as_json()}
+    detector, losses = train(cell, setup, torch.device(setup.device), on_step)
+    weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
+    return {IN_RECORD: save_weights(weights)}, {"losses": losses}
 
 
 def _out_of_memory(error: Exception) -> str:
@@ -183,15 +206,18 @@ def _out_of_memory(error: Exception) -> str:
     raise error
 
 
-def load(cell: Cell, setup: Setup, store: Store) -> Detector:
+def load(cell: Cell, setup: Setup, store: Store) -> Detector | Model:
     """The trained detector as it is kept, or the network before training, on the setup's device.
 
+    What the user's own code makes isn't kept: it is trained again where this process hasn't done it.
     NoNumbersError where training failed.
     """
     if cell.trained:
         record = needed(store, trained_place(cell, setup))
         if (reason := _failed(record)) is not None:
             raise NoNumbersError(reason)
+        if (own := own_kind(cell.detector)) is not None:
+            return _own(own, cell, setup)
         detector = setup.untrained(cell.detector, cell.seed).eval()
         detector.load_state_dict(load_weights(record.files[IN_RECORD]))
     else:
@@ -199,7 +225,12 @@ def load(cell: Cell, setup: Setup, store: Store) -> Detector:
     return detector.to(setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-Made = tuple[dict[str, bytes], dict[str, Any]]  # a record's files, and what is said of how it went
+def _own(kind: type[OwnDetector], cell: Cell, setup: Setup) -> Detector | Model:
+    try:
+        with deterministic():
+            return own_model(kind, cell, setup)
+    except FailedTrainingError as error:  # as it didn't before
+        raise NoNumbersError(str(error)) from error
 
 
 class _Measuring:
@@ -236,7 +267,7 @@ class _Measuring:
     def _score(self) -> Made:
         try:
             found = score(self.detector, self.setup, self.device)
-        except RunError as error:
+        except (RunError, NotFiniteError) as error:
             raise NoNumbersError(str(error)) from error
         except (MemoryError, RuntimeError) as error:
             raise NoNumbersError(_out_of_memory(error)) from error
@@ -245,6 +276,8 @@ class _Measuring:
     def _explain(self, name: str) -> Made:
         """Maps of fewer images that are kept are part of it."""
         explainer = make_explainer(name, self.setup.options)
+        if (reason := explainer.unavailable(self.detector)) is not None:  # unlike the first model of its code
+            raise NoNumbersError(f"{name} can't explain it: {reason}")
         before = _fewer(self.store, self.cell, self.setup, name, self.images)
         first = 0 if before is None else int(before.identity["images"])
         found = explain(self.detector, name, explainer, self.parts, self.device, first, self.images)
@@ -265,6 +298,8 @@ class _Measuring:
         return rows.loc[order]
 
     def _check(self, name: str) -> Made:
+        if not isinstance(self.detector, Detector):
+            raise ValueError("only detectors of this package are checked")
         scores = read_scores(needed(self.store, scored_place(self.cell, self.setup)).files[SCORES])
         unit = interquartile_range(scores.of["nominal", "clean"])
         explainer = make_explainer(name, self.setup.options)

@@ -69,6 +69,18 @@ class PixelMap:
         return PIXELS
 
 
+def no_gradient(detector: Scorer) -> str | None:
+    """Why the gradient of its score can't be had, in one line, if the detector says so; None if it can."""
+    return getattr(detector, "no_gradient", None)
+
+
+class GradientMap(PixelMap):
+    """A map of single pixels that is made from gradients of the score."""
+
+    def unavailable(self, detector: Scorer) -> str | None:
+        return no_gradient(detector)
+
+
 def make_explainer(name: str, options: Mapping[str, Mapping[str, Any]]) -> Explainer:
     """The explainer of that name with its options, of all `options` by name.
 

@@ -17,7 +17,7 @@ from fcdd_audit.detectors.receptive import (
     receptive_field,
     upsample,
 )
-from fcdd_audit.explainers.base import EXPLAINERS
+from fcdd_audit.explainers.base import EXPLAINERS, no_gradient
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class _Cam:
     signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
+        if (reason := no_gradient(detector)) is not None:
+            return reason
         if self.layer:
             return self._misnamed(detector)
         if getattr(detector, "cam_layer", None) is None or getattr(detector, "cam_field", None) is None:

@@ -14,13 +14,13 @@ from torch import Tensor
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, over_channels
+from fcdd_audit.explainers.base import EXPLAINERS, GradientMap, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 from fcdd_audit.explainers.local import remembering
 
 
 @EXPLAINERS.register("input-x-gradient")
-class InputTimesGradient(PixelMap):
+class InputTimesGradient(GradientMap):
     """Pixel times gradient, summed over channels, signed; a black pixel gets none.
 
     Source: Shrikumar et al. 2016 (arXiv 1605.01713).
@@ -34,7 +34,7 @@ class InputTimesGradient(PixelMap):
 
 @EXPLAINERS.register("integrated-gradients")
 @dataclass(frozen=True)
-class IntegratedGradientsMap(PixelMap):
+class IntegratedGradientsMap(GradientMap):
     """Integrated gradients from an empty image, summed over channels, signed.
 
     baseline: the empty image: mean (the image's mean colour), black or blur. steps: of the integral.

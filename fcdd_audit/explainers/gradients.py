@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from captum.attr import NoiseTunnel, Saliency
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
-from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, magnitude
+from fcdd_audit.explainers.base import EXPLAINERS, GradientMap, magnitude, no_gradient
 from fcdd_audit.explainers.smoothing import Smoothing
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
@@ -24,7 +25,7 @@ def _gradient(detector: Scorer, x: Tensor) -> Tensor:
 
 
 @EXPLAINERS.register("gradient")
-class Gradient(PixelMap):
+class Gradient(GradientMap):
     """Absolute gradient of the anomaly score, summed over channels (Simonyan et al., arXiv 1312.6034)."""
 
     either_way = True
@@ -46,7 +47,7 @@ class BlurredGradient(Smoothing):
     signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
-        return self.no_field(detector)
+        return no_gradient(detector) or self.no_field(detector)
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
         return self.smooth(detector, magnitude(_gradient(detector, x)))
@@ -54,7 +55,7 @@ class BlurredGradient(Smoothing):
 
 @EXPLAINERS.register("smooth-grad")
 @dataclass(frozen=True)
-class SmoothGrad(PixelMap):
+class SmoothGrad(GradientMap):
     """SmoothGrad: mean gradient over noisy copies of the image, its absolute value summed over channels.
 
     samples: noisy copies. noise: standard deviation of the noise, for images in [0, 1].
@@ -62,6 +63,7 @@ class SmoothGrad(PixelMap):
     """
 
     either_way = True
+    shares_stream: ClassVar[bool] = True  # captum draws from torch's one: no two may explain at a time
 
     samples: int = 10
     noise: float = 0.1
@@ -96,7 +98,7 @@ def _drawing_from(generator: torch.Generator, device: torch.device) -> Iterator[
 
 
 @EXPLAINERS.register("guided-backprop")
-class GuidedBackprop(PixelMap):
+class GuidedBackprop(GradientMap):
     """Gradient that passes rectifiers only where it is positive, its absolute value summed over channels.
 
     captum's guides `nn.ReLU` only and would give the bare gradient of the networks here; this one guides
@@ -108,6 +110,8 @@ class GuidedBackprop(PixelMap):
 
     def unavailable(self, detector: Scorer) -> str | None:
         found = _rectifiers(detector)
+        if (reason := no_gradient(detector)) is not None:
+            return reason
         if not found:
             return "the detector has no module with a (leaky) ReLU whose gradient could be guided"
         if any(module.inplace for module in found):

@@ -15,7 +15,7 @@ from scipy import special, stats
 
 from fcdd_audit.measures.table import Measure, register
 
-MOST_PAIRS = 1000  # that are looked for
+MOST_PAIRS, MOST_IMAGES = 1000, 20_000  # that are looked for
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,6 @@ def pairs_needed(values: np.ndarray, limit: float, tail: float) -> int | None:
     return counts[enough] if enough < len(counts) else None
 
 
-def image_weights(images: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Weights of the images in each bootstrap draw, uniform on all that sum to 1: float32 (draws, images).
-
-    The Bayesian bootstrap of Rubin 1981.
-    """
-    weights = rng.standard_exponential((draws, images), dtype=np.float32)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights
-
-
 def interval(
     value: float, draws: np.ndarray, confidence: float, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
@@ -136,6 +126,29 @@ def share(hits: int, trials: int, confidence: float = 0.95) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"))
     exact = stats.binomtest(hits, trials).proportion_ci(confidence, method="exact")
     return Interval(hits / trials, float(exact.low), float(exact.high))
+
+
+def share_p_value(hits: int, trials: int, limit: float, above: bool) -> float:
+    """Exact one-sided p-value that a share isn't above (below) `limit`, in (0, 1), of `hits` among `trials`
+    independent images (binomial). 1 without trials."""
+    if trials == 0:
+        return 1.0
+    tail = stats.binom.sf(hits - 1, trials, limit) if above else stats.binom.cdf(hits, trials, limit)
+    return float(tail)
+
+
+def images_needed(hits: int, trials: int, limit: float, tail: float) -> int | None:
+    """How many images would tell a share from `limit`, were it to stay at hits / trials, with a chance of
+    `tail` to be wrong. None: over 20,000, or without images."""
+    if trials == 0:
+        return None
+    counts = np.arange(trials, MOST_IMAGES + 1)
+    at = np.rint(counts * hits / trials).astype(int)
+    if hits / trials > limit:
+        found = stats.binom.sf(at - 1, counts, limit) <= tail
+    else:
+        found = stats.binom.cdf(at, counts, limit) <= tail
+    return int(counts[found.argmax()]) if found.any() else None
 
 
 MIN_AGREEMENT = 5  # a rank correlation of fewer points says nothing

@@ -13,6 +13,7 @@ from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.images.pairs import Pairs
+from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.natural.artifacts import NaturalArtifact
 from fcdd_audit.natural.removal import elsewhere, inpaint
 
@@ -29,11 +30,34 @@ def locate(artifact: NaturalArtifact, data: AuditData) -> dict[str, Tensor]:
             "artifact is on it too and can't be taken off; name another with --oe"
         )
     parts = data.parts()
-    looked_at = {
-        name: part
-        for name, part in parts.items()
-        if artifact.on_outliers or name != "train_anomalous" or not data.outlier_exposure
-    }
+    masks = _find(
+        artifact,
+        data,
+        {
+            name: part
+            for name, part in parts.items()
+            if artifact.on_outliers or name != "train_anomalous" or not data.outlier_exposure
+        },
+    )
+    if not any(_bearing(masks[f"train_{side}"]).any() for side in SIDES):
+        raise InputError(
+            f"none of the {sum(len(parts[f'train_{side}']) for side in SIDES)} training images of "
+            f"'{data.name}' bears the artifact, so that no detector can have learned it; check the "
+            f"annotations' names (an image is called '{data.train_nominal.names[0]}')"
+        )
+    return masks
+
+
+def locate_tested(artifact: NaturalArtifact, data: AuditData) -> dict[str, Tensor]:
+    """The same on test images alone; all False elsewhere. InputError as `locate`, but for training images."""
+    return _find(
+        artifact, data, {name: part for name, part in data.parts().items() if name.startswith("test")}
+    )
+
+
+def _find(artifact: NaturalArtifact, data: AuditData, looked_at: dict[str, ImageSet]) -> dict[str, Tensor]:
+    """Masks of all parts, looked for on some of them."""
+    parts = data.parts()
     names = [name for part in looked_at.values() for name in part.names]
     if artifact.by_name and (twice := [name for name, count in Counter(names).items() if count > 1]):
         raise InputError(
@@ -56,12 +80,6 @@ def locate(artifact: NaturalArtifact, data: AuditData) -> dict[str, Tensor]:
                 "fill it from; mark a part of the image"
             )
     bearing = {name: int(_bearing(mask).sum()) for name, mask in masks.items()}
-    if not any(bearing[f"train_{side}"] for side in SIDES):
-        raise InputError(
-            f"none of the {sum(len(parts[f'train_{side}']) for side in SIDES)} training images of "
-            f"'{data.name}' bears the artifact, so that no detector can have learned it; check the "
-            f"annotations' names (an image is called '{data.train_nominal.names[0]}')"
-        )
     if all(bearing[f"test_{side}"] < MIN_TEST for side in SIDES):
         raise InputError(
             f"{bearing['test_nominal']} nominal and {bearing['test_anomalous']} anomalous test images of "

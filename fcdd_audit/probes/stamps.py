@@ -27,7 +27,7 @@ PATTERNS = ("checker", "noise", "plain")
 
 
 @lru_cache(maxsize=8)
-def _glyphs(text: str) -> tuple[Image.Image, Image.Image]:
+def glyphs(text: str) -> tuple[Image.Image, Image.Image]:
     """Coverage of the outlined text, and of the text alone within it, both cut to the glyphs' box."""
     font = ImageFont.load_default(RENDER_PX)
     left, top, right, bottom = font.getbbox(text, stroke_width=OUTLINE_PX)
@@ -62,7 +62,7 @@ def _writing(x: Tensor, probe: str, text: str, size: float, margin: float) -> tu
 
     InputError where the text doesn't fit on the images.
     """
-    outlined, letters = _glyphs(text)
+    outlined, letters = glyphs(text)
     w = round(size * x.shape[3])
     h = round(outlined.height * w / outlined.width)
     check_fit(x, f"{probe} {text!r}", (h, w), margin, MIN_HEIGHT, "a shorter text or another size")

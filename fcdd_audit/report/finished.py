@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import VARIANTS, RunFolder
-from fcdd_audit.report.figures import among_placebos
+from fcdd_audit.report.figures import among_placebos, dose_figure, places_figure
 from fcdd_audit.report.glossary import glossary, read_results
 from fcdd_audit.report.strips import picture_rows
 
@@ -29,47 +29,64 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "strips": strips,
         "scales": scales,
         "variants": VARIANTS,
+        "placed": "mask" in arrays,
     }
 
 
 def _answer(finding: dict[str, Any], thresholds: dict[str, float], index: int) -> dict[str, Any]:
-    """One side's finding with its figures. as_many: placebos that cost as much as the artifact or more."""
-    placebo = finding["placebo"]
-    effect, others = placebo["effect"], placebo["placebo_effects"]
-    drawn = among_placebos(effect, others, "AUROC lost", thresholds["reliance"], f"effect-{index}")
-    explanations = [
-        {
-            **placebo["explanations"][explainer["explainer"]],
-            "name": explainer["explainer"],
-            "quadrant": explainer["quadrant"],
-        }
-        for explainer in finding["explainers"]
+    """One side's finding with its figures."""
+    numbers = finding["finished"]
+    specific, dose = numbers["specific"], numbers["dose"]
+    shown = [
+        {**numbers["shown"][one["explainer"]], "name": one["explainer"], "quadrant": one["quadrant"]}
+        for one in finding["explainers"]
     ]
-    for number, one in enumerate(explanations):
-        if one["placebo_overlaps"]:
-            figure = among_placebos(
-                one["overlap"],
-                one["placebo_overlaps"],
-                f"pixel AUROC of {one['name']}",
-                0.5 + thresholds["reveal"],
-                f"overlap-{index}-{number}",
-            )
-        one["median"] = _median(one["placebo_overlaps"])
-        one["figure"] = Markup(figure) if one["placebo_overlaps"] else None
     return {
         "finding": finding,
-        "placebo": placebo,
-        "figure": Markup(drawn),
-        "median": _median(others),
-        "median_shift": _median(placebo["placebo_shifts"]),
-        "as_many": sum(other >= effect["value"] for other in others),
-        "explanations": explanations,
+        "numbers": numbers,
+        "by_kind": [] if specific is None else _by_kind(numbers["kinds"], specific["placebos"]),
+        "placebos": _among(
+            specific, "share of decisions turned wrong", thresholds["alarms"], f"wrong-{index}"
+        ),
+        "dose": None if dose is None else Markup(dose_figure(dose, thresholds["alarms"], f"dose-{index}")),
+        "places": _places(dose, f"places-{index}"),
+        "shown": [
+            {
+                **one,
+                "figure": _among(
+                    one,
+                    f"pixel AUROC of {one['name']}",
+                    0.5 + thresholds["reveal"],
+                    f"overlap-{index}-{number}",
+                ),
+            }
+            for number, one in enumerate(shown)
+        ],
     }
 
 
-def _median(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+def _by_kind(kinds: list[str], values: list[float]) -> list[dict[str, Any]]:
+    """Of each kind of placebo, how many there are, and their mean."""
+    return [
+        {
+            "kind": kind,
+            "count": kinds.count(kind),
+            "mean": float(np.mean([value for one, value in zip(kinds, values, strict=True) if one == kind])),
+        }
+        for kind in dict.fromkeys(kinds)
+    ]
+
+
+def _among(numbers: dict[str, Any] | None, label: str, limit: float, prefix: str) -> Markup | None:
+    if numbers is None or not numbers["placebos"]:
+        return None
+    return Markup(among_placebos(numbers["value"]["value"], numbers["placebos"], label, limit, prefix))
+
+
+def _places(dose: dict[str, Any] | None, prefix: str) -> Markup | None:
+    if dose is None or not dose["places"]:
+        return None
+    return Markup(places_figure(dose["rows"], dose["columns"], dose["places"], prefix))
 
 
 def _maps(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -22,6 +22,8 @@ from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
 WORDS = {
     "relies": ("✖", "relies"),
     "does-not-rely": ("✔", "does not rely"),
+    "vulnerable": ("✖", "vulnerable"),
+    "robust": ("✔", "robust"),
     "inconclusive": ("?", "inconclusive"),
 }
 

@@ -169,7 +169,7 @@ def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
 
 def _planner(calibration: Calibration, setup: Setup, detector: str) -> Planner:
     artifact = calibration.audit.artifact
-    plant_on = learned_side(detector, artifact.plant_on)
+    plant_on = learned_side(DETECTORS[detector].learns_from, artifact.plant_on)
     side = DIRECTIONS[plant_on].side
     if side not in DETECTORS[detector].learns_from:
         raise InputError(

@@ -16,10 +16,10 @@ from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.looks import Look
 from fcdd_audit.verdict.seen import Seen
 
-Verdict = Literal["relies", "does-not-rely", "inconclusive"]
+Verdict = Literal["relies", "does-not-rely", "vulnerable", "robust", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
 Harm = Literal["alarms", "hides", "none", "open"]
-Missing = Literal["pairs", "failed-pairs", "working-control", "room", "identical"]
+Missing = Literal["pairs", "images", "failed-pairs", "working-control", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
@@ -27,6 +27,10 @@ QUADRANTS: dict[tuple[str, str], Quadrant] = {
     ("relies", "no"): "hidden",
     ("does-not-rely", "yes"): "false-alarm",
     ("does-not-rely", "no"): "clear",
+    ("vulnerable", "yes"): "exposed",
+    ("vulnerable", "no"): "hidden",
+    ("robust", "yes"): "false-alarm",
+    ("robust", "no"): "clear",
 }
 
 
@@ -171,7 +175,7 @@ class ExplainerFinding:
         Interval,
         _said(
             "On `side`, planted minus control, in [-1, 1], with the interval that the answer used; of a "
-            "finished detector, beyond the placebos' median."
+            "finished detector, beyond the placebos' mean."
         ),
     ]
     quadrant: Annotated[Quadrant, _said("Verdict and answer together; `undecided` where one is open.")]
@@ -219,17 +223,27 @@ class Finding:
         float | None,
         _said("The share of those training images that bear the artifact; null for a finished detector."),
     ]
-    verdict: Annotated[Verdict, _said("Does the score rely on the artifact?")]
+    verdict: Annotated[
+        Verdict,
+        _said(
+            "Does the score rely on the artifact? Of a finished detector: is it `vulnerable` or `robust` to "
+            "it?"
+        ),
+    ]
     reason: Annotated[str | None, _said("Why there is no clear answer; null where there is one.")]
     reliance: Annotated[
         Interval | None,
         _said(
             "The AUROC drop, planted minus control, in [-2, 2]. Null where the twins are identical by "
-            "construction. Of a finished detector: AUROC that the artifact costs beyond the placebos' median."
+            "construction. Of a finished detector: the AUROC that the artifact costs, without an interval."
         ),
     ]
     control_auroc: Annotated[
-        float | None, _said("Mean AUROC of the control twins on the test images as they are in use.")
+        float | None,
+        _said(
+            "Mean AUROC of the control twins on the test images as they are in use; of a finished detector "
+            "its own, without the artifact."
+        ),
     ]
     planted_auroc: Annotated[float | None, _said("The same of the planted twins.")]
     seeds: Annotated[int, _said("Pairs of twins; 0 for a finished detector.")]
@@ -243,21 +257,23 @@ class Finding:
         Harm | None,
         _said(
             "What the artifact does at the frozen threshold beyond the control: nominal images raise "
-            "`alarms`, anomalies hide (`hides`), `none`, or it is `open`; null where nothing can be judged."
+            "`alarms`, anomalies hide (`hides`), `none`, or it is `open`; null where nothing can be judged. "
+            "Of a finished detector: what it does by itself."
         ),
     ] = None
     dependence: Annotated[
         Interval | None,
         _said(
             "Score shift, planted minus control, each pair's cut off at 5, in inter-quartile ranges of the "
-            "nominal scores. Its interval is the one that the verdict used."
+            "nominal scores. Its interval is the one that the verdict used. Of a finished detector: its own "
+            "shift, positive where the score rises, without an interval; null where scores are clipped."
         ),
     ] = None
     alarms: Annotated[
         Interval | None,
         _said(
             "New alarms (of an artifact on the nominal side: anomalies that hide), planted minus control, in "
-            "[-1, 1]. Its interval is the one that `harm` used."
+            "[-1, 1]. Its interval is the one that `harm` used. Of a finished detector: its own, in [0, 1]."
         ),
     ] = None
     pairs_relying: Annotated[
@@ -267,8 +283,8 @@ class Finding:
     missing: Annotated[
         Missing | None,
         _said(
-            "What a clear answer lacks: more `pairs`; `failed-pairs`; a `working-control`; `room` to lose; "
-            "the twins are `identical` by construction. Null with one, and of a finished detector."
+            "What a clear answer lacks: more `pairs` or `images`; `failed-pairs`; a `working-control`; "
+            "`room` to lose; the twins are `identical` by construction. Null with one."
         ),
     ] = None
     pairs_needed: Annotated[
@@ -278,14 +294,29 @@ class Finding:
             "looks and for the number of verdicts. Null where not even 1,000 would, or none are missing."
         ),
     ] = None
+    images_needed: Annotated[
+        int | None,
+        _said(
+            "Of a finished detector: how many images of the side would settle the verdict if the share "
+            "stayed as it is. Null where not even 20,000 would, or none are missing."
+        ),
+    ] = None
+    specific: Annotated[
+        Answer | None,
+        _said(
+            "Of a finished detector: does the artifact turn more decisions wrong than placebos do? Null of "
+            "twins, and where there are no placebos."
+        ),
+    ] = None
     looks: Annotated[tuple[int, ...], _said("After how many pairs it was judged.")] = ()
     failed: Annotated[
         tuple[FailedTwin, ...],
         _said("Twins without numbers: their pairs are missing from `seeds` and from every number."),
     ] = ()
     design: Annotated[str, _said("What the effect is compared with.")] = "twins"
-    placebo: Annotated[
-        dict[str, Any] | None, _said("Numbers of the test against placebos (docs/files.md); null for twins.")
+    finished: Annotated[
+        dict[str, Any] | None,
+        _said("Numbers of the test of a finished detector (docs/files.md); null of twins."),
     ] = None
 
     @property

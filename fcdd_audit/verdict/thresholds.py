@@ -11,24 +11,23 @@ class Thresholds:
 
     shift: in inter-quartile ranges of the nominal scores. The score relies on the artifact if the dependence
         and the planted twin's own shift are surely above this; it does not if the dependence is surely below.
-    alarms: it does harm if the new alarms beyond the control's are surely above this share of the images.
+    alarms: it does harm if the new alarms beyond the control's are surely above this share of the images. A
+        finished detector is vulnerable if its own are surely above it, and robust if they are surely below.
     no_alarms: it does none if they are surely below this share.
     reliance: with no harm, an AUROC drop surely below this, and a dependence that isn't surely above its
-        limit, the score does not rely either. Of a finished detector: what the artifact must cost beyond
-        placebos.
+        limit, the score does not rely either.
     reveal: an explanation shows the artifact if its excess pixel AUROC is surely above this.
     confidence: of all intervals, before the looks and the number of verdicts are allowed for.
     min_seeds: pairs; with fewer, every answer is inconclusive.
     clear_pairs: a look with fewer doesn't say that anything is below a limit: a cue that few trainings learn
         would not be among them.
     usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict; of a found
-        artifact, see `Evidence.ability`.
-    room: "does not rely" isn't said where less than this is left to lose beyond the control, of the AUROC or
-        of the images that are rightly decided.
+        artifact, see `Evidence.ability`. Nor does a finished detector below it.
+    room: neither "does not rely" nor "robust" is said where less than this is left to lose beyond the
+        control, of the AUROC or of the images that are rightly decided.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
         said that an explanation doesn't show the artifact.
     score_quantile: of the nominal validation scores, the frozen decision threshold.
-    draws: of a finished detector's bootstrap.
     """
 
     shift: float = 0.5
@@ -43,7 +42,6 @@ class Thresholds:
     room: float = 0.2
     reveal_room: float = 0.1
     score_quantile: float = 0.95
-    draws: int = 2000
 
     @property
     def tail(self) -> float:

@@ -12,8 +12,13 @@ HARM = {
     "open": "relies; whether it does harm is open",
 }
 STILL = {"alarms": ", yet raises alarms", "hides": ", yet hides anomalies"}
+OF_FINISHED = {
+    ("vulnerable", "alarms"): "vulnerable: it raises alarms",
+    ("vulnerable", "hides"): "vulnerable: it hides anomalies",
+}
 LACKS = {
     "pairs": "more pairs of twins are needed",
+    "images": "more images are needed",
     "failed-pairs": "too many trainings failed",
     "working-control": "the detector doesn't detect",
     "room": "nothing is left to lose",
@@ -23,6 +28,8 @@ LACKS = {
 
 def verdict_words(finding: Mapping[str, Any]) -> str:
     """The verdict and what the artifact does, or what a clear answer lacks."""
+    if finding["verdict"] in ("vulnerable", "robust"):
+        return OF_FINISHED.get((finding["verdict"], finding["harm"]), finding["verdict"])
     if finding["verdict"] == "relies":
         return HARM.get(finding["harm"], "relies")
     if finding["verdict"] == "does-not-rely":
@@ -31,6 +38,8 @@ def verdict_words(finding: Mapping[str, Any]) -> str:
         return "can't tell"
     if finding["missing"] == "pairs" and finding["pairs_needed"]:
         return f"can't tell: about {finding['pairs_needed']} pairs of twins are needed"
+    if finding["missing"] == "images" and finding["images_needed"]:
+        return f"can't tell: about {finding['images_needed']} images are needed"
     return f"can't tell: {LACKS[finding['missing']]}"
 
 

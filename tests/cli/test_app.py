@@ -54,7 +54,9 @@ def test_the_version_is_printed():
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("command", [[], ["run"], ["calibrate"], ["report"], ["compare"], ["list"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["calibrate"], ["report"], ["check"], ["compare"], ["list"]]
+)
 def test_every_command_has_help(command, flag):
     result = invoke(*command, flag)
     assert result.exit_code == 0
@@ -224,7 +226,7 @@ def test_list_prints_the_presets_as_a_table():
         (["--device", "cpuu"], ["device 'cpuu'"]),
         (["--device", "cuda:99"], ["device 'cuda:99'"]),
         (["--device", "meta"], ["device 'meta'"]),
-        (["--fail-on", "clever"], ["--fail-on: unknown gate 'clever'", "relies"]),
+        (["--fail-on", "relies,clever"], ["--fail-on: unknown verdict 'clever'", "relies, vulnerable"]),
         (["--bit-depth", "0"], ["--bit-depth: bit depth is 0; it must be at least 8"]),
         (["--dataset", "two\nlines"], ["two"]),  # as in a file name, such as a corrupt image's
         (["--detectr", "fcdd"], ["--detectr", "--detector"]),

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -10,7 +9,6 @@ from typer.testing import CliRunner
 
 from fcdd_audit.cli import commands
 from fcdd_audit.cli.app import app
-from fcdd_audit.cli.gate import gate_code
 from fcdd_audit.cli.options import read_layers, takes_settings
 from fcdd_audit.config.audit import make_config
 from fcdd_audit.config.calibrated import UNUSED, merge_calibrated
@@ -90,17 +88,3 @@ def test_a_calibration_takes_what_else_an_audit_takes():
     result = invoke("calibrate", "--plant-on", "eo")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--plant-on: unknown side 'eo'; did you mean 'oe'?" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("wanted", "verdicts", "code"),
-    [
-        (None, ["relies"], 0),
-        ("relies", ["relies", "inconclusive"], 1),
-        ("relies", ["does-not-rely", "inconclusive"], 3),
-        ("relies", ["does-not-rely"], 0),
-        ("relies", [], 0),
-    ],
-)
-def test_a_gates_exit_code(wanted, verdicts, code):
-    assert gate_code(wanted, [SimpleNamespace(verdict=verdict) for verdict in verdicts]) == code

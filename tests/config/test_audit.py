@@ -510,6 +510,33 @@ def test_a_finished_detector_has_no_pairs(name):
     assert complaint(settings).startswith(f"{flag} is for twins, and with --weights nothing is trained")
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"threshold": 0.5}, "--threshold is for finished detectors; name one with --model or --weights"),
+        ({"dose": True}, "--dose is for finished detectors"),
+        ({"mean": 0.5}, "--mean is for --model; name one"),
+        ({"std": 0.5}, "--std is for --model"),
+        ({"trust_model": True}, "--trust-model is for --model"),
+        ({"weights": "x", "detectors": "ae", "mean": 0.5}, "--mean is for --model"),
+        ({"weights": "x", "model": "y.py:make"}, "--weights and --model both name a finished detector"),
+        ({"model": "y.py:make", "detectors": "ae"}, "--model brings its own detector; drop --detector"),
+        ({"model": "y.py:make", "seeds": 3}, "--seeds is for twins, and with --model nothing is trained"),
+        ({"model": "y.py:make", "nominal_class": "all"}, "a finished detector has learnt one nominal class"),
+        ({"model": "y.py:make", "threshold": "inf"}, "threshold is 'inf'; a finite number is needed"),
+        ({"model": "y.py:make", "placebos": 0}, "placebos is 0; auto or a whole number over 0 is needed"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_finished_detector_is_said(settings, expected):
+    assert complaint(settings).startswith(expected)
+
+
+def test_a_threshold_of_zero_is_one():
+    """Zero is no default: it must not be taken for one."""
+    assert complaint(threshold=0).startswith("--threshold is for finished detectors")
+    assert make_config(model="y.py:make", threshold=0).design.threshold == 0
+
+
 def test_each_detector_has_explainers_of_its_own_with_references_beside():
     config = make_config()
     assert config.explanation.explainers == ("auto",)
@@ -623,8 +650,8 @@ def test_a_change_is_checked():
 
 
 def test_thresholds_are_for_python_only():
-    assert make_config(thresholds=Thresholds(draws=9)).having(seeds=1).design.thresholds.draws == 9
-    for other in (3, {"draws": 9}):
+    assert make_config(thresholds=Thresholds(room=0.3)).having(seeds=1).design.thresholds.room == 0.3
+    for other in (3, {"room": 0.3}):
         assert complaint(thresholds=other) == (
             "setting 'thresholds' must be a Thresholds, which only Python can give"
         )
@@ -643,7 +670,10 @@ def test_thresholds_are_for_python_only():
         (read_environment({"FCDD_AUDIT_DETECTOR": "fccd"}), "variable FCDD_AUDIT_DETECTOR: unknown detector"),
         (read_environment({"FCDD_AUDIT_NETWORK": "cnn3"}), "variable FCDD_AUDIT_NETWORK: unknown network"),
         (read_environment({"FCDD_AUDIT_PLANT_ON": "eo"}), "variable FCDD_AUDIT_PLANT_ON: unknown side"),
-        (read_environment({"FCDD_AUDIT_PLACEBOS": "9"}), "variable FCDD_AUDIT_PLACEBOS: --placebos 9 is for"),
+        (
+            read_environment({"FCDD_AUDIT_PLACEBOS": "9"}),
+            "variable FCDD_AUDIT_PLACEBOS: --placebos is for finished",
+        ),
         (
             read_environment({"FCDD_AUDIT_OPTIONS": "x"}),
             "variable FCDD_AUDIT_OPTIONS: setting 'options' must",

@@ -52,8 +52,15 @@ AUDITS = {
         "network": "cnn32",
     },
     "no milestones": {"recipe": {"milestones": "none"}, "epochs": 2},
-    "its own thresholds": {"thresholds": Thresholds(reliance=0.1, draws=50, confidence=0.9)},
-    "a finished detector": {"weights": "detector.safetensors", "detectors": "ae", "placebos": 199},
+    "its own thresholds": {"thresholds": Thresholds(reliance=0.1, room=0.3, confidence=0.9)},
+    "a finished detector": {
+        "weights": "detector.safetensors",
+        "detectors": "ae",
+        "placebos": 199,
+        "threshold": -0.1,
+        "dose": True,
+    },
+    "a model": {"model": "mine.pt2", "mean": (0.485, 0.456, 0.406), "std": 0.25, "trust_model": True},
     "a store and a name": {
         "store": "shared",
         "out": "~/reports",
@@ -101,14 +108,14 @@ def test_every_setting_has_been_another_than_its_default():
     explained=st.integers(0, 1000),
     sanity=st.integers(0, 20),
     reliance=st.floats(0.001, 0.9),
-    draws=st.integers(1, 10_000),
+    room=st.floats(0, 1),
     lr=st.floats(1e-9, 10),
 )
 @settings(max_examples=20)
-def test_so_does_every_number_to_the_last_bit(name, explainers, explained, sanity, reliance, draws, lr):
+def test_so_does_every_number_to_the_last_bit(name, explainers, explained, sanity, reliance, room, lr):
     config = make_config(
         {**AUDITS[name], "explainers": tuple(explainers), "explained": explained, "sanity": sanity, "lr": lr},
-        thresholds=Thresholds(reliance=reliance, draws=draws),
+        thresholds=Thresholds(reliance=reliance, room=room),
     )
     found = stored_config(written(config))
     assert found == config

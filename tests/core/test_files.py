@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fcdd_audit.core.errors import InputError, RunError
-from fcdd_audit.core.files import check_writable, write_bytes, write_text, writing
+from fcdd_audit.core.files import append_text, check_file, check_writable, write_bytes, write_text, writing
 
 FULL = "No space left on device"
 WHAT_TO_DO = "; what is finished is kept: make room, and run the same command again"
@@ -118,3 +118,58 @@ def test_what_may_not_be_written_is_refused(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(InputError, match="can't write to"):
         check_writable(tmp_path / "locked" / "run")
+
+
+# Files that users name
+
+
+def test_text_is_added_to_a_file_that_may_not_be_there_yet(tmp_path):
+    path = tmp_path / "a.md"
+    assert append_text(path, "eins\n") == path
+    append_text(path, "zwei ü")
+    assert path.read_bytes() == "eins\nzwei ü".encode()
+
+
+def test_a_file_to_which_not_all_can_be_added_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "a.md"
+    append_text(path, "old")
+    opened = Path.open
+
+    class Filling:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, content):
+            self.file.write(content[:2])
+            raise OSError(errno.ENOSPC, FULL)
+
+    with monkeypatch.context() as filling:
+        filling.setattr(Path, "open", lambda self, mode: Filling(opened(self, mode)))
+        with pytest.raises(RunError, match=FULL):
+            append_text(path, "new")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_file_that_can_be_written_is_taken_and_left_alone(tmp_path):
+    path = tmp_path / "a.xml"
+    check_file(path, "--junit")
+    assert not path.exists()
+    path.write_text("old")
+    check_file(path, "--junit")
+    assert path.read_text() == "old"
+
+
+def test_a_file_that_can_not_be_written_is_refused(tmp_path, refused, monkeypatch):
+    with refused(f"can't write to '{tmp_path}' (it is no file); choose another --junit"):
+        check_file(tmp_path, "--junit")
+    with refused(f"'{tmp_path / 'absent'}' is no folder"):
+        check_file(tmp_path / "absent" / "a.xml", "--junit")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with refused("no permission", "choose another --summary"):
+        check_file(tmp_path / "a.md", "--summary")

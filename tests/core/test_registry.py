@@ -92,3 +92,21 @@ def test_every_registered_entry_explains_itself_in_a_sentence(registry, name):
     assert len(summary) <= 110
     assert name == name.lower()
     assert not summary.startswith(f"{registry[name].__name__}("), "a dataclass's own docstring"
+
+
+def test_a_lent_entry_is_there_for_as_long_as_the_context_lasts(colours):
+    for _ in range(2):  # the same name again later
+        with colours.lent("blue", Registry, "elsewhere"):
+            assert colours["blue"] is Registry
+            assert colours.homes()["blue"] == "elsewhere"
+        assert list(colours) == list(colours.homes()) == ["red", "green"]
+
+
+def test_a_lent_entry_goes_after_an_error_and_replaces_none(colours):
+    with pytest.raises(KeyError), colours.lent("blue", Registry, "elsewhere"):
+        raise KeyError
+    assert "blue" not in colours
+    red = colours["red"]
+    with pytest.raises(ValueError, match="registered already"), colours.lent("red", Registry, "elsewhere"):
+        pass
+    assert colours["red"] is red

@@ -1,9 +1,12 @@
+import random
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.core.seeding import derive_seed, numpy_generator, torch_generator
+from fcdd_audit.core.seeding import derive_seed, numpy_generator, seeded, torch_generator
 
 SEEDS = st.integers(0, 2**40)
 PURPOSES = st.text(max_size=20)
@@ -56,3 +59,27 @@ def test_generators_leave_the_global_streams_alone():
 
 def test_a_generator_is_on_the_cpu_unless_asked_otherwise():
     assert torch_generator(0, "noise").device == torch.device("cpu")
+
+
+def drawn():
+    return float(torch.rand(())), float(np.random.random()), random.random()
+
+
+def test_global_streams_begin_anew_within_and_go_on_afterwards():
+    torch.manual_seed(7)
+    np.random.seed(7)
+    random.seed(7)
+    undisturbed = drawn(), drawn()
+    torch.manual_seed(7)
+    np.random.seed(7)
+    random.seed(7)
+    first = drawn()
+    found = []
+    for seed in (3, 3, 4):
+        with seeded(seed, "noise"):
+            found.append(drawn())
+    with pytest.raises(ValueError, match="negative"), seeded(3, "noise"):
+        random.sample(range(3), -1)
+    assert (first, drawn()) == undisturbed
+    assert found[0] == found[1]
+    assert not set(found[0]) & set(found[2])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcdd_audit.core.text import number, plain, span
+from fcdd_audit.core.text import number, percent, plain, span
 
 
 def test_numbers_are_set_like_numbers():
@@ -17,6 +17,12 @@ def test_a_span_is_a_value_with_its_interval_where_there_is_one():
     assert span({"value": 0.5, "low": -0.25, "high": 1.0}) == "0.50 (\N{MINUS SIGN}0.25 to 1.00)"
     assert span({"value": 0.5, "low": 0.25, "high": 0.75}, 1) == "0.5 (0.2 to 0.8)"
     assert span(None) == "–"
+
+
+def test_a_share_in_percent_has_its_interval_where_there_is_one():
+    assert percent({"value": 0.821, "low": 0.068, "high": 1.0}) == "82.1 % (6.8 to 100.0 %)"
+    assert percent({"value": -0.0123, "low": None, "high": None}) == "\N{MINUS SIGN}1.2 %"
+    assert percent({"value": None, "low": None, "high": None}) == percent(None) == "–"
 
 
 @pytest.mark.parametrize(

@@ -527,20 +527,61 @@ def test_skipping_can_leave_too_few(tmp_path):
 @pytest.mark.parametrize("layout", [own_layout, mvtec_layout])
 def test_without_training_images_the_test_images_are_enough_if_only_they_are_wanted(tmp_path, layout):
     whole = load(layout(tmp_path))
-    with_training = load(tmp_path, oe=None, test_only=True)
     shutil.rmtree(tmp_path / "train")
     data = load(tmp_path, oe=None, test_only=True)
     assert data.shape == (1, SIZE, SIZE)
     assert [len(images) for images in data.parts().values()] == [0, 0, 0, 3, 4]
-    assert data.fingerprint() == with_training.fingerprint() != whole.fingerprint()
+    assert data.fingerprint() != whole.fingerprint()
     assert data.test_nominal.content() == whole.test_nominal.content()
     assert data.test_anomalous.content() == whole.test_anomalous.content()
     with pytest.raises(InputError, match="neither train/nominal nor train/good"):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("layout", [own_layout, mvtec_layout])
+def test_of_training_images_only_those_held_out_are_read_if_tests_alone_are_wanted(tmp_path, layout):
+    """The same that a training would hold out; but a detector from elsewhere may have seen them."""
+    whole = load(layout(tmp_path))
+    data = load(tmp_path, oe=None, test_only=True)
+    assert [len(images) for images in data.parts().values()] == [0, 0, 2, 3, 4]
+    for part in ("validation", "test_nominal", "test_anomalous"):
+        assert data.parts()[part].content() == whole.parts()[part].content()
+    assert "The threshold is from 2 images of train/nominal: where the detector was trained on them" in said(
+        data
+    )
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("layout", "folder"), [(own_layout, "validation/nominal"), (mvtec_layout, "validation/good")]
+)
+def test_validation_images_of_their_own_are_read_beside_tests(tmp_path, layout, folder, training):
+    layout(tmp_path)
+    for index in range(5):
+        picture(tmp_path / folder / f"{index}.png")
+    whole = load(tmp_path)
+    assert [len(images) for images in whole.parts().values()] == [10, 0, 5, 3, 4], "none is held out then"
+    if not training:
+        shutil.rmtree(tmp_path / "train")
+    data = load(tmp_path, oe=None, test_only=True)
+    assert [len(images) for images in data.parts().values()] == [0, 0, 5, 3, 4]
+    assert data.validation.names == tuple(f"{folder}/{index}.png" for index in range(5))
+    assert data.validation.content() == whole.validation.content()
+    assert "The threshold is from" not in said(data)
+
+
+def test_validation_images_that_are_test_images_too_are_said(tmp_path):
+    root = own_layout(tmp_path)
+    shutil.rmtree(root / "train")
+    shutil.copytree(root / "test/nominal", root / "validation/nominal")
+    data = load(root, oe=None, test_only=True)
+    assert "3 of 7 test images, as decoded, are also among the training or validation images" in said(data)
+
+
 def test_the_test_images_decide_on_colour_if_nothing_else_is_asked_for(tmp_path):
     grey, coloured = own_layout(tmp_path / "grey"), own_layout(tmp_path / "coloured", mode="RGB")
+    for root in (grey, coloured):
+        shutil.rmtree(root / "train")
     assert load(grey, oe=None, test_only=True).shape[0] == 1
     assert load(coloured, oe=None, test_only=True).shape[0] == 3
     assert load(grey, oe=None, test_only=True, channels=3).shape[0] == 3

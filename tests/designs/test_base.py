@@ -54,6 +54,7 @@ def test_run_folders_of_one_data_set_and_artifact_do_not_meet():
     [
         ({}, "twins", "retina-watermark"),
         ({"weights": "x", "detectors": ("ae",)}, "finished", "retina-watermark-finished"),
+        ({"model": "x.py:make"}, "finished", "retina-watermark-finished"),
     ],
 )
 def test_an_audit_names_its_design(changes, name, folder):

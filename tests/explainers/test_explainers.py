@@ -56,6 +56,21 @@ class Peak:
         return x.amax(dim=(1, 2, 3))
 
 
+class Without(Peak):
+    """Says that it has no gradients."""
+
+    no_gradient = "its score has no gradient"
+
+
+def test_a_model_that_names_why_it_has_no_gradients_is_left_to_what_needs_none():
+    found = {name: EXPLAINERS[name]().unavailable(Without()) for name in EXPLAINERS}
+    assert [name for name, reason in found.items() if reason == Without.no_gradient] == [
+        *("grad-cam", "grad-cam-no-relu", "gradient", "blurred-gradient", "smooth-grad", "guided-backprop"),
+        *("input-x-gradient", "integrated-gradients"),
+    ]
+    assert [name for name, reason in found.items() if reason is None] == ["occlusion", *BLIND]
+
+
 @each_explainer
 @each_detector
 def test_a_heatmap_is_finite_of_the_images_size_and_negative_only_where_it_has_a_sign(explainer, name, noise):

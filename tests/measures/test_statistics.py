@@ -9,11 +9,12 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from fcdd_audit.measures.statistics import (
+    MOST_IMAGES,
     MOST_PAIRS,
     agreement,
     holm,
     holm_steps,
-    image_weights,
+    images_needed,
     interquartile_range,
     interval,
     mean_bound,
@@ -21,6 +22,7 @@ from fcdd_audit.measures.statistics import (
     mean_p_value,
     pairs_needed,
     share,
+    share_p_value,
 )
 
 
@@ -85,12 +87,65 @@ def test_the_interval_of_a_mean_by_hand():
     assert (found.value, found.low, found.high) == pytest.approx((1, 1 - 12.706, 1 + 12.706), abs=1e-3)
 
 
-def test_weights_are_uniform_on_all_that_sum_to_one():
-    weights = image_weights(7, 20000, np.random.default_rng(0))
-    assert (weights.shape, weights.dtype) == ((20000, 7), np.float32)
-    assert weights.sum(axis=1) == pytest.approx(np.ones(20000), abs=1e-6)
-    assert weights.mean(axis=0) == pytest.approx(np.full(7, 1 / 7), abs=0.003)
-    assert weights.var(axis=0) == pytest.approx(np.full(7, 6 / (7**2 * 8)), rel=0.05)  # Dirichlet(1, ..., 1)
+@pytest.mark.parametrize(
+    ("hits", "trials", "limit", "above", "p"),
+    [
+        (0, 3, 0.5, False, 1 / 8),
+        (1, 3, 0.5, False, 4 / 8),
+        (3, 3, 0.5, False, 1),
+        (0, 3, 0.5, True, 1),
+        (2, 3, 0.5, True, 4 / 8),
+        (3, 3, 0.5, True, 1 / 8),
+        (0, 72, 0.05, False, 0.95**72),
+        (1, 1, 0.05, True, 0.05),
+        (0, 0, 0.05, True, 1),
+        (0, 0, 0.05, False, 1),
+    ],
+)
+def test_the_p_value_of_a_share_by_hand(hits, trials, limit, above, p):
+    assert share_p_value(hits, trials, limit, above) == pytest.approx(p)
+
+
+@given(st.integers(1, 300), st.floats(0, 1), st.floats(0.01, 0.99))
+def test_the_p_value_of_a_share_is_scipys_and_goes_with_its_exact_interval(trials, part, limit):
+    hits = round(part * trials)
+    for above, alternative in ((True, "greater"), (False, "less")):
+        p = share_p_value(hits, trials, limit, above)
+        assert p == pytest.approx(stats.binomtest(hits, trials, limit, alternative).pvalue)
+        if abs(p - 0.025) > 1e-9:
+            found = share(hits, trials)
+            assert (p <= 0.025) == (found.low >= limit if above else found.high <= limit)
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "tail", "needed"),
+    [
+        (0, 10, 0.025, 72),  # .95 ** 72 = .0249, .95 ** 71 = .0262
+        (0, 10, 0.0125, 86),  # .95 ** 86 = .0121, .95 ** 85 = .0128
+        (0, 100, 0.025, 100),  # it is enough already
+        (1, 1, 0.025, 2),  # .05 ** 2
+        (1, 20, 0.025, None),  # the limit itself
+        (0, 0, 0.025, None),
+    ],
+)
+def test_the_images_needed_by_hand(hits, trials, tail, needed):
+    assert images_needed(hits, trials, 0.05, tail) == needed
+
+
+@given(st.integers(1, 200), st.floats(0, 1), st.sampled_from([0.0125, 0.025]))
+def test_the_images_needed_are_the_fewest_that_settle_the_share(trials, part, tail):
+    hits = round(part * trials)
+    above, limit = hits / trials > 0.05, 0.05
+
+    def settled(images):
+        return share_p_value(int(np.rint(images * hits / trials)), images, limit, above) <= tail
+
+    needed = images_needed(hits, trials, limit, tail)
+    if needed is None:
+        assert not settled(MOST_IMAGES)
+    else:
+        assert settled(needed)
+        assert not any(settled(images) for images in range(max(trials, needed - 20), needed))
 
 
 def test_the_limit_and_the_p_value_of_a_mean_by_hand():

@@ -10,7 +10,7 @@ from fcdd_audit import InputError
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.natural.artifacts import Region
-from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
+from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate, locate_tested
 
 COUNTS = {"train_nominal": 8, "train_anomalous": 6, "validation": 3, "test_nominal": 5, "test_anomalous": 4}
 SIDE = 12  # px
@@ -137,6 +137,48 @@ def test_one_side_needs_two_test_images_that_bear_it():
     )
     locate(spots(train_nominal=[0], test_nominal=[0, 3]), tiny())
     locate(spots(train_anomalous=[0], test_anomalous=[0, 3]), tiny())
+
+
+# On test images alone
+
+
+def test_on_test_images_it_is_found_as_among_all():
+    bearing = {"test_nominal": (0, 3), "test_anomalous": (1, 2)}
+    artifact = spots(train_nominal=(0,), validation=(1,), **bearing)
+    masks, whole = locate_tested(artifact, tiny()), locate(spots(train_nominal=(0,), **bearing), tiny())
+    assert masks.keys() == COUNTS.keys()
+    for part, indices in bearing.items():
+        assert bearing_images(masks[part]) == list(indices)
+        assert torch.equal(masks[part], whole[part])
+    for part in COUNTS.keys() - bearing.keys():
+        assert masks[part].shape == (COUNTS[part], 1, SIDE, SIDE)
+        assert not masks[part].any(), "it isn't looked for there"
+    (asked,) = artifact.asked
+    assert asked == (
+        tuple(f"{part}/{index}" for part in bearing for index in range(COUNTS[part])),
+        (SIDE, SIDE),
+        "squash",
+    )
+
+
+def test_on_test_images_no_training_image_needs_to_bear_it_nor_to_be_there():
+    bare = tiny(**{part: images_of(part, 0) for part in ("train_nominal", "train_anomalous", "validation")})
+    for data in (bare, tiny(malformed=True)):
+        masks = locate_tested(spots(test_anomalous=(0, 3)), data)
+        assert bearing_images(masks["test_anomalous"]) == [0, 3]
+
+
+def test_on_test_images_one_side_needs_two_that_bear_it():
+    with pytest.raises(InputError, match="1 nominal and 1 anomalous test images of 'set' bear the artifact"):
+        locate_tested(spots(test_nominal=[0], test_anomalous=[3]), tiny())
+
+
+def test_names_that_only_training_images_share_do_not_matter_to_tests():
+    data = tiny(validation=replace(images_of("validation", 3), names=("train_nominal/0", "a", "b")))
+    locate_tested(spots(test_nominal=(0, 1)), data)
+    twice = tiny(test_nominal=replace(images_of("test_nominal", 5), names=("a", "a", "b", "c", "d")))
+    with pytest.raises(InputError, match="two images of 'set' are called 'a'"):
+        locate_tested(spots(test_anomalous=(0, 1)), twice)
 
 
 # Test images

@@ -100,7 +100,7 @@ def hand_made_glyphs(monkeypatch):
     outlined[:, 1:5], outlined[:, 5:7] = 255, 51
     text[:, 2:4], text[:, 6] = 255, 51
     glyphs = Image.fromarray(outlined), Image.fromarray(text)
-    monkeypatch.setattr(stamps, "_glyphs", lambda text: glyphs)
+    monkeypatch.setattr(stamps, "glyphs", lambda text: glyphs)
 
 
 @pytest.mark.parametrize(

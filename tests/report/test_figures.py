@@ -8,7 +8,9 @@ import pytest
 from fcdd_audit.report.figures import (
     INK,
     among_placebos,
+    dose_figure,
     dose_response,
+    places_figure,
     rates_figure,
     roc_curves,
     score_distributions,
@@ -61,6 +63,12 @@ def curves():
     return pd.concat(frames, ignore_index=True)
 
 
+DOSE = {
+    kind: [{"share": 0.5, "newly_wrong": 0.1, "p": 0.3}, {"share": 1.0, "newly_wrong": 0.9, "p": 0.0}]
+    for kind in ("opacity", "size")
+}
+
+
 @pytest.fixture
 def figures(scores, curves):
     return {
@@ -68,7 +76,9 @@ def figures(scores, curves):
         "b": roc_curves(curves, "b"),
         "c": dose_response([finding(0.01), finding(1.0)], LEVELS, LABELS.__getitem__, "c"),
         "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
-        "e": among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "e"),
+        "e": among_placebos(0.3, [0.0, 0.1, 0.1], "AUROC lost", 0.05, "e"),
+        "f": dose_figure(DOSE, 0.05, "f"),
+        "g": places_figure([0, 5], [0, 3, 6], [[0.0, 0.5, 1.0], [0.0, 0.0, 0.1]], "g"),
     }
 
 
@@ -117,10 +127,25 @@ def test_prevalences_without_a_number_are_left_out_of_the_curve():
 
 
 def test_the_artifact_stands_among_its_placebos():
-    svg = among_placebos(span(0.3, 0.2, 0.4), [0.0, 0.1, 0.1], "AUROC lost", 0.05, "x")
+    svg = among_placebos(0.3, [0.0, 0.1, 0.1], "AUROC lost", 0.05, "x")
     for text in ("AUROC lost", "placebos", "artifact"):
         assert f">{text}<" in svg, text
-    assert "</svg>" in among_placebos(span(0.0, 0.0, 0.0), [0.0] * 39, "AUROC lost", 0.0, "x"), "all alike"
+    assert "</svg>" in among_placebos(0.0, [0.0] * 39, "AUROC lost", 0.0, "x"), "all alike"
+
+
+def test_a_dose_has_a_panel_for_opacity_and_one_for_size_if_it_has_one():
+    svg = dose_figure(DOSE, 0.05, "x")
+    for text in ("opacity", "size"):
+        assert f">share of the artifact's {text}<" in svg, text
+    assert svg.count(">turned wrong<") == 1
+    alone = dose_figure({**DOSE, "size": []}, 0.05, "x")
+    assert "artifact's size" not in alone
+
+
+def test_places_are_named_by_pixels():
+    svg = places_figure([0, 13], [7], [[0.0], [1.0]], "x")
+    for text in ("0", "13", "7", "from the left, px", "from the top, px", "turned wrong"):
+        assert f">{text}<" in svg, text
 
 
 def test_the_figure_of_rates_names_each_kind_of_null():
@@ -154,7 +179,7 @@ def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(figures):
         assert svg.startswith("<svg viewBox=")
         assert INK not in svg
         assert "currentColor" in svg
-        assert re.search("planted twin|prevalence|AUROC lost", svg)
+        assert re.search("planted twin|prevalence|AUROC lost|turned wrong", svg)
 
 
 def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(figures):

@@ -29,7 +29,10 @@ print(figures.score_distributions(scores, {"planted": 2.0}, "a"))
 print(figures.roc_curves(curve, "b"))
 print(figures.dose_response(findings, limits, str, "c"))
 print(figures.rates_figure(rates, "d"))
-print(figures.among_placebos(shown, [0.0, 0.1, 0.1], "lost", 0.05, "e"))
+print(figures.among_placebos(0.3, [0.0, 0.1, 0.1], "lost", 0.05, "e"))
+steps = [{"share": 0.5, "newly_wrong": 0.1}, {"share": 1.0, "newly_wrong": 0.9}]
+print(figures.dose_figure({"opacity": steps, "size": steps}, 0.05, "h"))
+print(figures.places_figure([0, 5], [0, 3], [[0.0, 0.5], [1.0, 0.1]], "i"))
 print(figures.exposure([row], "f"))
 print(figures.cascade_curves([{**row, "randomised": {"alike": [0.5, -0.5]}}], "alike", "alike", "g"))
 print(heat_uri(np.eye(4)))
@@ -107,7 +110,7 @@ def drawn(tmp_path_factory):
 
 def test_figures_are_the_same_to_the_byte_whatever_the_users_settings(drawn):
     figures, _ = drawn["anyone"]
-    assert figures.count("<svg") == 7
+    assert figures.count("<svg") == 9
     for user, (others, _) in drawn.items():
         assert others == figures, user
 

@@ -6,12 +6,13 @@ from fcdd_audit.verdict.findings import Harm, Missing
 from fcdd_audit.verdict.words import HARM, LACKS, alarms_of, taken, verdict_words
 
 
-def finding(verdict, harm=None, missing=None, needed=None, effects=()):
+def finding(verdict, harm=None, missing=None, needed=None, effects=(), images=None):
     return {
         "verdict": verdict,
         "harm": harm,
         "missing": missing,
         "pairs_needed": needed,
+        "images_needed": images,
         "effects": [
             {"measure": name, "planted": {"value": planted}, "control": {"value": control}}
             for name, planted, control in effects
@@ -26,7 +27,13 @@ def finding(verdict, harm=None, missing=None, needed=None, effects=()):
         (finding("relies", "hides"), "relies and hides anomalies"),
         (finding("relies", "none"), "relies, no harm at this threshold"),
         (finding("relies", "open"), "relies; whether it does harm is open"),
-        (finding("relies"), "relies"),  # of a finished detector
+        (finding("relies"), "relies"),
+        (finding("vulnerable", "alarms"), "vulnerable: it raises alarms"),
+        (finding("vulnerable", "hides"), "vulnerable: it hides anomalies"),
+        (finding("vulnerable"), "vulnerable"),
+        (finding("robust", "none"), "robust"),
+        (finding("inconclusive", "open", "images", images=86), "can't tell: about 86 images are needed"),
+        (finding("inconclusive", "open", "images"), "can't tell: more images are needed"),
         (finding("does-not-rely", "none"), "does not rely"),
         (finding("does-not-rely", "alarms"), "does not rely, yet raises alarms"),
         (finding("inconclusive"), "can't tell"),

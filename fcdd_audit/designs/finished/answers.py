@@ -1,88 +1,120 @@
-"""What the test of a finished detector against placebos answers."""
+"""What the test of a finished detector answers."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fcdd_audit.core.sides import Side
 from fcdd_audit.measures.statistics import Interval
-from fcdd_audit.verdict.findings import Answer, Verdict, without_nan
+from fcdd_audit.verdict.findings import Answer, Harm, Missing, Verdict, without_nan
 
 
 @dataclass(frozen=True)
-class SideResult:
-    """What the artifact does on the images of one side, next to what placebos do there.
+class Beyond:
+    """Is it more than what placebos do?
 
-    side: the images that bear it. On `nominal` ones a cue makes them look anomalous, on `anomalous` ones it
-    hides them. effect: AUROC lost by it, in [-1, 1]; positive: it misleads. placebo_effects: the same of each
-    placebo. excess: effect less their median, in [-2, 2]. p: share of the placebos that cost as much or more,
-    the artifact counted with them; p_holm: corrected for both sides.
+    value: of the artifact, mean over images. placebos: of each. excess: value less their mean. as_strong: how
+    many do as much or more. p: rank p-value; p_holm: corrected for what is asked together. reason: why there
+    is no clear answer.
+    """
 
-    shift, placebo_shifts: median paired change of the score, in inter-quartile ranges of the clean nominal
-    scores; positive: more anomalous; NaN where that range is 0. shift_p: rank p-value of the shift in the
-    direction that misleads, uncorrected; unlike the effect, a shift doesn't saturate.
+    answer: Answer
+    reason: str | None
+    value: Interval
+    placebos: tuple[float, ...]
+    excess: Interval
+    as_strong: int
+    p: float
+    p_holm: float
 
-    `reason` says why there is no clear answer.
+
+@dataclass(frozen=True)
+class Step:
+    """A weakened, shrunk or moved artifact. share: of its opacity, or of its height and width. newly_wrong:
+    of the images tried. p: exact, that this isn't over the limit."""
+
+    share: float
+    newly_wrong: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How much of the artifact it takes, and where.
+
+    images: how many were tried. opacity, size: steps from weak to strong. least_opacity, least_size: the
+    least step from which on all are surely harmful; None: none is. why_no_size, why_no_places: why these
+    can't be varied. places: newly wrong decisions with the artifact's upper left corner at each of these rows
+    and columns of pixels.
+    """
+
+    images: int
+    opacity: tuple[Step, ...]
+    least_opacity: float | None
+    size: tuple[Step, ...] = ()
+    least_size: float | None = None
+    why_no_size: str | None = None
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
+    places: tuple[tuple[float, ...], ...] = ()
+    why_no_places: str | None = None
+
+
+@dataclass(frozen=True)
+class SideAnswer:
+    """What the artifact does on the images of one side.
+
+    side: the images that bear it. On `nominal` ones it raises alarms, on `anomalous` ones it hides them.
+    verdict, missing, reason: as in `Finding`. harm: what it does at the threshold. rate: share of the images
+    whose decision it turns wrong, with the exact interval that the verdict used. righted: of a found
+    artifact, share of the images that are right only because of it. p: of the verdict's direction, exact;
+    p_holm: corrected for both sides. images_needed: how many would settle the verdict, with even odds.
+    wrong_clean, wrong_marked: share of wrong decisions without and with the artifact. shift, auroc_lost: see
+    `measures.placebos`. specific: None where it can't be asked, and why_not_specific says why.
     """
 
     side: Side
     verdict: Verdict
+    missing: Missing | None
     reason: str | None
-    effect: Interval
-    placebo_effects: tuple[float, ...]
-    excess: Interval
+    harm: Harm | None
+    images: int
+    rate: Interval
+    righted: Interval | None
     p: float
     p_holm: float
+    images_needed: int | None
+    wrong_clean: float
+    wrong_marked: float
     shift: float
-    placebo_shifts: tuple[float, ...]
-    shift_p: float
-
-
-@dataclass(frozen=True)
-class RevealResult:
-    """Do the heatmaps of marked nominal images show the artifact, more than they show placebos?
-
-    overlap: mean pixel AUROC with the artifact's mask, in [0, 1]; placebo_overlaps: the same of each placebo.
-    excess: overlap less their median, in [-1, 1]. p: rank p-value; p_holm: corrected for all explanations
-    asked for together. `reason`: why there is no clear answer.
-    """
-
-    reveals: Answer
-    reason: str | None
-    overlap: Interval
-    placebo_overlaps: tuple[float, ...]
-    excess: Interval
-    p: float
-    p_holm: float
-
-
-@dataclass(frozen=True)
-class PlaceboResult:
-    """The answer for one detector and artifact.
-
-    verdict: relies if it does on one side, does-not-rely if it doesn't on both, else inconclusive; `reason`
-    says why. clean_auroc: of the detector without any mark. likeness: median absolute correlation of the
-    placebos' content with the artifact's, in [0, 1]. explanations: by the name that was given; a single one
-    is called `explain`; empty if none was asked for.
-    """
-
-    verdict: Verdict
-    reason: str | None
-    clean_auroc: float
-    placebos: int
+    auroc_lost: float
+    specific: Beyond | None
+    why_not_specific: str | None
     likeness: float
-    seed: int
-    nominal_images: int
-    anomalous_images: int
-    sides: tuple[SideResult, ...]
-    explanations: dict[str, RevealResult]
+    kinds: tuple[str, ...]
+    dose: Dose | None = None
 
-    @property
-    def explanation(self) -> RevealResult | None:
-        """The one explanation that was asked for; None if none was, or several."""
-        found = list(self.explanations.values())
-        return found[0] if len(found) == 1 else None
+
+@dataclass(frozen=True)
+class Result:
+    """All answers on one detector and artifact.
+
+    auroc, auroc_in_use: on the test images without the artifact, and as they are in use. threshold,
+    threshold_from: the frozen one, and where it is from. shown: by explainer, whether heatmaps of marked
+    nominal images show the artifact; the reason where that can't be asked is in `why_not_shown`. explained:
+    images. notes: what must be known of the scores.
+    """
+
+    auroc: float
+    auroc_in_use: float
+    threshold: float
+    threshold_from: str
+    sides: tuple[SideAnswer, ...]
+    shown: dict[str, Beyond]
+    why_not_shown: str | None
+    explained: int
+    notes: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; a number that isn't there is None."""

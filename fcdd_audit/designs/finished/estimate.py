@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-
-import torch
+from itertools import islice
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
-from fcdd_audit.designs.finished.kept import places_of, read_kept
+from fcdd_audit.designs.finished.dose import STEPS
 from fcdd_audit.designs.finished.loading import Loaded, load
-from fcdd_audit.designs.finished.measuring import BATCH
+from fcdd_audit.designs.finished.measuring import score_all
 from fcdd_audit.designs.finished.pictures import pictures_of
+from fcdd_audit.designs.finished.tested import Tested
 from fcdd_audit.experiment.writer import RunWriter
-from fcdd_audit.measures.localization import pixel_auroc
+
+TIMED = 128  # images scored
+FEW = 4  # images explained to learn how long that takes
 
 
 @dataclass(frozen=True)
 class FinishedEstimate:
     """What an audit of a finished detector would take. `seconds` and `megabytes` are rough.
 
-    scored, explained: how many images are, each as often as it is with another mark or explainer; what is in
-    the store isn't.
+    scored, explained: how many images are, each as often as it is with another mark or explainer. dosed: how
+    many more are scored for the dose, if the detector is vulnerable on every side, or with --dose.
     """
 
     placebos: int
     images: dict[str, int]
     scored: int
     explained: int
+    dosed: int
     seconds: float
     megabytes: float
 
@@ -36,9 +39,10 @@ class FinishedEstimate:
         """For people."""
         images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in self.images.items())
         return [
-            f"scored  {self.scored} images, with {self.placebos} placebos; {self.explained} explained",
+            f"scored  {self.scored} images, with {self.placebos} placebos; {self.explained} explained; for "
+            f"the dose up to {self.dosed} more",
             f"images  {images}",
-            f"time    about {self.seconds:.0f} s",
+            f"time    about {self.seconds:.0f} s, without the dose",
             f"disk    about {self.megabytes:.0f} MB",
         ]
 
@@ -52,34 +56,43 @@ def estimate(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")
     loaded = load(config, quiet)
-    pictures = pictures_of(loaded, config)
-    images = {part: len(loaded.data.parts()[part]) for part in ("test_nominal", "test_anomalous")}
-    found = read_kept(folder.store, places_of(loaded, config))
-    known = {} if found is None else found["nominal"].overlaps
-    asked = [name for name in loaded.explainers if name not in known]
-    scored = 0 if found is not None else sum(images.values()) * (config.design.placebos + 2)
-    explained = len(asked) * images["test_nominal"] * (config.design.placebos + 1)
+    images = {
+        part: len(loaded.data.parts()[part]) for part in ("validation", "test_nominal", "test_anomalous")
+    }
+    tried = {side: len(one.tried) for side, one in loaded.tested.items() if one.kinds}
+    scored = images["validation"] + 2 * (images["test_nominal"] + images["test_anomalous"])
+    scored += sum(tried.values()) * (loaded.compared + 1)
+    explained = min(loaded.explained, tried.get("nominal", 0)) * (loaded.placebos + 1)
     each, per_map = _seconds_an_image(loaded)
+    made = sum(_seconds_a_mark(one) for one in loaded.tested.values()) * loaded.compared
     return FinishedEstimate(
-        config.design.placebos,
+        loaded.compared,
         images,
         scored,
-        explained,
-        seconds=scored * each + explained * per_map / len(loaded.explainers),
-        megabytes=1 + sum(array.nbytes for array in pictures.values()) / 1e6,
+        explained * len(loaded.explainers),
+        STEPS * sum(tried.values()),
+        seconds=scored * each + explained * per_map + made,
+        megabytes=1 + sum(array.nbytes for array in pictures_of(loaded).values()) / 1e6,
     )
 
 
+def _seconds_a_mark(tested: Tested) -> float:
+    """Of making a placebo, once all are known."""
+    marks = islice(tested.marks(), 1, 3)
+    next(marks, None)
+    started = time.perf_counter()
+    next(marks, None)
+    return time.perf_counter() - started
+
+
 def _seconds_an_image(loaded: Loaded) -> tuple[float, float]:
-    """Of scoring it, and of all explanations and their overlap; the first pass warms up."""
-    x = loaded.data.test_nominal.images[:BATCH].to(loaded.device).float() / 255
-    mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
-    mask[..., 0, 0] = True
+    """Of scoring it, and of all explanations; the first pass warms up."""
+    images = loaded.pairs["nominal"].variants["clean"][:TIMED]
+    few = images[:FEW].to(loaded.device).float() / 255
     for _ in range(2):
         started = time.perf_counter()
-        with torch.no_grad():
-            loaded.detector.score(x).sum().item()
+        score_all(loaded.opened.scorer.score, images, loaded.device)
         scored = time.perf_counter()
         for explain in loaded.explainers.values():
-            pixel_auroc(explain(x).detach().cpu(), mask)
-    return (scored - started) / len(x), (time.perf_counter() - scored) / len(x)
+            explain(few).cpu()
+    return (scored - started) / len(images), (time.perf_counter() - scored) / len(few)

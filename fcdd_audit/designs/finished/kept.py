@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fcdd_audit.config.audit import AuditConfig
-from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.core.sides import Side
 from fcdd_audit.core.versions import versions
-from fcdd_audit.designs.finished.loading import SEED, Loaded
+from fcdd_audit.designs.finished.loading import Loaded
 from fcdd_audit.designs.finished.measuring import Measured
-from fcdd_audit.detectors import DETECTORS, NETWORKS
-from fcdd_audit.detectors.base import make_options
+from fcdd_audit.designs.finished.tested import SEED
 from fcdd_audit.experiment.devices import device_name
 from fcdd_audit.experiment.identity import MEASURING as STAGE
 from fcdd_audit.experiment.identity import foreign, options_with_defaults
@@ -23,10 +23,10 @@ from fcdd_audit.experiment.records import Identity, as_json, key_of, plain
 from fcdd_audit.experiment.setup import drawn
 from fcdd_audit.experiment.store import MEASURED, TRAINED, Place, Store
 from fcdd_audit.explainers import EXPLAINERS
-from fcdd_audit.probes import make_probe
+from fcdd_audit.natural import NaturalArtifact
 from fcdd_audit.probes.chain import probes_of
 
-CLEAN = "clean"
+CLEAN, MARKED, TRIED = "clean", "marked", "tried"
 
 
 @dataclass(frozen=True)
@@ -39,69 +39,88 @@ class Kept:
     explained: Mapping[str, Place]
 
 
-def places_of(loaded: Loaded, config: AuditConfig) -> Kept:
-    """Of the detector, artifact, placebos and test images of a run."""
-    (name,), recipe = config.detector.detectors, config.detector.recipe
-    trained = plain(
-        {
-            "weights": loaded.weights.sha256,
-            "detector": name,
-            "options": asdict(make_options(name, config.options.get(name, {}))),
-            "recipe": {"network": recipe.network, "normalise": recipe.normalise},
-            "shape": list(loaded.data.shape),
-            "code": foreign(DETECTORS[name], NETWORKS[recipe.network]),
-        }
-    )
-    probe = make_probe(config.artifact.probe, config.options)
-    sides = {"nominal": loaded.data.test_nominal, "anomalous": loaded.data.test_anomalous}
+def places_of(loaded: Loaded, config: AuditConfig, explained: int) -> Kept:
+    """Of the detector, artifact, placebos and test images of a run. explained: how many images are.
+    ValueError for a model that only its code knows."""
+    if loaded.opened.identity is None:
+        raise ValueError("a model that only its code knows isn't kept")
+    trained = plain(loaded.opened.identity)
     scored = plain(
         {
             "stage": STAGE,
             "of": key_of(trained),
-            "images": {f"test {side}": images.content() for side, images in sides.items()},
-            "artifact": drawn(probe, loaded.data.shape),
-            "placebos": config.design.placebos,
+            "images": {f"test {side}": pairs.content() for side, pairs in loaded.pairs.items()},
+            **_artifact(loaded),
+            "placebos": loaded.placebos,
+            "compared": loaded.compared,
             "seed": SEED,
-            "code": foreign(*map(type, probes_of(probe))),
             "device": {"type": loaded.device.type, "name": device_name(str(loaded.device))},
         }
     )
     folder = f"{MEASURED}/{key_of(scored)}"
-    explained = {one: _explained(key_of(scored), one, config) for one in loaded.explainers}
+    found = {one: _explained(key_of(scored), one, config, explained) for one in loaded.explainers}
     return Kept(
         (f"{TRAINED}/{key_of(trained)}", trained),
         (folder, scored),
-        {one: (f"{folder}/{one}-{key_of(found)}", found) for one, found in explained.items()},
+        {one: (f"{folder}/{one}-{key_of(own)}", own) for one, own in found.items()},
     )
 
 
-def _explained(of: str, explainer: str, config: AuditConfig) -> Identity:
+def _artifact(loaded: Loaded) -> dict[str, Any]:
+    """What it is known by; of a found one the images say all."""
+    if isinstance(loaded.artifact, NaturalArtifact):
+        return {"artifact": repr(loaded.artifact), "code": foreign(type(loaded.artifact))}
+    return {
+        "artifact": drawn(loaded.artifact, loaded.data.shape),
+        "code": foreign(*map(type, probes_of(loaded.artifact))),
+    }
+
+
+def _explained(of: str, explainer: str, config: AuditConfig, images: int) -> Identity:
     kind = EXPLAINERS[explainer]
     options = options_with_defaults(kind, config.options.get(explainer, {}))
     return plain(
-        {"stage": STAGE, "of": of, "explainer": explainer, "options": options, "code": foreign(kind)}
+        {
+            "stage": STAGE,
+            "of": of,
+            "explainer": explainer,
+            "options": options,
+            "images": images,
+            "code": foreign(kind),
+        }
     )
 
 
 def keep(store: Store, kept: Kept, loaded: Loaded, found: Mapping[Side, Measured]) -> None:
     """Keep what was measured: the scores, and the overlaps of those explainers that were asked."""
     about = {MEASURING: as_json({"versions": versions()}).encode()}
-    source = {"file": loaded.weights.file, "versions": versions()}
+    source = {**loaded.opened.about, "versions": versions()}
     store.write(kept.trained, {TRAINING: as_json(source).encode()})
-    names = {"nominal": loaded.data.test_nominal.names, "anomalous": loaded.data.test_anomalous.names}
-    if len(found["nominal"].clean):
-        scores = [
-            _rows(side, names[side], variant, "score", values)
-            for side, one in found.items()
-            for variant, values in zip(_variants(len(one.marked)), [one.clean, *one.marked], strict=True)
-        ]
+    if any(len(one.clean) for one in found.values()):
+        scores = [_scores(loaded, side, one) for side, one in found.items()]
         store.write(kept.scored, {SCORES: table_file(pd.concat(scores)), **about})
-    for explainer, overlaps in found["nominal"].overlaps.items():
-        rows = [
-            _rows("nominal", names["nominal"], variant, "pixel_auroc", values)
-            for variant, values in zip(_variants(len(overlaps))[1:], overlaps, strict=True)
-        ]
-        store.write(kept.explained[explainer], {OVERLAPS: table_file(pd.concat(rows)), **about})
+    for side, one in found.items():
+        for explainer, overlaps in one.overlaps.items():
+            names = _tried_names(loaded, side)[: overlaps.shape[1]]
+            rows = [
+                _rows(side, names, f"{TRIED}-{place}", "pixel_auroc", values)
+                for place, values in enumerate(overlaps)
+            ]
+            store.write(kept.explained[explainer], {OVERLAPS: table_file(pd.concat(rows)), **about})
+
+
+def _scores(loaded: Loaded, side: Side, one: Measured) -> pd.DataFrame:
+    names, tried = loaded.tested[side].pairs.names, _tried_names(loaded, side)
+    rows = [_rows(side, names, CLEAN, "score", one.clean), _rows(side, names, MARKED, "score", one.marked)]
+    rows += [
+        _rows(side, tried, f"{TRIED}-{place}", "score", values) for place, values in enumerate(one.tried)
+    ]
+    return pd.concat(rows)
+
+
+def _tried_names(loaded: Loaded, side: Side) -> tuple[str, ...]:
+    tested = loaded.tested[side]
+    return tuple(tested.pairs.names[place] for place in tested.tried.tolist())
 
 
 def read_kept(store: Store, kept: Kept) -> dict[Side, Measured] | None:
@@ -109,26 +128,21 @@ def read_kept(store: Store, kept: Kept) -> dict[Side, Measured] | None:
     scores = store.read(kept.scored)
     if scores is None:
         return None
-    found = _by_variant(scores.files[SCORES], "score")
     explained = {one: store.read(place) for one, place in kept.explained.items()}
     overlaps = {
-        one: np.stack([*_by_variant(record.files[OVERLAPS], "pixel_auroc")["nominal"].values()])
+        one: _by_variant(record.files[OVERLAPS], "pixel_auroc")
         for one, record in explained.items()
         if record is not None
     }
     return {
-        side: Measured(
-            found[side][CLEAN],
-            np.stack([values for variant, values in found[side].items() if variant != CLEAN]),
-            overlaps if side == "nominal" else {},
+        side: Measured(  # type: ignore[misc]
+            variants.pop(CLEAN),
+            variants.pop(MARKED),
+            np.stack([*variants.values()]) if variants else np.empty((0, 0)),
+            {one: np.stack([*values[side].values()]) for one, values in overlaps.items() if side in values},
         )
-        for side in SIDES
+        for side, variants in _by_variant(scores.files[SCORES], "score").items()
     }
-
-
-def _variants(marks: int) -> list[str]:
-    """Of the images with no mark, the artifact, and the other marks."""
-    return [CLEAN, "marked", *(f"placebo-{place}" for place in range(1, marks))]
 
 
 def _rows(side: Side, names: tuple[str, ...], variant: str, column: str, values: np.ndarray) -> pd.DataFrame:

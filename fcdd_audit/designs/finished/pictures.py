@@ -1,48 +1,55 @@
-"""The test images and heatmaps that the page shows of a finished detector."""
+"""The pictures that a report of a finished detector shows."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.config.audit import AuditConfig
-from fcdd_audit.core.determinism import deterministic
-from fcdd_audit.core.sides import SIDES
-from fcdd_audit.designs.finished.loading import SEED, Loaded
-from fcdd_audit.designs.finished.measuring import BATCH, places
-from fcdd_audit.experiment.explaining import EXAMPLES
+from fcdd_audit.designs.finished.loading import Loaded
+from fcdd_audit.designs.finished.tested import Mark
 from fcdd_audit.experiment.folder import VARIANTS
-from fcdd_audit.probes import make_probe
-from fcdd_audit.probes.surrogates import Placebos, blend_of
+
+EXAMPLES = 2  # test images of each side
 
 
-def pictures_of(loaded: Loaded, config: AuditConfig) -> dict[str, np.ndarray]:
-    """The first test images of each side, uint8 (N, C, H, W) by VARIANTS, their `mask`, `name`, `side`, and
-    of each explainer `heat.NAME`, float16 (variants, N, H, W) in [0, 1], and its scale, `scale.NAME`. The
-    artifact lies where the test puts it, and the placebo is its first.
+def pictures_of(loaded: Loaded) -> dict[str, np.ndarray]:
+    """Test images clean, with the artifact and with the first placebo, or as much removed elsewhere, and the
+    heatmaps of each. Without placebos their places are taken by the clean images.
 
-    InputError for artifacts that no placebo can be made of.
+    Variants as in VARIANTS, uint8 (n, C, H, W), `name` and `side`, (n,), `mask`, bool (n, 1, H, W), if the
+    artifact has a place; for each explainer `heat.NAME`, float16 (variants, n, H, W), to be multiplied with
+    `scale.NAME`.
     """
-    marks, probe = Placebos(1, SEED), make_probe(config.artifact.probe, config.options)
-    parts: dict[str, list[Tensor]] = {name: [] for name in (*VARIANTS, "mask")}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*VARIANTS, "mask")}
     names: list[str] = []
     sides: list[str] = []
-    for side, images in zip(SIDES, (loaded.data.test_nominal, loaded.data.test_anomalous), strict=True):
-        batch = images.images[:BATCH].to(loaded.device).float() / 255
-        artifact = blend_of(probe, batch.shape, places(SEED, side), loaded.device)
-        placebo = next(marks.of(artifact))
-        for name, shown in zip(VARIANTS, (batch, artifact.on(batch), placebo.on(batch)), strict=True):
-            parts[name].append(shown[:EXAMPLES])
-        parts["mask"].append(artifact.mask[:EXAMPLES])
-        names += images.names[:EXAMPLES]
-        sides += [side] * len(images.names[:EXAMPLES])
-    x = {name: torch.cat(found) for name, found in parts.items()}
-    arrays = {name: (x[name] * 255).round().to(torch.uint8).cpu().numpy() for name in VARIANTS}
+    for side, tested in loaded.tested.items():
+        shown = tested.pairs.at(tested.tried[:EXAMPLES])
+        found = {**shown.variants, "placebo": shown.variants["clean"]}
+        mask = shown.mask
+        if tested.kinds:
+            artifact, placebo = islice(tested.marks(), 2)
+            found["placebo"] = _stored(placebo)
+            if not tested.found:  # where the placebo is
+                found["marked"], mask = _stored(artifact), artifact.mask[:EXAMPLES]
+        for variant in VARIANTS:
+            parts[variant].append(found[variant].numpy())
+        if mask is not None:
+            parts["mask"].append(mask.numpy())
+        names += shown.names
+        sides += [side] * len(shown)
+    arrays: dict[str, np.ndarray] = {name: np.concatenate(found) for name, found in parts.items() if found}
     for name, explain in loaded.explainers.items():
-        with deterministic():
-            heat = np.stack([explain(x[variant])[:, 0].detach().cpu().numpy() for variant in VARIANTS])
+        variants = (torch.from_numpy(arrays[variant]).to(loaded.device).float() / 255 for variant in VARIANTS)
+        heat = np.stack([explain(x)[:, 0].detach().cpu().numpy() for x in variants])
         scale = np.float32(heat.max() or 1)
         # Gradients are too small for float16 as they are.
         arrays |= {f"heat.{name}": (heat / scale).astype(np.float16), f"scale.{name}": scale}
-    return {**arrays, "mask": x["mask"].cpu().numpy(), "name": np.array(names), "side": np.array(sides)}
+    return {**arrays, "name": np.array(names), "side": np.array(sides)}
+
+
+def _stored(mark: Mark) -> Tensor:
+    return (mark.images[:EXAMPLES] * 255).round().byte()

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from fcdd_audit.core.text import number, span
+from fcdd_audit.core.text import share
+from fcdd_audit.verdict.words import verdict_words
+
+TURNED = {"nominal": "raise an alarm", "anomalous": "hide"}
 
 
 def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
     """Rows for the terminal from findings.json, head first."""
     rows: list[tuple[str, ...]] = [
-        ("detector", "artifact on", "verdict", "beyond placebos (95 %)", "p", "explanations")
+        ("detector", "artifact on", "verdict", "with it only (interval)", "this mark only", "explanations")
     ]
     for finding in found["findings"]:
-        shown = [f"{e['explainer']}: {e['quadrant']}" for e in finding["explainers"]]
-        placebo = finding["placebo"]
-        numbers = span(finding["reliance"]), number(placebo["p_holm"])
-        side = f"{placebo['side']} images"
-        rows.append((finding["detector"], side, finding["verdict"], *numbers, ", ".join(shown) or "–"))
+        numbers, rate = finding["finished"], finding["alarms"]
+        interval = f"{share(rate['low'])} to {share(rate['high'])}"
+        said = f"{share(rate['value'])} {TURNED[numbers['side']]} ({interval})"
+        shown = [f"{one['explainer']}: {one['quadrant']}" for one in finding["explainers"]]
+        rows.append(
+            (
+                finding["detector"],
+                f"{numbers['images']} {numbers['side']} images",
+                verdict_words(finding),
+                said,
+                finding["specific"] or "–",
+                ", ".join(shown) or "–",
+            )
+        )
     return rows

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
 from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import plan
@@ -21,6 +22,7 @@ from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
+from fcdd_audit.models.own import own_kind
 
 Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
 
@@ -93,7 +95,14 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
     """Plan an audit without running it; trains each detector for a moment to learn its speed.
 
     Images that have to be decoded first are, and stay in the cache; a bar on stderr unless `quiet`.
+    InputError for the user's own training code, of which nothing is known before it runs.
     """
+    for name in config.detector.detectors:
+        if own_kind(name) is not None:
+            raise InputError(
+                f"what {name} takes can't be estimated, since your own code trains it; run the audit, with "
+                "--seeds 1 to see what a pair takes"
+            )
     folder = RunWriter.at(config.run.out / config.run_name, config.run.store)
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")

@@ -8,6 +8,7 @@ from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.options import options_of
+from fcdd_audit.core.sides import Side
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.base import Edit
@@ -16,6 +17,7 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.setup import AS_IS, Setup
 from fcdd_audit.explainers import EXPLAINERS
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.verdict.judge import Asked
 
 
@@ -40,17 +42,22 @@ def asked_of(questions: Sequence[Question], setup: Setup) -> Asked:
     return Asked(len(open_ones), explanations)
 
 
-def learned_side(detector: str, plant_on: str) -> str:
+def learned_side(learns_from: Sequence[Side], plant_on: str) -> str:
     """The direction in which an artifact is planted; `auto` is the side that the detector learns from."""
     if plant_on != AUTO:
         return plant_on
-    return "anomalous" if "anomalous" in DETECTORS[detector].learns_from else "nominal"
+    return "anomalous" if "anomalous" in learns_from else "nominal"
+
+
+def sides_learned(detector: str, setup: Setup) -> tuple[Side, ...]:
+    """The sides that a detector learns from, of those that have images."""
+    return tuple(side for side in DETECTORS[detector].learns_from if len(setup.training[AS_IS].of(side)))
 
 
 def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     """A question for each prevalence."""
-    learns_from = DETECTORS[detector].learns_from
-    plant_on = learned_side(detector, config.artifact.plant_on)
+    learns_from = sides_learned(detector, setup)
+    plant_on = learned_side(learns_from, config.artifact.plant_on)
     side = DIRECTIONS[plant_on].side
     about = (config.data.dataset, setup.data.nominal_class, detector, config.artifact.probe, plant_on)
     if side not in learns_from:
@@ -78,7 +85,7 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     share, removal = setup.share, setup.removal
     if share is None or removal is None:
         raise ValueError(f"{config.artifact.probe} isn't found but planted")
-    learns_from = DETECTORS[detector].learns_from
+    learns_from = sides_learned(detector, setup)
     side = max(learns_from, key=lambda one: share[one])
     about = (
         config.data.dataset,
@@ -121,7 +128,7 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
     data = setup.data
     for detector in config.detector.detectors:
         learns = DETECTORS[detector].learns_from
-        if "anomalous" in learns and len(data.train_anomalous) == 0:
+        if "anomalous" in learns and not (len(data.train_anomalous) or own_kind(detector)):
             raise InputError(
                 f"{detector} learns from training anomalies and '{data.name}' has none; add "
                 "train/anomalous or --oe, or leave out " + detector
@@ -136,10 +143,12 @@ def check_trainable(config: AuditConfig, setup: Setup) -> None:
 
 
 def training_notes(config: AuditConfig, setup: Setup) -> list[str]:
-    """What a reader must know of detectors and masks of true anomalies in the training data."""
+    """What a reader must know of detectors that the user's own code trains, and of masks of true anomalies in
+    the training data."""
+    own = [own_kind(detector) for detector in config.detector.detectors]
+    notes = [note for kind in own if kind is not None for note in kind.notes()]
     if setup.data.train_anomalous.masks is None:
-        return []
-    notes = []
+        return notes
     for detector in config.detector.detectors:
         model = setup.untrained(detector, 0)
         if model.uses_masks:

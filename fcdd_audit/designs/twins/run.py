@@ -19,6 +19,7 @@ from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, heat,
 from fcdd_audit.designs.twins.estimate import estimated_seconds
 from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.designs.twins.looking import Budget, Course, follow
+from fcdd_audit.designs.twins.meeting import met
 from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.origin import check_origin
@@ -34,6 +35,7 @@ from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import costs_table, results_table, with_class_means
 from fcdd_audit.experiment.work import Work
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import Asked, judge
 
@@ -68,7 +70,8 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
 
     def prepared(nominal_class: str | None) -> Setup:
         setup = prepare(config, nominal_class, progress=not quiet)
-        return replace(setup, trained_on_device=None if known is None else part_of(known, "trained_on"))
+        device = None if known is None else part_of(known, "trained_on")
+        return met(config, replace(setup, trained_on_device=device), store, quiet)
 
     together = Asked(0, 0)
     for index, nominal_class in reversed(list(enumerate(classes))):  # says what can't be audited beforehand
@@ -115,6 +118,11 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             "data": [part.data for part in done],
             "work": {name: sum(part.work[name] for part in done) for name in done[0].work},
             "torch": torch_versions,
+            "own_code": {
+                name: kind.called
+                for name in config.detector.detectors
+                if (kind := own_kind(name)) is not None
+            },
             "trained_on": done[0].trained_on,
             "explainers": [row for part in done for row in part.explainers],
             "questions": [question for part in done for question in part.questions],

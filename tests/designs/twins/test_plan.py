@@ -98,9 +98,9 @@ def test_a_prevalence_that_plants_on_no_image_is_refused(exposed_config):
 
 
 def test_auto_is_the_side_that_a_detector_learns_from():
-    assert learned_side("fcdd", "auto") == "anomalous"
-    assert learned_side("ae", "auto") == "nominal"
-    assert learned_side("ae", "anomalous") == "anomalous", "or what is asked for"
+    assert learned_side(SIDES, "auto") == "anomalous"
+    assert learned_side(("nominal",), "auto") == "nominal"
+    assert learned_side(("nominal",), "anomalous") == "anomalous", "or what is asked for"
 
 
 def test_twins_of_a_seed_differ_in_the_edit_only():

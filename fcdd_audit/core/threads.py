@@ -1,0 +1,28 @@
+"""How many threads torch uses for many short passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+SHORT = 0.05  # seconds; threads that share less work than that mostly wait for each other
+
+
+@contextmanager
+def one_if_short(once: Callable[[], object]) -> Iterator[None]:
+    """Within, torch uses one thread if `once`, a pass over a small batch, is short with it. Numbers are the
+    same to rounding."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        once()  # warms up
+        started = time.perf_counter()
+        once()
+        if time.perf_counter() - started > SHORT:
+            torch.set_num_threads(before)
+        yield
+    finally:
+        torch.set_num_threads(before)
