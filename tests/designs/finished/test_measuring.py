@@ -112,7 +112,9 @@ def test_only_so_many_placebos_are_scored_as_are_compared(tested, compared):
 
 def test_marks_that_are_neither_scored_nor_explained_are_not_made(tested):
     steps = []
-    measure(brightness, tested, CPU, {}, 30, 3, SimpleNamespace(update=lambda marks: steps.extend([1] * marks)))
+    measure(
+        brightness, tested, CPU, {}, 30, 3, SimpleNamespace(update=lambda marks: steps.extend([1] * marks))
+    )
     assert len(steps) == 1 + 3
 
 
