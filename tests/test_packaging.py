@@ -23,7 +23,8 @@ def test_the_wheel_ships_templates_data_types_and_licence(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     data = ("config/presets.csv", "datasets/imagenet1k.txt", "py.typed", "__init__.pyi")
     data += ("studies/calibrations/retina-watermark.json",)
-    for wanted in ("templates/report.html.j2", "templates/report.css", *data):
+    templates = ("report.html.j2", "twins/follow.html.j2", "report.css", "page.js")
+    for wanted in (*(f"templates/{name}" for name in templates), *data):
         assert f"fcdd_audit/{wanted}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs", "reports"))]

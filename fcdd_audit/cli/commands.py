@@ -14,6 +14,7 @@ import typer
 from fcdd_audit.cli.errors import ErrorsAsLines
 from fcdd_audit.cli.options import (
     Assignments,
+    CompareAs,
     ConfigFile,
     Debug,
     FailOn,
@@ -23,6 +24,7 @@ from fcdd_audit.cli.options import (
     takes_settings,
 )
 from fcdd_audit.cli.tables import (
+    print_change,
     print_comparison,
     print_findings,
     print_rates,
@@ -204,9 +206,8 @@ def report(
 
 
 def compare(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders that 'run' wrote, of twins.")
-    ],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that 'run' wrote.")],
+    kind: CompareAs = None,
     out: Annotated[Path, typer.Option(help="Parent of the comparison's folder.")] = Path("reports"),
     name: Annotated[str, typer.Option(help="Name of the comparison's folder.")] = "comparison",
     as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
@@ -214,19 +215,22 @@ def compare(
     open_report: OpenReport = False,
     debug: Debug = False,
 ) -> None:
-    """Compare explanations over runs: which expose a Clever Hans, and which raise false alarms.
+    """Compare two audits, before and after a change, or explanations over runs.
 
-    Writes comparison.html, .csv and .json. Runs with '--explainer all' also have sanity checks and costs.
+    A change: new alarms, score shift and AUROC before and after, with the difference. Explanations: which
+    expose a Clever Hans, and which raise false alarms; runs with '--explainer all' also have sanity checks
+    and costs. Writes comparison.html, .csv and .json.
     """
     with ErrorsAsLines(debug):
         from fcdd_audit.report.comparison import write_comparison
-        from fcdd_audit.studies.compare import compare as compare_runs
+        from fcdd_audit.studies.compare import Change, compare_runs
 
-        found = compare_runs(folders)
+        found = compare_runs(folders, None if kind is None else kind.value)
         page = write_comparison(found, out / name)
         if as_json:
             print(json.dumps(found.as_json(), indent=1))
         elif not quiet:
-            print_comparison(found, page)
+            print_change(found) if isinstance(found, Change) else print_comparison(found)
+            print(page)
         if open_report:
             typer.launch(page.resolve().as_uri())

@@ -63,11 +63,12 @@ This page is made from the code: `python -m fcdd_audit.cli.documents docs`."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON schemas by file name: of the configuration file, findings.json and comparison.json."""
+    """JSON schemas by file name: of the configuration, findings.json, and both kinds of comparison.json."""
     return {
         "audit.toml.json": config_schema(),
         "findings.json": findings_schema(),
         "comparison.json": comparison_schema(),
+        "change.json": change_schema(),
     }
 
 
@@ -101,16 +102,33 @@ def findings_schema() -> dict[str, Any]:
 
 
 def comparison_schema() -> dict[str, Any]:
-    """Of comparison.json."""
+    """Of comparison.json, where explainers are compared."""
     from fcdd_audit.studies.compare import SCHEMA, Compared
 
     properties = {
         "schema": {"const": SCHEMA},
+        "kind": {"const": "explainers"},
         "runs": OBJECTS,
         "thresholds": {"type": "object", "additionalProperties": {"type": "number"}},
+        "measures": {"type": "object", "additionalProperties": {"type": "object"}},
         "explainers": Compared,
     }
     return _document("Explanations compared", properties)
+
+
+def change_schema() -> dict[str, Any]:
+    """Of comparison.json, where two audits of one question are compared."""
+    from fcdd_audit.studies.compare import SCHEMA, Changed
+
+    properties = {
+        "schema": {"const": SCHEMA},
+        "kind": {"const": "change"},
+        "runs": OBJECTS,
+        "confidence": {"type": "number"},
+        "differs": OBJECTS,
+        "questions": Changed,
+    }
+    return _document("Two audits compared, before and after a change", properties)
 
 
 def _document(title: str, properties: dict[str, Any], required: bool = True) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Collection
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -40,6 +41,23 @@ FailOn = Annotated[
     ),
 ]
 OpenReport = Annotated[bool, typer.Option("--open", help="Open the report.")]
+
+
+class Compares(str, Enum):
+    """What a comparison is of."""
+
+    CHANGE = "change"
+    EXPLAINERS = "explainers"
+
+
+CompareAs = Annotated[
+    Compares | None,
+    typer.Option(
+        "--as",
+        help="A change, the first run before and the second after, or explainers over runs of twins. "
+        "Without: a change, if two runs ask the same and differ otherwise.",
+    ),
+]
 
 
 def takes_settings(hidden: Collection[str] = ()) -> Callable[[F], F]:

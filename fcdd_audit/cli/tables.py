@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +10,9 @@ if TYPE_CHECKING:
     from fcdd_audit.designs import Design
     from fcdd_audit.gate.criteria import Outcome
     from fcdd_audit.studies.calibrate import CalibrationResult
-    from fcdd_audit.studies.compare import Comparison
+    from fcdd_audit.studies.compare import Change, Comparison
+
+CHANGED = {"alarms": "new alarms", "dependence": "score shift", "control_auroc": "AUROC"}
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
@@ -79,11 +80,11 @@ def print_outcomes(found: Sequence[Outcome]) -> None:
     print(overall(found))
 
 
-def print_comparison(found: Comparison, page: Path) -> None:
+def print_comparison(found: Comparison) -> None:
     from fcdd_audit.core.text import number
 
     rows: list[tuple[str, ...]] = [
-        ("detector", "rank", "explainer", "exposes", "of twins", "false alarms", "on controls", "agreement")
+        ("detector", "tier", "explainer", "exposes", "of twins", "false alarms", "on controls", "agreement")
     ]
     for row in found.as_json()["explainers"]:
         if row["unavailable"] is None:
@@ -91,8 +92,27 @@ def print_comparison(found: Comparison, page: Path) -> None:
                 f"{row[key]['hits']} of {row[key]['trials']}"
                 for key in ("exposes", "exposes_twins", "false_alarms", "alarms_on_controls")
             ]
-            place = str(row["rank"] or "")
+            place = str(row["tier"] or "")
             agreement = number(row["agreement"]["value"])
             rows.append((row["detector"], place, row["explainer"], *counts, agreement))
     print_table(rows)
-    print(page)
+
+
+def print_change(found: Change) -> None:
+    """The numbers of each question, its sentence, and how many settings differ."""
+    from fcdd_audit.core.text import one_line, span
+
+    content = found.as_json()
+    rows: list[tuple[str, ...]] = [("detector", "class", "number", "before", "after", "after less before")]
+    for one in content["questions"]:
+        about = one_line(one["after"]["detector"]), one_line(one["nominal_class"])
+        for key, label in CHANGED.items():
+            number = one[key]
+            rows.append(
+                (*about, label, *map(span, (number["before"], number["after"], number["difference"])))
+            )
+    print_table(rows)
+    for one in content["questions"]:
+        print(one_line(f"{one['said']}. Before: {one['before']['said']}. After: {one['after']['said']}."))
+    count = len(content["differs"])
+    print(f"{count} setting{' differs' if count == 1 else 's differ'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from fcdd_audit.core.text import between, number, plain, share, span
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.writer import move_complete
-from fcdd_audit.report.wording import changes, kind_of_audit, tested, trained
+from fcdd_audit.report.wording import artifact_words, changes, kind_of_audit, telling_digits, tested, trained
 from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
 
 WORDS = {
@@ -60,10 +62,21 @@ def render_report(path: Path) -> Path:
         words=WORDS,
         thresholds=config["config"]["design"]["thresholds"],
         quantile=config["config"]["explanation"]["quantile"],
-        findings_json=script_json(found),
+        findings_json=script_json(without_overlaps(found)),
         **context,
     )
     return write_text(path / "report.html", page)
+
+
+def without_overlaps(found: dict[str, Any]) -> dict[str, Any]:
+    """What the page embeds of findings.json: all but the overlaps of every measure, which are most of it."""
+    return {
+        **found,
+        "findings": [
+            {**one, "explainers": [{**two, "overlaps": []} for two in one["explainers"]]}
+            for one in found["findings"]
+        ],
+    }
 
 
 def fill_template(name: str, **context: Any) -> str:
@@ -88,12 +101,30 @@ def fill_template(name: str, **context: Any) -> str:
         "trained": trained,
         "tested": tested,
         "changes": changes,
+        "artifact": artifact_words,
+        "digits": telling_digits,
     }
-    css = Markup((template_folder() / "report.css").read_text(encoding="utf-8"))
-    return environment.get_template(name).render(css=css, **context)
+    base, first, script = (
+        (template_folder() / file).read_text(encoding="utf-8")
+        for file in ("report.css", "first.css", "page.js")
+    )
+    css = f"{base}\n{first}"
+    return environment.get_template(name).render(
+        css=Markup(css), script=Markup(script), policy=content_policy(script), **context
+    )
+
+
+def content_policy(script: str) -> Markup:
+    """What a browser lets the page do: show what is in it, and run `script`, known by its hash."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # Figures carry style attributes, which no hash can allow.
+    return Markup(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def script_json(value: Any) -> Markup:
     """For a script element of type application/json."""
     # "<" never closes the script element early, whatever a file is called.
-    return Markup(json.dumps(value).replace("<", "\\u003c"))
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))

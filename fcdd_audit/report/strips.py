@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
-from skimage.segmentation import find_boundaries
+from scipy.ndimage import binary_dilation
 
 from fcdd_audit.core.colours import OUTLINE
 from fcdd_audit.report.display import normalise, share_inside, shown_limits
 
 TILE, HEAT_TILE = 160, 128  # smallest side of a photo and of a heatmap in the page, in pixels
+LINE = 2  # pixels
 
 
 def picture_rows(
@@ -29,8 +30,8 @@ def picture_rows(
     """A row for each example, and each explainer with the range of heat that its maps share.
 
     examples: images by variant, uint8 (N, C, H, W), their `mask`, bool (N, 1, H, W), where the artifact has a
-    place, `name` and `side`. variants: those shown; all but `clean` with the mask's outline. maps: by
-    explainer and column, (N, H, W). reference: by explainer, heat of any shape that sets the shared range.
+    place, `name` and `side`. variants: those shown. maps: by explainer and column, (N, H, W); with the mask's
+    outline. reference: by explainer, heat of any shape that sets the range that its maps share.
     """
     count = len(examples["name"])
     masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * count
@@ -43,10 +44,7 @@ def picture_rows(
             "name": str(examples["name"][row]),
             "side": str(examples["side"][row]),
             "area": None if mask is None else float(mask.mean()),
-            **{
-                variant: photo_uri(examples[variant][row], None if variant == "clean" else mask)
-                for variant in variants
-            },
+            **{variant: photo_uri(examples[variant][row]) for variant in variants},
             "maps": {
                 name: {key: shown[row] for key, shown in columns.items()} for name, columns in tiles.items()
             },
@@ -59,20 +57,19 @@ def picture_rows(
 def _tiles(
     heat: np.ndarray, masks: Sequence[np.ndarray | None], quantile: float, reference: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Each map on the scale of `reference` and on its own, and its share of heat in the mask, or None."""
+    """Each map on the scale of `reference`, and its share of heat in the mask, or None."""
     with ThreadPoolExecutor() as pool:
-        shared = pool.map(heat_uri, normalise(heat, quantile, reference), masks)
-        own = pool.map(heat_uri, normalise(heat, quantile), masks)
+        uris = pool.map(heat_uri, normalise(heat, quantile, reference), masks)
         return [
-            {"shared": first, "own": second, "share": None if mask is None else share_inside(one, mask)}
-            for one, mask, first, second in zip(heat, masks, shared, own, strict=True)
+            {"uri": uri, "share": None if mask is None else share_inside(one, mask)}
+            for one, mask, uri in zip(heat, masks, uris, strict=True)
         ]
 
 
-def photo_uri(image: np.ndarray, mask: np.ndarray | None = None) -> str:
-    """A picture from uint8 (C, H, W), with the outline of `mask`, bool (H, W)."""
+def photo_uri(image: np.ndarray, size: int = TILE) -> str:
+    """A picture from uint8 (C, H, W). size: its smaller side, at least; enlarged in whole pixels."""
     pixels = np.moveaxis(image, 0, -1)
-    return _uri(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels, mask, TILE)
+    return _uri(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels, None, size)
 
 
 def heat_uri(heat: np.ndarray, mask: np.ndarray | None = None) -> str:
@@ -86,7 +83,8 @@ def _uri(pixels: np.ndarray, mask: np.ndarray | None, tile: int) -> str:
     large = np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
     if mask is not None:
         grown = np.repeat(np.repeat(mask, factor, axis=0), factor, axis=1)
-        large = np.where(find_boundaries(grown, mode="thick")[..., None], OUTLINE, large)
+        outline = binary_dilation(grown, iterations=LINE) & ~grown  # around it: what is inside stays seen
+        large = np.where(outline[..., None], OUTLINE, large)
     buffer = io.BytesIO()
     Image.fromarray(large.astype(np.uint8)).save(buffer, "WEBP", quality=80, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -11,14 +11,21 @@ from markupsafe import Markup
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
-from fcdd_audit.report.figures import dose_response, rates_figure, roc_curves, score_distributions
+from fcdd_audit.report import drawn as figures
+from fcdd_audit.report.figures import dose_response, roc_curves
+from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
 from fcdd_audit.report.strips import picture_rows
 
 # Of each family of measures, the splits that are shown of every cell.
 BY_SEED = {"detection": ("clean", "conflict"), "decision": ("clean", "marked"), "scores": ("conflict",)}
 DOSES = 6  # curves over prevalence
+MOST_ROWS = 240  # twins in the table of every one
 LISTED = 12  # features of training images
+# What the verdict is about, and of overlaps what an expert asks for beside the headline measure; the others
+# are folded, or stand in results.csv alone.
+LEADING = ("new_alarms", "score_shift", "drop")
+OVERLAPS = ("relevance_mass", "pixel_auroc_dilated")
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,9 @@ class Section:
     """What the page shows of one finding besides its numbers."""
 
     finding: dict[str, Any]
+    examples: str
     strips: list[dict[str, Any]]
     explainers: list[dict[str, Any]]
-    distributions: Markup | None
     roc: Markup | None
 
 
@@ -36,39 +43,55 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     """What report.html.j2 shows besides config.json and findings.json."""
     results = read_results(run)
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
+    thresholds = config["config"]["design"]["thresholds"]
     drawn = [question["heat"] is not None or not question["planted"] for question in config["questions"]]
     natural = any(DIRECTIONS[finding["plant_on"]].found for finding in found["findings"])
     names = glossary(config["measures"], found["findings"], results)
-    columns = _columns(names, results)
+    columns, seeds = _by_seed(results, _columns(names, results))
+    sections = [
+        _section(run, config, finding, index, curves)
+        for index, finding in enumerate(found["findings"])
+        if drawn[index]
+    ]
+    places = [place for place, one in enumerate(drawn) if one]
+    rates = config["error_rates"]["rates"]
     return {
+        "first": first_screen(run, config, found, scores),
+        "alarms_drawn": figures.alarms(found["findings"], results, thresholds["alarms"]),
+        "strips_drawn": figures.strips(found["findings"], config["questions"], places, scores, results),
+        "shown_drawn": figures.shown(found["findings"], thresholds["reveal"]),
+        "shortcuts_drawn": figures.shortcuts(found["origin"]),
+        "trust_drawn": figures.trusted(rates) if rates else None,
         "origin": found["origin"],
-        "doses": _doses(found["findings"], config["config"]["design"]["thresholds"], names),
+        "doses": _doses(found["findings"], thresholds, names),
         "glossary": names,
         "headline": config["headline"],
         "sets": _sets(natural),
         "natural": natural,
-        "error_rates": _error_rates(config),
+        "error_rates": config["error_rates"],
         "listed": LISTED,
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
-        "sections": [
-            _section(run, config, finding, index, scores, curves)
-            for index, finding in enumerate(found["findings"])
-            if drawn[index]
-        ],
+        "sections": sections,
+        "pictures": _by_images(sections),
         "undrawn": not all(drawn),
         "many": len(config["data"]) > 1,
+        "varied": len({finding["prevalence"] for finding in found["findings"]}) > 1,
+        "leading": LEADING,
+        "overlaps": (config["headline"], *OVERLAPS, *_own_overlaps(names)),
         "quadrants": _quadrants(found["findings"]),
         "columns": columns,
-        "seeds": _by_seed(results, columns),
+        "seeds": seeds,
+        "most_rows": MOST_ROWS,
     }
 
 
-def _error_rates(config: dict[str, Any]) -> dict[str, Any]:
-    """With their figure, where there are any."""
-    noted: dict[str, Any] = config["error_rates"]
-    if not noted["rates"]:
-        return noted
-    return {**noted, "svg": Markup(rates_figure(noted["rates"], "rates"))}
+def _own_overlaps(names: Glossary) -> tuple[str, ...]:
+    """Overlaps that somebody's own module measures: they are asked for."""
+    return tuple(
+        name
+        for name, entry in names.entries.items()
+        if entry["family"] == "overlap" and not entry["where"].startswith("fcdd_audit/")
+    )
 
 
 def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -97,6 +120,7 @@ def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glos
         if finding["reliance"]:
             key = (finding["nominal_class"], finding["detector"], finding["plant_on"])
             groups.setdefault(key, []).append(finding)
+    drawn = [(key, group) for key, group in groups.items() if len(group) > 1][:DOSES]
     many = len({nominal_class for nominal_class, _, _ in groups}) > 1
     return [
         {
@@ -104,9 +128,8 @@ def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glos
             "side": side,
             "svg": Markup(dose_response(group, limits, names.label, f"dose-{index}")),
         }
-        for index, ((nominal_class, detector, side), group) in enumerate(groups.items())
-        if len(group) > 1
-    ][:DOSES]
+        for index, ((nominal_class, detector, side), group) in enumerate(drawn)
+    ]
 
 
 def _columns(names: Glossary, results: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,8 +145,10 @@ def _columns(names: Glossary, results: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _by_seed(results: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The numbers of every cell, by column."""
+def _by_seed(
+    results: pd.DataFrame, columns: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The columns that vary, and the numbers of every cell in them."""
     rows: list[dict[str, Any]] = []
     keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
     cells = results[
@@ -131,10 +156,20 @@ def _by_seed(results: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[
     ]
     for values, cell in cells.groupby(keys, sort=False):
         found = cell.set_index(["split", "metric"])["value"].to_dict()
-        rows.append(
-            {**dict(zip(keys, values, strict=True)), "values": [found.get(one["row"]) for one in columns]}
-        )
-    return rows
+        rows.append({**dict(zip(keys, values, strict=True)), "found": found})
+    varying = [one for one in columns if len({row["found"].get(one["row"]) for row in rows}) > 1]
+    for row in rows:
+        row["values"] = [row["found"].get(one["row"]) for one in varying]
+    return varying, rows
+
+
+def _by_images(sections: list[Section]) -> list[list[Section]]:
+    """The sections with pictures, those of the same images together: each image is shown once."""
+    groups: dict[str, list[Section]] = {}
+    for section in sections:
+        if section.strips:
+            groups.setdefault(section.examples, []).append(section)
+    return list(groups.values())
 
 
 def _section(
@@ -142,15 +177,17 @@ def _section(
     config: dict[str, Any],
     finding: dict[str, Any],
     index: int,
-    scores: pd.DataFrame,
     curves: pd.DataFrame,
 ) -> Section:
     question = config["questions"][index]
     if not question["planted"]:
-        return Section(finding, [], [], None, None)
+        return Section(finding, question["examples"], [], [], None)
     twins = ("planted", "control")
     heat = run.read_arrays(question["heat"])
-    names = [name.removeprefix("maps.planted.") for name in heat if name.startswith("maps.planted.")]
+    # Maps that know nothing of the model are the same for both twins, and tell nothing here.
+    references = {one["explainer"] for one in config["explainers"] if one["reference"]}
+    kept = [name.removeprefix("maps.planted.") for name in heat if name.startswith("maps.planted.")]
+    names = [name for name in kept if name not in references]
     maps = {
         name: {
             twin: heat[f"maps.{twin}.{name}"].astype(np.float32) * heat[f"scale.{twin}.{name}"]
@@ -162,12 +199,12 @@ def _section(
     examples = run.read_arrays(question["examples"])
     quantile = config["config"]["explanation"]["quantile"]
     strips, explainers = picture_rows(examples, ("clean", "marked"), maps, reference, quantile)
-    first, drawn = (table[table["question"] == index] for table in (scores, curves))
+    drawn = curves[curves["question"] == index]
     return Section(
         finding,
+        question["examples"],
         strips,
         explainers,
-        Markup(score_distributions(first, question["thresholds"], f"scores-{index}")),
         Markup(roc_curves(drawn, f"roc-{index}")),
     )
 

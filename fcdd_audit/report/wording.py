@@ -1,7 +1,8 @@
-"""What a direction is called in a report."""
+"""What a direction and an artifact are called in a report."""
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from fcdd_audit.core.directions import DIRECTIONS
@@ -20,6 +21,25 @@ def tested(finding: dict[str, Any]) -> str:
 def changes(finding: dict[str, Any]) -> str:
     """The side whose test images the conflict set changes."""
     return DIRECTIONS[finding["plant_on"]].changed
+
+
+def artifact_words(probe: str) -> str:
+    """A probe, as its `repr` notes it, for people: `watermark: text © PHOTO, corner lower-left`."""
+    try:
+        call = ast.parse(probe, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            return probe
+        options = [(option.arg or "", ast.literal_eval(option.value)) for option in call.keywords]
+    except (SyntaxError, ValueError):  # a probe from outside the package may call itself anything
+        return probe
+    named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options)
+    return call.func.id.lower() + (f": {named}" if named else "")
+
+
+def telling_digits(effect: dict[str, Any]) -> int:
+    """How many digits after the point tell something: about three in all of the larger twin's value."""
+    largest = max(abs(effect[twin]["value"] or 0) for twin in ("planted", "control"))
+    return 2 if largest < 10 else 1 if largest < 100 else 0
 
 
 def kind_of_audit(rate: dict[str, Any]) -> str:

@@ -1,9 +1,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from fcdd_audit._version import __version__
 from fcdd_audit.cli.app import app
+from fcdd_audit.cli.documents import schemas
 from fcdd_audit.config.presets import preset_rows
 from fcdd_audit.datasets import DATASETS
 
@@ -532,9 +535,9 @@ def test_a_comparison_prints_a_table_and_the_page_that_it_wrote(checked, tmp_pat
     result = invoke("compare", checked, "--out", tmp_path, "--name", "mine")
     assert (result.exit_code, result.stderr) == (0, "")
     heading, *rows, page = result.stdout.splitlines()
-    assert heading.split()[:3] == ["detector", "rank", "explainer"]
+    assert heading.split()[:3] == ["detector", "tier", "explainer"]
     assert page == str(tmp_path / "mine/comparison.html")
-    assert {row.split()[1] for row in rows} >= {"native", "random"}, "without a case there is no rank"
+    assert {row.split()[1] for row in rows} >= {"native", "random"}, "without a case there is no tier"
     assert all(row.startswith("ae ") for row in rows)
     assert all(" 0 of 0 " in row for row in rows), "one pair of twins has no pair of controls"
     names = ["comparison.csv", "comparison.html", "comparison.json"]
@@ -555,6 +558,45 @@ def test_a_comparison_can_be_read_by_a_machine_and_be_quiet(checked, tmp_path):
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+@pytest.fixture
+def mended(checked, tmp_path):
+    """A copy of the run, as if it had been trained for longer, and under another name."""
+    folder = shutil.copytree(checked, tmp_path / "mended", ignore=shutil.ignore_patterns("store"))
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["detector"]["recipe"]["epochs"] = 2
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_two_audits_of_one_question_are_before_and_after(checked, mended, tmp_path):
+    result = invoke("compare", checked, mended, "--out", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    heading, alarms, shift, auroc, said, differs, page = result.stdout.splitlines()
+    assert heading.split()[:3] == ["detector", "class", "number"]
+    assert "  new alarms  " in alarms
+    assert "  score shift  " in shift
+    assert "  AUROC  " in auroc
+    assert "no difference (no interval). Before: can't tell" in said
+    assert differs == "1 setting differs"
+    assert page == str(tmp_path / "comparison/comparison.html")
+
+
+def test_a_change_can_be_read_by_a_machine(checked, mended, tmp_path):
+    result = invoke("compare", checked, mended, "--out", tmp_path, "--json", "--as", "change")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["kind"]) == (0, "change")
+    assert found == json.loads((tmp_path / "comparison/comparison.json").read_text())
+    assert found["differs"] == [{"setting": "detector.recipe.epochs", "before": 1, "after": 2}]
+    assert jsonschema.Draft202012Validator(schemas()["change.json"]).is_valid(found)
+
+
+def test_explainers_are_compared_where_that_is_asked_for(checked, mended, tmp_path):
+    result = invoke("compare", checked, mended, "--out", tmp_path, "--json", "--as", "explainers")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["kind"], len(found["runs"])) == (0, "explainers", 2)
+    assert jsonschema.Draft202012Validator(schemas()["comparison.json"]).is_valid(found)
+
+
 def test_a_bad_comparison_gets_one_line_and_writes_nothing(checked, tmp_path):
     out = ["--out", tmp_path / "out"]
     assert_refused(invoke("compare", checked, checked, *out), "given twice")
@@ -562,4 +604,6 @@ def test_a_bad_comparison_gets_one_line_and_writes_nothing(checked, tmp_path):
     (tmp_path / "file").touch()
     assert_refused(invoke("compare", checked, "--out", tmp_path / "file"), "--out")
     assert_refused(invoke("compare", *out), "RUN")
+    assert_refused(invoke("compare", checked, "--as", "change", *out), "takes two runs")
+    assert_refused(invoke("compare", checked, "--as", "rumours", *out), "--as")
     assert files(tmp_path) == ["file"]

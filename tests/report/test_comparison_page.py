@@ -2,6 +2,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -10,6 +11,7 @@ from fcdd_audit import InputError
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report.comparison import write_comparison
+from fcdd_audit.report.explainers import shade
 from fcdd_audit.studies.compare import Compared, Comparison, Count
 
 NAN = float("nan")
@@ -74,6 +76,7 @@ def compared(explainer="lrp", **changes):
         passes=3.21,
         field=9,
         stride=4,
+        tier=1,
     )
     return replace(row, **changes)
 
@@ -90,7 +93,7 @@ UNCONFIRMED = {
     **dict.fromkeys(("exposes", "hides", "exposes_twins", "false_alarms", "alarms_on_controls"), NOTHING),
     **dict.fromkeys(("separation", "agreement"), UNKNOWN),
 }
-NOT_KNOWN = {"rank": 0, **UNCHECKED, **UNCONFIRMED}
+NOT_KNOWN = {"rank": 0, "tier": 0, **UNCHECKED, **UNCONFIRMED}
 
 
 def made_up(*rows, **about):
@@ -116,7 +119,7 @@ def made_up(*rows, **about):
 
 USUAL = (
     compared(),
-    compared("random", reference=True, rank=0),
+    compared("random", reference=True, rank=0, tier=0),
     compared("grad-cam", unavailable="it has no layer to look at", **NOT_KNOWN),
 )
 
@@ -208,14 +211,18 @@ def test_nothing_points_outside_the_file(source):
 
 
 def test_ids_are_unique_and_references_lead_somewhere(tmp_path):
-    rows = (*USUAL, compared(detector="hsc"), compared("random", detector="hsc", reference=True, rank=0))
+    rows = (
+        *USUAL,
+        compared(detector="hsc"),
+        compared("random", detector="hsc", reference=True, rank=0, tier=0),
+    )
     page = Page(write_comparison(made_up(*rows), tmp_path).read_text(encoding="utf-8"))
     ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
     assert len(ids) == len(set(ids))
     targets = [attrs["href"][1:] for tag, attrs in page.tags if tag == "a"]
     assert targets
     assert set(targets) <= set(ids)
-    assert sum(tag == "svg" for tag, _ in page.tags) == 4  # exposure and cascade of two detectors
+    assert sum(tag == "svg" for tag, _ in page.tags) == 4  # scatter and cascade of two detectors
 
 
 def test_names_from_outside_are_escaped(tmp_path):
@@ -223,13 +230,13 @@ def test_names_from_outside_are_escaped(tmp_path):
     about = {"run": EVIL, "dataset": EVIL, "probe": EVIL, "classes": [EVIL], "device": EVIL}
     text = write_comparison(made_up(*rows, **about), tmp_path).read_text(encoding="utf-8")
     assert "<script>alert" not in text
-    assert Page(text).text.count(EVIL) == 3 + 1 + 4 + 1  # tables, reason, run, device
+    assert Page(text).text.count(EVIL) == 1 + 3 + 1 + 4 + 1  # headline, tables, reason, run, device
     embedded = re.search(r'<script type="application/json" id="comparison">(.*?)</script>', text, re.DOTALL)
     assert json.loads(embedded.group(1))["runs"][0]["probe"] == EVIL
 
 
 def test_without_any_confirmed_finding_there_is_nothing_to_expose(tmp_path):
-    rows = (compared(**UNCONFIRMED), compared("random", reference=True, rank=0, **UNCONFIRMED))
+    rows = (compared(**UNCONFIRMED), compared("random", reference=True, rank=0, tier=0, **UNCONFIRMED))
     text = write_comparison(made_up(*rows), tmp_path).read_text(encoding="utf-8")
     assert "No twin of fcdd relies on the artifact" in Page(text).words
     _, lrp, _ = cells(text, "fcdd: 0 confirmed findings, 0 cleared")
@@ -271,3 +278,48 @@ def test_a_folder_that_cant_be_made_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match="--out") as caught:
         write_comparison(made_up(*USUAL), tmp_path / "file/below")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def headlines(text):
+    return [unescape(re.sub("<.*?>", "", one)) for one in re.findall(r"<li><b>(.*?)</b></li>", text)]
+
+
+def written_of(folder, *rows):
+    return write_comparison(made_up(*rows), folder).read_text(encoding="utf-8")
+
+
+def test_the_headline_names_the_best_tier(tmp_path, source):
+    alarms = "with false alarms on 20 % of the controls."
+    assert headlines(source) == [f"fcdd: lrp tells best: 75 % of relying twins exposed, {alarms}"]
+    rows = [compared(), compared("ig", exposes_twins=Count.of([True], 0.95))]
+    best = headlines(written_of(tmp_path / "tiers", *rows, compared("native", rank=3, tier=2)))
+    assert best == [f"fcdd: lrp and ig tell best: 75 to 100 % of relying twins exposed, {alarms}"]
+    alike = headlines(written_of(tmp_path / "alike", *rows))
+    assert alike[0].startswith("fcdd: lrp and ig can't be told apart: 75 to 100 %")
+
+
+def test_what_is_below_chance_is_listed_without_a_tier(tmp_path):
+    rows = [compared(), compared("blind", rank=2, tier=0)]
+    text = written_of(tmp_path, *rows)
+    assert "Below chance on fcdd, and so without a tier: blind." in Page(text).words
+    assert [row[:2] for row in cells(text, "fcdd: 2 confirmed")[1:]] == [["1", "lrp"], ["–", "blind"]]
+    alone = headlines(written_of(tmp_path / "none", rows[1]))
+    assert alone == ["fcdd: no explanation points to the artifact more than chance does."]
+
+
+def test_without_relying_twins_the_headline_says_so(tmp_path):
+    text = written_of(tmp_path, compared(**NOT_KNOWN))
+    assert headlines(text) == ["fcdd: no twin relies on the artifact, so that there was nothing to expose."]
+    assert 'id="scatter' not in text
+
+
+@pytest.mark.parametrize(
+    ("similarity", "right", "colour"),
+    [(0.0, 0, "255 255 255"), (1.0, 0, "240 150 90"), (1.0, 1, "255 255 255"), (-0.5, 0, "248 202 172")],
+)
+def test_a_similarity_is_shaded_by_its_distance_from_what_is_right(similarity, right, colour):
+    assert shade(similarity, right) == f' style="background: rgb({colour}); color: #1b1c1e"'
+
+
+def test_an_unknown_similarity_has_no_shade():
+    assert shade(None, 0) == ""

@@ -176,7 +176,7 @@ def test_a_kind_of_no_audits_is_no_false_alarm():
 
 def test_figures_take_their_ink_from_the_page_and_keep_text_as_text(figures):
     for svg in figures.values():
-        assert svg.startswith("<svg viewBox=")
+        assert re.match(r'<svg viewBox="[^"]+" role="img" aria-labelledby="', svg)
         assert INK not in svg
         assert "currentColor" in svg
         assert re.search("planted twin|prevalence|AUROC lost|turned wrong", svg)

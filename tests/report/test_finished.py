@@ -4,17 +4,12 @@ import json
 import re
 import shutil
 from html import unescape
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from fcdd_audit import make_config, render_report, run_audit
+from fcdd_audit import render_report
 from fcdd_audit.core.text import plain, share
 
-MODELS = Path(__file__).parents[1] / "designs" / "finished" / "own_models.py"
-COUNTS = {"test/nominal": 20, "test/anomalous": 20, "validation/nominal": 20}
 SECTIONS = ("verdict", "specific", "dose", "explanations", "pictures", "method", "measures", "provenance")
 PATCH = {"probe": "patch", "options": {"patch": {"size": 0.25, "margin": 0.0, "jitter": 0.0}}}
 NO_PLACE = {"probe": "jpeg"}
@@ -23,42 +18,8 @@ WHOLE = {"probe": "frame"}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Noise of 32 px, whose anomalies are brighter."""
-    root, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
-    for part, count in COUNTS.items():
-        (root / part).mkdir(parents=True)
-        for index in range(count):
-            pixels = rng.integers(60, 196, (32, 32)) + 40 * (part == "test/anomalous")
-            Image.fromarray(pixels.astype(np.uint8)).save(root / part / f"{index}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def run_of(root, tmp_path_factory):
-    def make(name, **settings):
-        config = make_config(
-            dataset="folder",
-            data_root=root,
-            image_size=32,
-            model=f"{MODELS}:{name}",
-            explained=5,
-            out=tmp_path_factory.mktemp("reports"),
-            **settings,
-        )
-        return run_audit(config).folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def vulnerable(run_of):
-    return run_of("Vulnerable", explainers=("native", "gradient", "edges"), **PATCH)
-
-
-@pytest.fixture(scope="module")
-def no_placebos(run_of):
-    return run_of("Robust", **NO_PLACE)
+def no_placebos(finished_run):
+    return finished_run("Robust", **NO_PLACE)
 
 
 def source(folder):
@@ -145,8 +106,8 @@ def test_without_placebos_the_rest_is_there(no_placebos):
     assert "The outline is the mark's mask" not in text
 
 
-def test_a_found_artifact_is_said_to_be_one(run_of):
-    folder = run_of("Robust", explainers="gradient", **REGION)
+def test_a_found_artifact_is_said_to_be_one(finished_run):
+    folder = finished_run("Robust", explainers="gradient", **REGION)
     check_page(folder, 2 + 1)
     text = words(folder)
     assert "region, which the images came with" in text
@@ -156,16 +117,16 @@ def test_a_found_artifact_is_said_to_be_one(run_of):
     assert "with the first placebo" not in text
 
 
-def test_a_dose_without_places_says_why(run_of):
-    folder = run_of("Robust", explainers="gradient", dose=True, **WHOLE)
+def test_a_dose_without_places_says_why(finished_run):
+    folder = finished_run("Robust", explainers="gradient", dose=True, **WHOLE)
     check_page(folder, 2 + 2 + 1)
     text = words(folder)
     assert "It can't be moved: the artifact reaches over the whole image." in text
     assert "too few to say from which share of its opacity on it is harmful" in text
 
 
-def test_a_models_notes_are_on_the_page(run_of):
-    folder = run_of("Clipped", explainers="gradient", threshold=0.5, **PATCH)
+def test_a_models_notes_are_on_the_page(finished_run):
+    folder = finished_run("Clipped", explainers="gradient", threshold=0.5, **PATCH)
     check_page(folder, 2 + 1)
     stored = json.loads((folder / "config.json").read_text())
     assert len(stored["notes"]) >= 2
@@ -174,8 +135,8 @@ def test_a_models_notes_are_on_the_page(run_of):
     assert "at one threshold, 0.5 (as given)" in words(folder)
 
 
-def test_what_detects_nothing_says_why_there_is_no_verdict(run_of):
-    text = words(run_of("Reversed", explainers="gradient", **PATCH))
+def test_what_detects_nothing_says_why_there_is_no_verdict(finished_run):
+    text = words(finished_run("Reversed", explainers="gradient", **PATCH))
     assert "Why: nominal images score higher than anomalous ones" in text
 
 

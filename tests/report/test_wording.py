@@ -2,7 +2,7 @@ import pytest
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.report import wording
-from fcdd_audit.report.wording import trained
+from fcdd_audit.report.wording import artifact_words, telling_digits, trained
 
 
 def finding(plant_on, prevalence=0.2):
@@ -41,3 +41,27 @@ def test_one_source_of_images_is_named():
 def test_a_kind_of_audit_of_a_calibration_is_called_by_its_label(carries_over, words):
     rate = {"label": "bars planted instead on 20 %", "carries_over": carries_over}
     assert wording.kind_of_audit(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        (
+            "Watermark(text='© PHOTO', corner='lower-left', size=0.7)",
+            "watermark: text © PHOTO, corner lower-left, size 0.7",
+        ),
+        ("JPEG()", "jpeg"),
+        ("Tint(colour=(1, 0.5, 0))", "tint: colour (1, 0.5, 0)"),
+        ("<own.Dot object at 0x7f>", "<own.Dot object at 0x7f>"),
+        ("a + b", "a + b"),
+    ],
+)
+def test_an_artifact_is_told_by_its_name_and_options(probe, words):
+    assert artifact_words(probe) == words
+
+
+@pytest.mark.parametrize(
+    ("planted", "control", "digits"), [(0.54, 0.0, 2), (-28.01, 0.02, 1), (0.1, 228.5, 0), (None, 1.0, 2)]
+)
+def test_large_effects_have_fewer_digits(planted, control, digits):
+    assert telling_digits({"planted": {"value": planted}, "control": {"value": control}}) == digits

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import product
 
 import pandas as pd
@@ -9,8 +10,8 @@ from fcdd_audit.experiment.folder import SCHEMA
 from fcdd_audit.experiment.tables import COLUMNS, COSTS
 from fcdd_audit.measures.table import described_measures
 from fcdd_audit.report.comparison import write_comparison
-from fcdd_audit.studies import compare as comparison
-from fcdd_audit.studies.compare import compare
+from fcdd_audit.studies.compare import Compared, Count, bootstrap, compare
+from fcdd_audit.studies.compare.ranking import gain, tiered
 
 CONTROL = [0.50, 0.58, 0.50]  # pixel AUROC of the controls of seeds 0 to 2
 THRESHOLDS = {"shift": 0.05, "reveal": 0.05, "confidence": 0.95, "usable_auroc": 0.6}
@@ -18,7 +19,7 @@ THRESHOLDS = {"shift": 0.05, "reveal": 0.05, "confidence": 0.95, "usable_auroc":
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    monkeypatch.setattr(comparison, "DRAWS", 100)
+    monkeypatch.setattr(bootstrap, "DRAWS", 100)
 
 
 def interval(value, low, high):
@@ -620,3 +621,49 @@ def test_untrained_is_of_the_network_of_any_seed(run):
     table = table[~own | (table["seed"] == 2)]  # while other seeds rely too
     table.to_csv(run / "results.csv", index=False)
     assert row_of(compare([run]), "lrp").overlap["untrained"] == pytest.approx(0.2)
+
+
+def counts(exposed, alarms):
+    """Of 20 relying twins, and of 20 controls."""
+    return {
+        key: Count.of([True] * hits + [False] * (20 - hits), 0.95)
+        for key, hits in (("exposes_twins", exposed), ("alarms_on_controls", alarms))
+    }
+
+
+def ranked_row(name, exposed, alarms, planted=0.8, rank=1, **changes):
+    row = Compared(**dict.fromkeys(Compared.__dataclass_fields__))
+    about = {"detector": "fcdd", "explainer": name, "overlap": {"planted": planted}, "rank": rank}
+    return replace(row, **{**about, **counts(exposed, alarms), **changes})
+
+
+def tiers(*rows):
+    return {row.explainer: row.tier for row in tiered(list(rows), 0.5)}
+
+
+def test_explainers_whose_intervals_overlap_the_bests_share_its_tier():
+    rows = [ranked_row("best", 20, 0), ranked_row("near", 18, 1, rank=2), ranked_row("far", 8, 4, rank=3)]
+    assert tiers(*rows, ranked_row("last", 0, 18, rank=4)) == {"best": 1, "near": 1, "far": 2, "last": 3}
+
+
+def test_only_explanations_above_chance_have_a_tier():
+    rows = [
+        ranked_row("below", 20, 0, planted=0.5),
+        ranked_row("unknown", 0, 0, planted=float("nan"), rank=2),
+    ]
+    rows += [ranked_row("reference", 20, 0, rank=0), ranked_row("worse", 2, 10, rank=3)]
+    assert tiers(*rows) == {"below": 0, "unknown": 0, "reference": 0, "worse": 1}
+
+
+def test_tiers_are_by_detector():
+    assert tiers(ranked_row("a", 20, 0), ranked_row("b", 0, 18, detector="hsc")) == {"a": 1, "b": 1}
+
+
+def test_the_gain_has_an_interval_of_both_shares():
+    found = gain(ranked_row("one", 20, 0))
+    # Exact limits of 20 of 20 and of 0 of 20: .025 ** (1 / 20), and the same from above.
+    distance = 1 - 0.025 ** (1 / 20)
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(1 - distance * 2**0.5)
+    unknown = gain(ranked_row("one", 20, 0, alarms_on_controls=Count.of([], 0.95)))
+    assert unknown.low == pytest.approx(1 - distance)

@@ -1,0 +1,206 @@
+"""What to do next, by rule, from findings.json and config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fcdd_audit.core.directions import AUTO, DIRECTIONS
+from fcdd_audit.core.text import plain
+from fcdd_audit.report.naming import artifact_name, detector_name, listed, one_of
+
+MOST = 5
+FURTHER = ("watermark", "jpeg", "frame")  # artifacts to try next
+Finding = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do: a sentence, and the command or setting for it, if there is one."""
+
+    text: str
+    command: str | None = None
+
+
+def advise(found: Mapping[str, Any], config: Mapping[str, Any]) -> list[Advice]:
+    """At most five, the most urgent first; the last one is how to test a finished model.
+
+    found, config: findings.json and config.json of an audit of twins.
+    """
+    findings = found["findings"]
+    name = artifact_name(findings[0]["probe"])
+    urgent = [
+        *_remedy(findings, name),
+        *_origin(found["origin"]),
+        *_untold(findings, config),
+        *_hidden(findings),
+        *_harm(findings, name),
+        *_all_clear(findings, name),
+    ]
+    return [*urgent[: MOST - 1], _finished()]
+
+
+def _remedy(findings: Sequence[Finding], name: str) -> list[Advice]:
+    relying = _detectors(finding for finding in findings if finding["verdict"] == "relies")
+    if not relying:
+        return []
+    if any(DIRECTIONS[finding["plant_on"]].found for finding in findings):
+        return [
+            Advice(
+                f"Remove the {name} from the training images of {listed(relying)}, or put "
+                "it equally on normal and anomalous ones, and run the same audit again."
+            )
+        ]
+    # Not "run again": the tool would plant it again.
+    return [
+        Advice(
+            f"If images that you train {listed(relying)} on bear the {name}, remove it or put it "
+            "equally on normal and anomalous ones."
+        )
+    ]
+
+
+def _origin(origins: Sequence[Mapping[str, Any]]) -> list[Advice]:
+    """Of the first warning: a shortcut in the training images that no probe put there."""
+    for origin in origins:
+        if origin["status"] == "warning":
+            best = _best_feature(origin)
+            about = f": {best} gives the anomalous ones away" if best else ""
+            return [Advice(f"Look at the other shortcut in the training images{about}.")]
+    return []
+
+
+def _best_feature(origin: Mapping[str, Any]) -> str | None:
+    """The best feature that can't be due to what is shown, with what is typical of each side."""
+    free = {group["group"] for group in origin["groups"] if group["content_free"]}
+    for feature in origin["features"]:
+        if feature["group"] in free:
+            unit = f" {feature['unit']}" if feature["unit"] else ""
+            return (
+                f"{feature['label']} ({plain(feature['nominal'])}{unit} on normal, "
+                f"{plain(feature['anomalous'])}{unit} on anomalous images)"
+            )
+    return None
+
+
+def _untold(findings: Sequence[Finding], config: Mapping[str, Any]) -> list[Advice]:
+    """What would settle the findings without a verdict, by what is missing."""
+    missing: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding["verdict"] == "inconclusive" and finding["missing"] is not None:
+            missing.setdefault(finding["missing"], []).append(finding)
+    return [REMEDIES[kind](those, config["config"]) for kind, those in missing.items()]
+
+
+def _pairs(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    names, design = listed(_detectors(those)), settings["design"]
+    needed = [finding["pairs_needed"] for finding in those if finding["pairs_needed"]]
+    if needed:
+        count = max(needed)
+        flag = "--max-seeds" if design["seeds"] == AUTO else "--seeds"
+        longer = ", with a larger budget" if design["budget"] else ""
+        return Advice(f"Train about {count} pairs of twins of {names}{longer}.", f"{flag} {count}")
+    if all(finding["seeds"] < design["thresholds"]["min_seeds"] for finding in those):
+        return Advice(f"Train more pairs of twins of {names}, until it can be told.", "--seeds auto")
+    return Advice(f"Use more images for {names}: more pairs alone won't settle it.")
+
+
+def _images(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    needed = [finding["images_needed"] for finding in those if finding["images_needed"]]
+    about = f"about {max(needed)}" if needed else "more"
+    return Advice(f"Use {about} test images for {listed(_detectors(those))}.")
+
+
+def _working(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    names, recipe = _detectors(those), settings["detector"]["recipe"]
+    flag, length = ("--steps", recipe["steps"]) if recipe["steps"] else ("--epochs", recipe["epochs"])
+    return Advice(
+        f"Train {listed(names)} longer or on more images, or leave {one_of(names, 'it', 'them')} out.",
+        f"{flag} {2 * length}",
+    )
+
+
+def _room(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    return Advice(f"Try a milder artifact on {listed(_detectors(those))}: it already confuses the control.")
+
+
+def _failed(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    return Advice(f"Mend what made trainings of {listed(_detectors(those))} fail, then run the same again.")
+
+
+def _identical(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    return Advice(
+        f"Put the artifact on a side that {listed(_detectors(those))} can learn from.", f"--plant-on {AUTO}"
+    )
+
+
+REMEDIES = {
+    "pairs": _pairs,
+    "images": _images,
+    "working-control": _working,
+    "room": _room,
+    "failed-pairs": _failed,
+    "identical": _identical,
+}
+
+
+def _hidden(findings: Sequence[Finding]) -> list[Advice]:
+    """Of the first detector with explanations that surely don't show what its score relies on."""
+    for finding in findings:
+        hidden, exposed = (
+            [one["explainer"] for one in finding["explainers"] if one["quadrant"] == quadrant]
+            for quadrant in ("hidden", "exposed")
+        )
+        if hidden:
+            better = f"{exposed[0]} shows it" if exposed else "none that was tried surely shows it"
+            detector = detector_name(finding["detector"])
+            return [
+                Advice(
+                    f"Don't look for the artifact in heatmaps of {listed(hidden)} of {detector}: {better}."
+                )
+            ]
+    return []
+
+
+def _harm(findings: Sequence[Finding], name: str) -> list[Advice]:
+    alarming, hiding = (
+        _detectors(finding for finding in findings if finding["harm"] == harm) for harm in ("alarms", "hides")
+    )
+    said = []
+    if alarming:
+        said.append(
+            Advice(
+                f"Have people look at alarms of {listed(alarming)} on images with the {name}: many are false."
+            )
+        )
+    if hiding:
+        passing = f"{listed(hiding)} {one_of(hiding, 'lets', 'let')} pass"
+        said.append(Advice(f"Have people look at images with the {name} that {passing}."))
+    return said
+
+
+def _all_clear(findings: Sequence[Finding], name: str) -> list[Advice]:
+    """What it means that no detector relies on the artifact, and what to try next."""
+    if any(finding["verdict"] != "does-not-rely" for finding in findings):
+        return []
+    tried = findings[0]["probe"].split("+")
+    further = [probe for probe in FURTHER if probe not in tried][:1]
+    return [
+        Advice(f"All clear holds for the {name} and this recipe only: another artifact may be learned."),
+        *(
+            Advice("Try another artifact that your images may bear.", f"fcdd-audit run --probe {probe}")
+            for probe in further
+        ),
+    ]
+
+
+def _finished() -> Advice:
+    return Advice(
+        "Test the model that you use, with the same data and artifact.", "fcdd-audit run --model FILE"
+    )
+
+
+def _detectors(findings: Iterable[Finding]) -> list[str]:
+    """Their names, each once."""
+    return list(dict.fromkeys(detector_name(finding["detector"]) for finding in findings))

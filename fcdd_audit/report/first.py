@@ -1,0 +1,207 @@
+"""The first screen of a twins' report: the answer, one picture, a row a detector, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.report.advice import Advice, advise
+from fcdd_audit.report.display import normalise, shown_limits
+from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
+from fcdd_audit.report.naming import artifact_name, detector_name
+from fcdd_audit.report.strips import heat_uri, photo_uri
+from fcdd_audit.verdict.words import verdict_words
+
+SIZE = 256  # of the pictures, in pixels
+TWINS = ("planted", "control")
+WORDS = {"nominal": ("ALARM", "ok"), "anomalous": ("CAUGHT", "missed")}  # above the threshold, and not
+WITHOUT = {False: "without the {name}", True: "with the {name} removed"}  # by whether it was found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A twin's score of one image. ratio: over its threshold; None where that isn't positive."""
+
+    twin: str
+    ratio: float | None
+    above: bool
+    word: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One image, enlarged, and what the twins say of it."""
+
+    label: str
+    uri: str
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Heat of both twins on the image with the artifact, by twin, on one scale from `low` to `high`.
+
+    shows: whether the explanation surely shows the artifact.
+    """
+
+    explainer: str
+    uris: Mapping[str, str]
+    low: float
+    high: float
+    shows: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image without and with the artifact, in the eyes of a detector's first pair of twins."""
+
+    detector: str
+    about: str
+    verdict: str
+    side: str
+    name: str
+    views: tuple[View, View]
+    heat: Heat | None
+
+
+@dataclass(frozen=True)
+class First:
+    """All that first.html.j2 shows."""
+
+    answer: list[str]
+    scope: str
+    picture: Picture | None
+    rows: list[Row]
+    trust: list[str]
+    advice: list[Advice]
+
+
+def first_screen(
+    run: RunFolder, config: Mapping[str, Any], found: Mapping[str, Any], scores: pd.DataFrame
+) -> First:
+    """The first screen. scores: the run's scores.csv."""
+    findings = found["findings"]
+    return First(
+        headline(findings),
+        scope(findings, config.get("own_code", {})),
+        picture(run, config, findings, scores),
+        rows(findings),
+        trust(config["error_rates"]),
+        advise(found, config),
+    )
+
+
+def picture(
+    run: RunFolder, config: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], scores: pd.DataFrame
+) -> Picture | None:
+    """Of the finding that does most harm, the first example of the side that the conflict set changes.
+
+    Most harm: a finding that relies comes before all others; then that with the most new alarms (or hidden
+    anomalies) beyond the control's; then the first. A picture needs the scores of both twins of the image
+    with and without the artifact; findings without such an image are passed over. None if there is no other.
+    """
+    labels = abouts(findings)
+    for index in _by_harm(findings):
+        drawn = _drawn(run, config, findings[index], labels[index], index, scores)
+        if drawn is not None:
+            return drawn
+    return None
+
+
+def _by_harm(findings: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The places of the findings with new alarms, the most harmful first."""
+    measured = [index for index, finding in enumerate(findings) if finding["alarms"] is not None]
+    return sorted(
+        measured,
+        key=lambda index: (
+            findings[index]["verdict"] != "relies",
+            -(findings[index]["alarms"]["value"] or 0),
+        ),
+    )
+
+
+def _drawn(
+    run: RunFolder,
+    config: Mapping[str, Any],
+    finding: Mapping[str, Any],
+    about: str,
+    index: int,
+    scores: pd.DataFrame,
+) -> Picture | None:
+    question, direction = config["questions"][index], DIRECTIONS[finding["plant_on"]]
+    examples = run.read_arrays(question["examples"])
+    side, name = direction.changed, artifact_name(finding["probe"])
+    known = _scores(scores, index, side)
+    for row in np.flatnonzero(examples["side"] == side):
+        image = str(examples["name"][row])
+        if all((twin, variant, image) in known for twin in TWINS for variant in ("clean", "marked")):
+            clean, marked = (
+                View(
+                    label,
+                    photo_uri(examples[variant][row], size=SIZE),
+                    tuple(
+                        _reading(twin, known[twin, variant, image], question["thresholds"][twin], side)
+                        for twin in TWINS
+                    ),
+                )
+                for variant, label in (
+                    ("clean", WITHOUT[direction.found].format(name=name)),
+                    ("marked", f"with the {name}"),
+                )
+            )
+            quantile = config["config"]["explanation"]["quantile"]
+            heat = _heat(run, question["heat"], finding, int(row), quantile)
+            detector = detector_name(finding["detector"])
+            return Picture(detector, about, verdict_words(finding), side, image, (clean, marked), heat)
+    return None
+
+
+def _scores(scores: pd.DataFrame, index: int, side: str) -> dict[tuple[str, str, str], float]:
+    """Scores of one side's images, by twin, variant and image."""
+    own = scores[(scores["question"] == index) & (scores["part"] == side)]
+    keys = zip(own["twin"], own["variant"], own["image"], strict=True)
+    return dict(zip(keys, own["score"], strict=True))
+
+
+def _reading(twin: str, score: float, threshold: float, side: str) -> Reading:
+    above = bool(score > threshold)
+    ratio = float(score / threshold) if threshold > 0 else None
+    return Reading(twin, ratio, above, WORDS[side][not above])
+
+
+def _heat(
+    run: RunFolder, file: str | None, finding: Mapping[str, Any], row: int, quantile: float
+) -> Heat | None:
+    """Of the first explainer that shows the artifact, else of the first that isn't a reference map."""
+    if file is None:
+        return None
+    arrays = run.read_arrays(file)
+    drawn = [
+        one
+        for one in finding["explainers"]
+        if not one["reference"] and all(f"maps.{twin}.{one['explainer']}" in arrays for twin in TWINS)
+    ]
+    if not drawn:
+        return None
+    best = next((one for one in drawn if one["quadrant"] == "exposed"), drawn[0])
+    name = best["explainer"]
+    maps = np.stack(
+        [
+            arrays[f"maps.{twin}.{name}"][row].astype(np.float32) * arrays[f"scale.{twin}.{name}"]
+            for twin in TWINS
+        ]
+    )
+    levels = np.concatenate([arrays[f"levels.{twin}.{name}"] for twin in TWINS])
+    shown = normalise(maps, quantile, levels)
+    return Heat(
+        name,
+        {twin: heat_uri(one) for twin, one in zip(TWINS, shown, strict=True)},
+        **shown_limits(levels, quantile),
+        shows=best["quadrant"] == "exposed",
+    )

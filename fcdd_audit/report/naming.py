@@ -1,0 +1,46 @@
+"""What people call detectors and artifacts, and how they list things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+DETECTORS = {"fcdd": "FCDD", "hsc": "HSC", "dsvdd": "Deep SVDD", "ae": "AE"}
+ARTIFACTS = {
+    "watermark": "watermark",
+    "date": "date stamp",
+    "logo": "logo",
+    "patch": "patch",
+    "frame": "frame",
+    "bars": "pattern of bars",
+    "grid": "grid",
+    "ruler": "ruler",
+    "line": "line",
+    "tint": "tint",
+    "brightness": "change of brightness",
+    "blur": "blur",
+    "jpeg": "JPEG coding",
+    "noise": "noise",
+    "resize": "resizing",
+}
+
+
+def detector_name(name: str) -> str:
+    """A detector's name for people; a user's own stays as it is."""
+    return DETECTORS.get(name, name)
+
+
+def artifact_name(probe: str) -> str:
+    """An artifact's name, such as `watermark`; `artifact` of a found one and of a user's own."""
+    parts = [ARTIFACTS.get(part) for part in probe.split("+")]
+    return " with ".join(part for part in parts if part) if all(parts) else "artifact"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`A`, `A and B`, or `A, B and C`."""
+    *others, final = words
+    return f"{', '.join(others)} {last} {final}" if others else final
+
+
+def one_of(words: Sequence[str], one: str, several: str) -> str:
+    """The form of a word that agrees with the number of `words`."""
+    return one if len(words) == 1 else several

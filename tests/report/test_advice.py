@@ -1,0 +1,235 @@
+"""What a report says is to be done next."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fcdd_audit.report.advice import MOST, REMEDIES, Advice, advise
+
+UNTOLD = "inconclusive"
+CLEAR = "does-not-rely"
+LAST = Advice("Test the model that you use, with the same data and artifact.", "fcdd-audit run --model FILE")
+
+
+def finding(detector="fcdd", verdict="relies", **changes):
+    """A finding; the artifact does harm where it is relied on, unless `changes` say otherwise."""
+    made = {
+        "detector": detector,
+        "probe": "watermark",
+        "plant_on": "anomalous",
+        "verdict": verdict,
+        "harm": {"relies": "alarms", "does-not-rely": "none"}.get(verdict),
+        "missing": "pairs" if verdict == UNTOLD else None,
+        "pairs_needed": None,
+        "images_needed": None,
+        "seeds": 5,
+        "explainers": [],
+    }
+    return made | changes
+
+
+def explainer(name, quadrant="undecided"):
+    return {"explainer": name, "quadrant": quadrant}
+
+
+def settings(seeds="auto", budget=None, **recipe):
+    """config.json, as far as advice depends on it."""
+    return {
+        "config": {
+            "design": {"seeds": seeds, "budget": budget, "thresholds": {"min_seeds": 3}},
+            "detector": {"recipe": {"epochs": 5, "steps": None} | recipe},
+        }
+    }
+
+
+def origin(status, *features):
+    return {
+        "nominal_class": "retina",
+        "status": status,
+        "groups": [
+            {"group": "appearance", "content_free": False},
+            {"group": "file", "content_free": True},
+        ],
+        "features": [
+            {"group": group, "label": label, "unit": "px", "nominal": 32, "anomalous": 64}
+            for group, label in features
+        ],
+    }
+
+
+def advised(*findings, origins=(), **config):
+    return advise({"findings": findings, "origin": list(origins)}, settings(**config))
+
+
+@pytest.mark.parametrize(
+    ("findings", "config", "first"),
+    [
+        (
+            [finding(), finding("hsc")],
+            {},
+            Advice(
+                "If images that you train FCDD and HSC on bear the watermark, remove it or put it equally "
+                "on normal and anomalous ones."
+            ),
+        ),
+        (
+            [finding(probe="mask", plant_on="found-on-anomalous")],
+            {},
+            Advice(
+                "Remove the artifact from the training images of FCDD, or put it equally on normal and "
+                "anomalous ones, and run the same audit again."
+            ),
+        ),
+        (
+            [finding("fcdd", UNTOLD, pairs_needed=20), finding("hsc", UNTOLD, pairs_needed=24)],
+            {},
+            Advice("Train about 24 pairs of twins of FCDD and HSC.", "--max-seeds 24"),
+        ),
+        (
+            [finding("fcdd", UNTOLD, pairs_needed=20)],
+            {"seeds": 8, "budget": "3m"},
+            Advice("Train about 20 pairs of twins of FCDD, with a larger budget.", "--seeds 20"),
+        ),
+        (
+            [finding("fcdd", UNTOLD, seeds=2)],
+            {"seeds": 2},
+            Advice("Train more pairs of twins of FCDD, until it can be told.", "--seeds auto"),
+        ),
+        (
+            [finding("fcdd", UNTOLD)],
+            {},
+            Advice("Use more images for FCDD: more pairs alone won't settle it."),
+        ),
+        (
+            [finding("fcdd", UNTOLD, missing="images", images_needed=300)],
+            {},
+            Advice("Use about 300 test images for FCDD."),
+        ),
+        (
+            [finding("ae", UNTOLD, missing="working-control")],
+            {},
+            Advice("Train AE longer or on more images, or leave it out.", "--epochs 10"),
+        ),
+        (
+            [finding(name, UNTOLD, missing="working-control") for name in ("ae", "hsc")],
+            {"epochs": None, "steps": 100},
+            Advice("Train AE and HSC longer or on more images, or leave them out.", "--steps 200"),
+        ),
+        (
+            [finding("fcdd", UNTOLD, missing="room")],
+            {},
+            Advice("Try a milder artifact on FCDD: it already confuses the control."),
+        ),
+        (
+            [finding("fcdd", UNTOLD, missing="failed-pairs")],
+            {},
+            Advice("Mend what made trainings of FCDD fail, then run the same again."),
+        ),
+        (
+            [finding("ae", UNTOLD, missing="identical")],
+            {},
+            Advice("Put the artifact on a side that AE can learn from.", "--plant-on auto"),
+        ),
+        (
+            [finding("fcdd", CLEAR, harm="hides")],
+            {},
+            Advice("Have people look at images with the watermark that FCDD lets pass."),
+        ),
+        (
+            [finding("fcdd", CLEAR)],
+            {},
+            Advice(
+                "All clear holds for the watermark and this recipe only: another artifact may be learned."
+            ),
+        ),
+    ],
+)
+def test_the_first_thing_to_do(findings, config, first):
+    found = advised(*findings, **config)
+    assert found[0] == first
+    assert found[-1] == LAST
+
+
+def test_alarms_are_to_be_looked_at():
+    assert advised(finding(), finding("hsc"))[1] == Advice(
+        "Have people look at alarms of FCDD and HSC on images with the watermark: many are false."
+    )
+
+
+def test_a_shortcut_in_the_training_images_is_named_by_what_has_nothing_to_do_with_what_is_shown():
+    features = ("appearance", "sharpness"), ("file", "original width")
+    found = advised(finding(), origins=[origin("note", *features), origin("warning", *features)])
+    assert found[1] == Advice(
+        "Look at the other shortcut in the training images: original width (32 px on normal, 64 px on "
+        "anomalous images) gives the anomalous ones away."
+    )
+    assert advised(finding(), origins=[origin("warning")])[1] == Advice(
+        "Look at the other shortcut in the training images."
+    )
+    assert not any("shortcut" in one.text for one in advised(finding(), origins=[origin("note", *features)]))
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ([explainer("native", "exposed")], "native shows it"),
+        ([explainer("native")], "none that was tried surely shows it"),
+    ],
+)
+def test_heatmaps_that_hide_the_artifact_are_not_to_be_trusted(shown, words):
+    hiding = [explainer("gradient", "hidden"), explainer("lime", "hidden")]
+    assert advised(finding(explainers=[*hiding, *shown]))[1] == Advice(
+        f"Don't look for the artifact in heatmaps of gradient and lime of FCDD: {words}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("probe", "commands"),
+    [
+        ("frame", ["fcdd-audit run --probe watermark"]),
+        ("watermark", ["fcdd-audit run --probe jpeg"]),
+        ("watermark+jpeg+frame", []),
+    ],
+)
+def test_after_an_all_clear_another_artifact_is_tried(probe, commands):
+    found = advised(finding("fcdd", CLEAR, probe=probe))
+    assert [one.command for one in found[1:-1]] == commands
+    assert "another artifact may be learned" in found[0].text
+
+
+def test_there_is_no_all_clear_where_one_detector_has_no_verdict():
+    assert not any("All clear" in one.text for one in advised(finding("fcdd", CLEAR), finding("hsc", UNTOLD)))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["fcdd", "hsc", "ae"]),
+            st.sampled_from(["relies", CLEAR, UNTOLD]),
+            st.sampled_from(["alarms", "hides", "none", "open"]),
+            st.sampled_from([*REMEDIES, None]),
+            st.sampled_from([None, 24]),
+            st.sampled_from([["hidden"], ["hidden", "exposed"], []]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_there_are_at_most_five_and_all_are_sentences(drawn):
+    findings = [
+        finding(
+            detector,
+            verdict,
+            harm=None if verdict == UNTOLD else harm,
+            missing=missing if verdict == UNTOLD else None,
+            pairs_needed=needed,
+            explainers=[explainer("native", quadrant) for quadrant in quadrants],
+        )
+        for detector, verdict, harm, missing, needed, quadrants in drawn
+    ]
+    found = advised(*findings, origins=[origin("warning", ("file", "original width"))])
+    assert len(found) <= MOST
+    assert found[-1] == LAST
+    assert all(one.text[0].isupper() and one.text.endswith(".") and "None" not in one.text for one in found)
+    relying = any(one["verdict"] == "relies" for one in findings)
+    assert any("put it equally" in one.text for one in found) == relying
