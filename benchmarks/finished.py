@@ -10,7 +10,8 @@ made again. Detectors, scores and images aren't kept. The most telling detectors
 --plan       how many detectors are left, and the hours that they would take, from one of each group
 --minutes    begin nothing new after so many minutes
 --only       kinds, groups of kinds (fcdd, corner, filters, blind-filters, hsc, ae, ...) or data sets
---report     makes nothing: prints the rates of what is there, in Markdown
+--report     makes nothing: prints the rates of what is there, in Markdown, and writes those that the package
+             tells its users
 --data-root  the folder that has cifar10/, whose images are read from there; without it they are left out
 
 Without anomalib its detectors are left out, too. What is left out is said on stderr.
@@ -19,6 +20,7 @@ Without anomalib its detectors are left out, too. What is left out is said on st
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -32,7 +34,7 @@ import torch
 from finished_audits import LIMITS, draw, pool_of, verdicts, whole_audit
 from finished_detectors import CPU, KINDS, Kind
 from finished_images import SOURCE, images_of, recipe_of
-from finished_report import ASKED, report
+from finished_report import ASKED, rates_of, report
 from rows import write_rows
 
 from fcdd_audit.core.determinism import deterministic
@@ -45,6 +47,7 @@ from fcdd_audit.detectors import Scorer
 from fcdd_audit.measures.detection import auroc, threshold
 
 RESULTS = Path(__file__).parent / "results" / "finished.csv.gz"
+TOLD = Path(__file__).resolve().parents[1] / "fcdd_audit" / "studies" / "calibrations" / "finished.json"
 FIRST_SEED, SEEDS = 3000, 12  # far from those of real audits
 SIZES = (100, 400)  # images of each side in an audit
 AUDITS = 20  # of each size
@@ -193,7 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args(arguments)
     if options.report:
-        print("\n".join(report(read_rows(RESULTS))))
+        table = read_rows(RESULTS)
+        print("\n".join(report(table)))
+        TOLD.write_text(json.dumps({"rates": rates_of(table)}, indent=1) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(1)
     for line in left_out(options.data_root):

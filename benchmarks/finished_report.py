@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,22 @@ def report(table: pd.DataFrame) -> list[str]:
     table = table.assign(audits=table[VERDICTS].sum(axis=1))
     largest = table[table["size"] == table["size"].max()]
     return [*against_targets(table), "", *by_kind(largest), "", *asked_besides(largest)]
+
+
+def rates_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the package says of itself: by number of images and true rate, how often each verdict was given in
+    the detectors' first audits, both sides together."""
+    return [
+        {
+            "images": int(size),
+            "truth": target.words,
+            "audits": len(held),
+            "verdicts": {word: int((held["first"] == word).sum()) for word in ("vulnerable", "robust")},
+        }
+        for size, own in table.groupby("size")
+        for target in TARGETS
+        if len(held := own[target.holds(own["truth"])])
+    ]
 
 
 def lines_of(head: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:

@@ -5,6 +5,12 @@
 const text = (cell) => cell.textContent.trim().replace(/\s+/g, " ");
 const figure = (words) => parseFloat(words.replace(/−/g, "-"));
 
+function element(kind, attributes, ...children) {
+  const made = Object.assign(document.createElement(kind), attributes);
+  made.append(...children);
+  return made;
+}
+
 // Numbers by their value, an interval by what it is of; words by the alphabet.
 function comparison(words) {
   if (words.every((word) => !Number.isNaN(figure(word)))) return (one, other) => figure(one) - figure(other);
@@ -27,10 +33,7 @@ function sort(table, heading) {
 function addSorting(table) {
   if (table.tHead.rows.length !== 1 || table.tBodies[0].rows.length < 2) return;
   for (const heading of table.tHead.rows[0].cells) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "sort";
-    button.setAttribute("aria-label", `Sort by ${text(heading)}`);
+    const button = element("button", { type: "button", className: "sort", ariaLabel: `Sort by ${text(heading)}` });
     button.addEventListener("click", () => sort(table, heading));
     heading.append(" ", button);
   }
@@ -52,13 +55,39 @@ function save(table, name) {
 function addSaving(table) {
   const region = table.closest(".scroll");
   const name = region.getAttribute("aria-label");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "save";
-  button.textContent = "Save as CSV";
-  button.setAttribute("aria-label", `Save as CSV: ${name}`);
+  const button = element("button", { type: "button", className: "save", ariaLabel: `Save as CSV: ${name}` }, "Save as CSV");
   button.addEventListener("click", () => save(table, name));
   region.after(button);
+}
+
+// An image without the artifact below the same image with it, of which a slider shows a part.
+function comparing(without, marked) {
+  const over = marked.cloneNode();
+  const slider = element("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: "Share of the image with the artifact" });
+  const show = () => (over.style.clipPath = `inset(0 ${100 - slider.value}% 0 0)`);
+  slider.addEventListener("input", show);
+  show();
+  const legend = element("p", { className: "sides" }, element("span", {}, "without"), element("span", {}, "with the artifact"));
+  return [element("div", { className: "wipe" }, without.cloneNode(), over), slider, legend];
+}
+
+// A strip of pictures at its largest, in a dialog that Escape closes.
+function enlarge(strip) {
+  const close = element("button", { type: "button", className: "close", autofocus: true }, "Close");
+  const [without, marked] = strip.querySelectorAll(".pair img");
+  const rest = [...strip.children].filter((one) => !one.matches(".pair, :has(.pair)")).map((one) => one.cloneNode(true));
+  for (const copied of rest) copied.querySelector?.(".enlarge")?.remove();
+  const dialog = element("dialog", { ariaLabel: `Enlarged: ${strip.getAttribute("aria-label")}` }, close, ...comparing(without, marked), ...rest);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function addEnlarging(strip) {
+  const button = element("button", { type: "button", className: "enlarge", ariaLabel: `Enlarge: ${strip.getAttribute("aria-label")}` }, "Enlarge");
+  button.addEventListener("click", () => enlarge(strip));
+  strip.querySelector("p").append(" ", button);
 }
 
 function unfold() {
@@ -75,6 +104,7 @@ for (const table of document.querySelectorAll("table:not(.quadrants, .answers)")
   addSaving(table);
   addSorting(table);
 }
+for (const strip of document.querySelectorAll(".strip:has(.pair)")) addEnlarging(strip);
 const folded = [];
 addEventListener("beforeprint", () => {
   for (const one of document.querySelectorAll("details:not([open])")) folded.push(one), (one.open = true);

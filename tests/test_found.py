@@ -122,15 +122,17 @@ def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited, measured_in):
     _, result = audited
     with np.load(result.folder / "examples-0.npz") as examples:
         assert examples["mask"].any(axis=(1, 2, 3)).all()
-        assert examples["name"].tolist() == [
-            "test/nominal/3.png",
-            "test/nominal/5.png",
-            "test/anomalous/1.png",
-            "test/anomalous/4.png",
-        ]
+        names = examples["name"].tolist()
         changed = (examples["clean"] != examples["marked"]).any(axis=1, keepdims=True)
         assert not (changed & ~examples["mask"]).any()
     question = json.loads((result.folder / "config.json").read_text())["questions"][0]
+    pictured = {one["why"]: names[one["row"]] for one in question["pictured"]}
+    scores = pd.read_csv(result.folder / "scores.csv")
+    own = scores[(scores["twin"] == "planted") & (scores["part"] == "anomalous")]
+    by_variant = own.pivot(index="image", columns="variant", values="score")
+    ranked = (by_variant["clean"] - by_variant["marked"]).sort_values(ascending=False).index
+    assert pictured == {**dict(zip(("most", "median", "least"), ranked, strict=True)), "other": names[0]}
+    assert names[0] == "test/nominal/3.png"
     measured = measured_in(result.folder / "store", question["planted"][0])
     (explained,) = measured.glob("native-*")
     overlaps = pd.read_csv(explained / "overlaps.csv")

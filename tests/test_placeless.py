@@ -12,7 +12,7 @@ from fcdd_audit import AuditConfig, Recipe, make_config, render_report, run_audi
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.experiment.engines import Engine
-from fcdd_audit.experiment.explaining import EXAMPLES, LEVELS, overlap_columns
+from fcdd_audit.experiment.explaining import KEPT, LEVELS, overlap_columns
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.reading import read_heat, read_question
@@ -79,7 +79,7 @@ def test_nothing_is_measured_and_the_examples_heat_is_kept(measured):
     for kept in heat:
         assert list(kept) == ["native", "edges"]
         for maps, levels in kept.values():
-            assert (maps.shape, levels.shape) == ((2 * EXAMPLES, 32, 32), (LEVELS,))
+            assert (maps.shape, levels.shape) == ((2 * KEPT, 32, 32), (LEVELS,))
 
 
 def test_the_table_holds_detection_and_reliance_only(measured):

@@ -24,8 +24,7 @@ from fcdd_audit.measures import faithfulness
 from fcdd_audit.measures.localization import AREA, area_share, dilate, measure_all
 from fcdd_audit.measures.table import family
 
-EXAMPLES = 2  # test images of each side whose heatmaps are kept for the report
-SCALED_BY = 16  # test images of each side whose heat sets the scale of what is shown
+KEPT = 16  # test images of each side whose heatmaps are kept for the report, and set the scale there
 LEVELS = 1001  # quantiles kept of that heat
 CHECKED = ("split", "metric", "value")  # columns of the checks
 DEFECT = "defect"
@@ -64,10 +63,10 @@ class Explained(NamedTuple):
 class Maps:
     """What an explainer's maps of some images come to.
 
-    overlaps: one row an image and mask; no rows for an artifact without a place. examples: the first EXAMPLES
-    maps of each side, (2 * EXAMPLES, H, W), nominal ones first. levels: evenly spaced quantiles, (LEVELS,),
-    of the heat in the maps of the first SCALED_BY marked test images of each side, or of as many as the
-    smaller side has. Both are None where these images weren't among them.
+    overlaps: one row an image and mask; no rows for an artifact without a place. examples: the first KEPT
+    maps of each side, (up to 2 * KEPT, H, W), nominal ones first. levels: evenly spaced quantiles, (LEVELS,),
+    of the heat in them, of as many of each side as the smaller one has. Both are None where these images
+    weren't among those that were explained.
     """
 
     overlaps: pd.DataFrame
@@ -135,7 +134,7 @@ def explain(
     frames: list[pd.DataFrame] = []
     shown: list[np.ndarray] = []
     for part in parts:
-        end = min(last, len(part.order)) if part.measured else min(last, SCALED_BY, len(part.order))
+        end = min(last, len(part.order)) if part.measured else min(last, KEPT, len(part.order))
         for turn in range(first, end, size):
             stop = min(turn + size, end)
             # The same for all detectors: pairs stay paired.
@@ -146,7 +145,7 @@ def explain(
             if part.measured:
                 frames.append(_overlaps(part, maps, turn, stop, grown))
             if turn == 0 and part.part != DEFECT:
-                shown.append(maps[:SCALED_BY, 0].cpu().numpy())
+                shown.append(maps[:KEPT, 0].cpu().numpy())
     return Maps(_joined(frames), _examples(shown), _levels(shown))
 
 
@@ -171,7 +170,7 @@ def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) 
 
 
 def _examples(shown: list[np.ndarray]) -> np.ndarray | None:
-    return np.concatenate([maps[:EXAMPLES] for maps in shown]) if shown else None
+    return np.concatenate(shown) if shown else None
 
 
 def _levels(shown: list[np.ndarray]) -> np.ndarray | None:

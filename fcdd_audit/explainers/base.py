@@ -23,12 +23,14 @@ class Explainer(Protocol):
     takes its `raising` part.
 
     reference: whether the map knows nothing of the model, and is there for comparison only. either_way:
-    whether a map without sign shows what lowers the score too. signed: whether maps may be negative.
+    whether a map without sign shows what lowers the score too. signed: whether maps may be negative. unit:
+    what one unit of heat is, in a few words; "" for reference maps, whose heat means nothing.
     """
 
     reference: bool
     either_way: bool
     signed: bool
+    unit: str
 
     def unavailable(self, detector: Scorer) -> str | None:
         """Why this explainer can't work on this detector, in one line; None if it can."""
@@ -53,6 +55,10 @@ class Explainer(Protocol):
 EXPLAINERS: Registry[type[Explainer]] = Registry("explainer")
 
 PIXELS = ReceptiveField()
+# Units of heat.
+SHARE_OF_SCORE = "of the score"
+SLOPE = "of the score per unit of brightness"
+OWN = "in the unit of the detector's own map"
 
 
 class PixelMap:
@@ -61,6 +67,7 @@ class PixelMap:
     reference = False
     either_way = False
     signed = False
+    unit = ""
 
     def unavailable(self, detector: Scorer) -> str | None:
         return None

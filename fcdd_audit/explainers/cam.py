@@ -27,6 +27,7 @@ class _Cam:
     reference = False
     either_way = False
     signed = False
+    unit = "of activation × gradient"
 
     def unavailable(self, detector: Scorer) -> str | None:
         if (reason := no_gradient(detector)) is not None:

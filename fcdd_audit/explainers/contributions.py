@@ -14,7 +14,7 @@ from torch import Tensor
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.explainers.base import EXPLAINERS, GradientMap, PixelMap, over_channels
+from fcdd_audit.explainers.base import EXPLAINERS, SHARE_OF_SCORE, GradientMap, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 from fcdd_audit.explainers.local import remembering
 
@@ -27,6 +27,7 @@ class InputTimesGradient(GradientMap):
     """
 
     signed = True
+    unit = SHARE_OF_SCORE
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
         return over_channels(InputXGradient(detector.score).attribute(x.clone().requires_grad_()))
@@ -42,6 +43,7 @@ class IntegratedGradientsMap(GradientMap):
     """
 
     signed = True
+    unit = SHARE_OF_SCORE
 
     baseline: str = "mean"
     steps: int = 16
@@ -72,6 +74,7 @@ class OcclusionMap(PixelMap):
     """
 
     signed = True
+    unit = SHARE_OF_SCORE
 
     baseline: str = "mean"
     window: float = 0.25

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Scorer
-from fcdd_audit.explainers.base import EXPLAINERS, GradientMap, magnitude, no_gradient
+from fcdd_audit.explainers.base import EXPLAINERS, SLOPE, GradientMap, magnitude, no_gradient
 from fcdd_audit.explainers.smoothing import Smoothing
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
@@ -29,6 +29,7 @@ class Gradient(GradientMap):
     """Absolute gradient of the anomaly score, summed over channels (Simonyan et al., arXiv 1312.6034)."""
 
     either_way = True
+    unit = SLOPE
 
     def explain(self, detector: Scorer, x: Tensor, generator: torch.Generator) -> Tensor:
         return magnitude(_gradient(detector, x))
@@ -44,6 +45,7 @@ class BlurredGradient(Smoothing):
 
     reference = False
     either_way = True
+    unit = SLOPE
     signed = False
 
     def unavailable(self, detector: Scorer) -> str | None:
@@ -63,6 +65,7 @@ class SmoothGrad(GradientMap):
     """
 
     either_way = True
+    unit = SLOPE
     shares_stream: ClassVar[bool] = True  # captum draws from torch's one: no two may explain at a time
 
     samples: int = 10
@@ -107,6 +110,7 @@ class GuidedBackprop(GradientMap):
     """
 
     either_way = True
+    unit = SLOPE
 
     def unavailable(self, detector: Scorer) -> str | None:
         found = _rectifiers(detector)

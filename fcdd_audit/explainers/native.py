@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fcdd_audit.detectors.base import Scorer
 from fcdd_audit.detectors.receptive import ReceptiveField
-from fcdd_audit.explainers.base import EXPLAINERS, PIXELS
+from fcdd_audit.explainers.base import EXPLAINERS, OWN, PIXELS
 from fcdd_audit.explainers.smoothing import Smoothing
 
 
@@ -20,6 +20,7 @@ class Native:
     reference = False
     either_way = False
     signed = False
+    unit = OWN
 
     def unavailable(self, detector: Scorer) -> str | None:
         if not callable(getattr(detector, "anomaly_map", None)):
@@ -45,6 +46,7 @@ class BlurredResidual(Smoothing):
     reference = False
     either_way = False
     signed = False
+    unit = OWN
 
     def unavailable(self, detector: Scorer) -> str | None:
         if getattr(detector, "anomaly_field", None) != PIXELS:

@@ -20,7 +20,7 @@ from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import Detector, Scorer
-from fcdd_audit.explainers.base import EXPLAINERS, PixelMap, over_channels
+from fcdd_audit.explainers.base import EXPLAINERS, SHARE_OF_SCORE, PixelMap, over_channels
 from fcdd_audit.explainers.baselines import baseline, check_baseline
 
 # Linear or, for one value each, proportional: the epsilon rule passes their relevance on as it is.
@@ -85,6 +85,7 @@ class DeepLiftMap(PixelMap):
     """
 
     signed = True
+    unit = SHARE_OF_SCORE
 
     baseline: str = "mean"
 
@@ -150,6 +151,7 @@ class LRPMap(PixelMap):
     """
 
     signed = True
+    unit = SHARE_OF_SCORE
 
     def unavailable(self, detector: Scorer) -> str | None:
         if not _says(detector, "shares"):

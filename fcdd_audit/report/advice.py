@@ -184,15 +184,18 @@ def _all_clear(findings: Sequence[Finding], name: str) -> list[Advice]:
     """What it means that no detector relies on the artifact, and what to try next."""
     if any(finding["verdict"] != "does-not-rely" for finding in findings):
         return []
-    tried = findings[0]["probe"].split("+")
-    further = [probe for probe in FURTHER if probe not in tried][:1]
     return [
         Advice(f"All clear holds for the {name} and this recipe only: another artifact may be learned."),
         *(
             Advice("Try another artifact that your images may bear.", f"fcdd-audit run --probe {probe}")
-            for probe in further
+            for probe in further(findings[0]["probe"])
         ),
     ]
+
+
+def further(probe: str) -> list[str]:
+    """An artifact to try after this one, or none."""
+    return [other for other in FURTHER if other not in probe.split("+")][:1]
 
 
 def _finished() -> Advice:

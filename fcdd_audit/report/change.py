@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from fcdd_audit._version import __version__
 from fcdd_audit.report.comparing_figures import changes
+from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.page import fill_template, script_json
 
 NUMBERS = {
@@ -68,7 +69,9 @@ def headline(questions: Sequence[Question]) -> str:
 
 def called(one: Question, questions: Sequence[Question]) -> str:
     """What tells a question from the others: the detector, and what else isn't the same in all."""
-    names = [" to ".join(dict.fromkeys(one[stage]["detector"] for stage in ("before", "after")))]
+    names = [
+        " to ".join(dict.fromkeys(detector_name(one[stage]["detector"]) for stage in ("before", "after")))
+    ]
     names += [
         one[key]
         for key in ("nominal_class", "plant_on", "probe")

@@ -20,6 +20,7 @@ from fcdd_audit.report.figures import (
     strip_thresholds,
     trust_bars,
 )
+from fcdd_audit.report.naming import detector_name
 
 CLASSES = 4  # nominal classes that have figures of their own
 
@@ -33,13 +34,13 @@ class Drawn:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def alarms(findings: list[dict[str, Any]], results: pd.DataFrame, limit: float) -> list[Drawn]:
+def alarms(findings: list[dict[str, Any]], results: pd.DataFrame) -> list[Drawn]:
     """Does the score follow the mark? A figure a class."""
     results = results[(results["metric"] == "new_alarms") & (results["nominal_class"] != MEAN)]
     return [
         Drawn(
-            Markup(dumbbell(group, results, limit, f"alarms-{place}")),
-            Markup(dumbbell(group, results, limit, f"alarms-narrow-{place}", narrow=True)),
+            Markup(dumbbell(group, results, f"alarms-{place}")),
+            Markup(dumbbell(group, results, f"alarms-narrow-{place}", narrow=True)),
             dumbbell_rows(group, results),
         )
         for place, group in enumerate(_by_class(findings))
@@ -98,7 +99,7 @@ def _by_class(findings: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def _name(findings: list[dict[str, Any]], place: int) -> str:
     """The detector, and what else tells the finding from the others."""
     finding = findings[place]
-    parts = [finding["detector"]]
+    parts = [detector_name(finding["detector"])]
     if len({one["nominal_class"] for one in findings}) > 1:
         parts.append(finding["nominal_class"])
     if len({one["prevalence"] for one in findings}) > 1:

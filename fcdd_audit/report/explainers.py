@@ -11,6 +11,7 @@ from fcdd_audit._version import __version__
 from fcdd_audit.core.text import share
 from fcdd_audit.report.comparing_figures import tellers
 from fcdd_audit.report.figures import cascade_curves
+from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.page import fill_template, script_json
 
 PALE, STRONG = (255, 255, 255), (240, 150, 90)  # of the heat table; dark ink can be read on both
@@ -51,7 +52,7 @@ def _section(detector: str, rows: list[Row], alike: dict[str, str]) -> dict[str,
     relying = max((row["exposes_twins"]["trials"] for row in working), default=0)
     drawn = relying and any(row["alarms_on_controls"]["trials"] for row in working)
     return {
-        "detector": detector,
+        "detector": detector_name(detector),
         "headline": headline(detector, rows),
         "confirmed": max((row["exposes"]["trials"] for row in working), default=0),
         "cleared": max((row["false_alarms"]["trials"] for row in working), default=0),

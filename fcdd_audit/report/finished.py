@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from fcdd_audit.experiment.folder import VARIANTS, RunFolder
 from fcdd_audit.report.figures import among_placebos, dose_figure, places_figure
+from fcdd_audit.report.first_finished import first_screen
 from fcdd_audit.report.glossary import glossary, read_results
-from fcdd_audit.report.strips import picture_rows
+from fcdd_audit.report.strips import heat_tiles, mask_list, photos, scales
 
 
 def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -19,15 +20,18 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     thresholds = config["config"]["design"]["thresholds"]
     maps = _maps(arrays)
     reference = {name: np.stack(list(shown.values())) for name, shown in maps.items()}
-    strips, scales = picture_rows(
-        arrays, VARIANTS, maps, reference, config["config"]["explanation"]["quantile"]
-    )
+    quantile, rows = config["config"]["explanation"]["quantile"], range(len(arrays["name"]))
+    tiles = heat_tiles(maps, mask_list(arrays, rows), reference, quantile)
+    strips = [
+        {**photo, "maps": own} for photo, own in zip(photos(arrays, VARIANTS, rows), tiles, strict=True)
+    ]
     names = glossary(config["measures"], found["findings"], read_results(run))
     return {
+        "first": first_screen(config, found["findings"], arrays),
         "glossary": names,
         "answers": [_answer(finding, thresholds, index) for index, finding in enumerate(found["findings"])],
         "strips": strips,
-        "scales": scales,
+        "scales": scales(reference, config["units"], quantile),
         "variants": VARIANTS,
         "placed": "mask" in arrays,
     }

@@ -15,23 +15,13 @@ from fcdd_audit.report.advice import Advice, advise
 from fcdd_audit.report.display import normalise, shown_limits
 from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
 from fcdd_audit.report.naming import artifact_name, detector_name
+from fcdd_audit.report.readings import Reading, reading, scores_by_image
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.verdict.words import verdict_words
 
 SIZE = 256  # of the pictures, in pixels
 TWINS = ("planted", "control")
-WORDS = {"nominal": ("ALARM", "ok"), "anomalous": ("CAUGHT", "missed")}  # above the threshold, and not
 WITHOUT = {False: "without the {name}", True: "with the {name} removed"}  # by whether it was found
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A twin's score of one image. ratio: over its threshold; None where that isn't positive."""
-
-    twin: str
-    ratio: float | None
-    above: bool
-    word: str
 
 
 @dataclass(frozen=True)
@@ -59,20 +49,22 @@ class Heat:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image without and with the artifact, in the eyes of a detector's first pair of twins."""
+    """An image without and with the artifact, in the eyes of a detector's first pair of twins. why: that
+    image, as in `pictured` of config.json."""
 
     detector: str
     about: str
     verdict: str
     side: str
     name: str
+    why: str
     views: tuple[View, View]
     heat: Heat | None
 
 
 @dataclass(frozen=True)
 class First:
-    """All that first.html.j2 shows."""
+    """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins."""
 
     answer: list[str]
     scope: str
@@ -80,6 +72,7 @@ class First:
     rows: list[Row]
     trust: list[str]
     advice: list[Advice]
+    finished: bool = False
 
 
 def first_screen(
@@ -100,7 +93,7 @@ def first_screen(
 def picture(
     run: RunFolder, config: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], scores: pd.DataFrame
 ) -> Picture | None:
-    """Of the finding that does most harm, the first example of the side that the conflict set changes.
+    """Of the finding that does most harm, the median image of the side that the conflict set changes.
 
     Most harm: a finding that relies comes before all others; then that with the most new alarms (or hidden
     anomalies) beyond the control's; then the first. A picture needs the scores of both twins of the image
@@ -137,16 +130,18 @@ def _drawn(
     question, direction = config["questions"][index], DIRECTIONS[finding["plant_on"]]
     examples = run.read_arrays(question["examples"])
     side, name = direction.changed, artifact_name(finding["probe"])
-    known = _scores(scores, index, side)
-    for row in np.flatnonzero(examples["side"] == side):
+    known = scores_by_image(scores, index, side)
+    turns = sorted(range(len(question["pictured"])), key=lambda turn: _typical(question["pictured"][turn]))
+    for turn in turns:
+        row, why = question["pictured"][turn]["row"], question["pictured"][turn]["why"]
         image = str(examples["name"][row])
-        if all((twin, variant, image) in known for twin in TWINS for variant in ("clean", "marked")):
+        if examples["side"][row] == side and _known(image, known):
             clean, marked = (
                 View(
                     label,
                     photo_uri(examples[variant][row], size=SIZE),
                     tuple(
-                        _reading(twin, known[twin, variant, image], question["thresholds"][twin], side)
+                        reading(twin, known[twin, variant, image], question["thresholds"][twin], side)
                         for twin in TWINS
                     ),
                 )
@@ -156,27 +151,24 @@ def _drawn(
                 )
             )
             quantile = config["config"]["explanation"]["quantile"]
-            heat = _heat(run, question["heat"], finding, int(row), quantile)
+            heat = _heat(run, question["heat"], finding, turn, quantile)
             detector = detector_name(finding["detector"])
-            return Picture(detector, about, verdict_words(finding), side, image, (clean, marked), heat)
+            return Picture(detector, about, verdict_words(finding), side, image, why, (clean, marked), heat)
     return None
 
 
-def _scores(scores: pd.DataFrame, index: int, side: str) -> dict[tuple[str, str, str], float]:
-    """Scores of one side's images, by twin, variant and image."""
-    own = scores[(scores["question"] == index) & (scores["part"] == side)]
-    keys = zip(own["twin"], own["variant"], own["image"], strict=True)
-    return dict(zip(keys, own["score"], strict=True))
+def _typical(pictured: Mapping[str, Any]) -> int:
+    """The median image first, since it stands for the others."""
+    return ("median", "most", "least", "other").index(pictured["why"])
 
 
-def _reading(twin: str, score: float, threshold: float, side: str) -> Reading:
-    above = bool(score > threshold)
-    ratio = float(score / threshold) if threshold > 0 else None
-    return Reading(twin, ratio, above, WORDS[side][not above])
+def _known(image: str, scores: Mapping[tuple[str, str, str], float]) -> bool:
+    """Whether there are scores of both twins, with and without the artifact."""
+    return all((twin, variant, image) in scores for twin in TWINS for variant in ("clean", "marked"))
 
 
 def _heat(
-    run: RunFolder, file: str | None, finding: Mapping[str, Any], row: int, quantile: float
+    run: RunFolder, file: str | None, finding: Mapping[str, Any], turn: int, quantile: float
 ) -> Heat | None:
     """Of the first explainer that shows the artifact, else of the first that isn't a reference map."""
     if file is None:
@@ -193,7 +185,7 @@ def _heat(
     name = best["explainer"]
     maps = np.stack(
         [
-            arrays[f"maps.{twin}.{name}"][row].astype(np.float32) * arrays[f"scale.{twin}.{name}"]
+            arrays[f"maps.{twin}.{name}"][turn].astype(np.float32) * arrays[f"scale.{twin}.{name}"]
             for twin in TWINS
         ]
     )

@@ -18,6 +18,7 @@ from fcdd_audit.core.text import between, number, plain, share, span
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.writer import move_complete
+from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.wording import artifact_words, changes, kind_of_audit, telling_digits, tested, trained
 from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
 
@@ -103,6 +104,7 @@ def fill_template(name: str, **context: Any) -> str:
         "changes": changes,
         "artifact": artifact_words,
         "digits": telling_digits,
+        "called": detector_name,
     }
     base, first, script = (
         (template_folder() / file).read_text(encoding="utf-8")

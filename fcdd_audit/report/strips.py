@@ -20,38 +20,60 @@ TILE, HEAT_TILE = 160, 128  # smallest side of a photo and of a heatmap in the p
 LINE = 2  # pixels
 
 
-def picture_rows(
-    examples: Mapping[str, np.ndarray],
-    variants: Sequence[str],
-    maps: Mapping[str, Mapping[str, np.ndarray]],
-    reference: Mapping[str, np.ndarray],
-    quantile: float,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A row for each example, and each explainer with the range of heat that its maps share.
+def photos(
+    examples: Mapping[str, np.ndarray], variants: Sequence[str], rows: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Of each of these rows: name, side, the mask's share of the `area`, and a picture a variant.
 
     examples: images by variant, uint8 (N, C, H, W), their `mask`, bool (N, 1, H, W), where the artifact has a
-    place, `name` and `side`. variants: those shown. maps: by explainer and column, (N, H, W); with the mask's
-    outline. reference: by explainer, heat of any shape that sets the range that its maps share.
+    place, `name` and `side`.
     """
-    count = len(examples["name"])
-    masks = list(examples["mask"][:, 0]) if "mask" in examples else [None] * count
-    tiles = {
-        name: {key: _tiles(heat, masks, quantile, reference[name]) for key, heat in columns.items()}
-        for name, columns in maps.items()
-    }
-    rows = [
+    return [
         {
             "name": str(examples["name"][row]),
             "side": str(examples["side"][row]),
-            "area": None if mask is None else float(mask.mean()),
+            "area": float(examples["mask"][row].mean()) if "mask" in examples else None,
             **{variant: photo_uri(examples[variant][row]) for variant in variants},
-            "maps": {
-                name: {key: shown[row] for key, shown in columns.items()} for name, columns in tiles.items()
-            },
         }
-        for row, mask in enumerate(masks)
+        for row in rows
     ]
-    return rows, [{"name": name, **shown_limits(reference[name], quantile)} for name in maps]
+
+
+def heat_tiles(
+    maps: Mapping[str, Mapping[str, np.ndarray]],
+    masks: Sequence[np.ndarray | None],
+    reference: Mapping[str, np.ndarray],
+    quantile: float,
+) -> list[dict[str, dict[str, dict[str, Any]]]]:
+    """Of each image, by explainer and column, the `uri` of its map with the mask's outline and the `share` of
+    its heat inside, None without a mask.
+
+    maps: by explainer and column, (N, H, W). masks: of the N images, bool (H, W). reference: by explainer,
+    heat of any shape that sets the range that its maps share, as `scales` gives it.
+    """
+    drawn = {
+        name: {column: _tiles(heat, masks, quantile, reference[name]) for column, heat in columns.items()}
+        for name, columns in maps.items()
+    }
+    return [
+        {name: {key: shown[turn] for key, shown in columns.items()} for name, columns in drawn.items()}
+        for turn in range(len(masks))
+    ]
+
+
+def scales(
+    reference: Mapping[str, np.ndarray], units: Mapping[str, str], quantile: float
+) -> list[dict[str, Any]]:
+    """Of each explainer: `name`, the heat that is darkest and brightest, `low` and `high`, and its `unit`."""
+    return [
+        {"name": name, "unit": units.get(name, ""), **shown_limits(heat, quantile)}
+        for name, heat in reference.items()
+    ]
+
+
+def mask_list(examples: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[np.ndarray | None]:
+    """The masks of these rows, bool (H, W); None where the artifact has no place."""
+    return [examples["mask"][row, 0] if "mask" in examples else None for row in rows]
 
 
 def _tiles(

@@ -15,12 +15,15 @@ from fcdd_audit.report import drawn as figures
 from fcdd_audit.report.figures import dose_response, roc_curves
 from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
-from fcdd_audit.report.strips import picture_rows
+from fcdd_audit.report.naming import detector_name
+from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.strips import heat_tiles, mask_list, photos, scales
 
 # Of each family of measures, the splits that are shown of every cell.
 BY_SEED = {"detection": ("clean", "conflict"), "decision": ("clean", "marked"), "scores": ("conflict",)}
 DOSES = 6  # curves over prevalence
 MOST_ROWS = 240  # twins in the table of every one
+TWINS, VARIANTS = ("planted", "control"), ("clean", "marked")
 LISTED = 12  # features of training images
 # What the verdict is about, and of overlaps what an expert asks for beside the headline measure; the others
 # are folded, or stand in results.csv alone.
@@ -30,13 +33,24 @@ OVERLAPS = ("relevance_mass", "pixel_auroc_dilated")
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one finding besides its numbers."""
+    """What the page shows of one finding besides its numbers. scales: of its explainers."""
 
     finding: dict[str, Any]
-    examples: str
-    strips: list[dict[str, Any]]
-    explainers: list[dict[str, Any]]
+    shown: list[Shown]
+    scales: list[dict[str, Any]]
     roc: Markup | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image in the eyes of one detector. image: its file of examples and its row there. why: as in
+    `pictured` of config.json. readings: by variant, the scores of both twins of the first seed. maps: by
+    explainer and twin."""
+
+    image: tuple[str, int]
+    why: str
+    readings: dict[str, list[Reading]]
+    maps: dict[str, dict[str, dict[str, Any]]]
 
 
 def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +63,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     names = glossary(config["measures"], found["findings"], results)
     columns, seeds = _by_seed(results, _columns(names, results))
     sections = [
-        _section(run, config, finding, index, curves)
+        _section(run, config, finding, index, curves, scores)
         for index, finding in enumerate(found["findings"])
         if drawn[index]
     ]
@@ -57,7 +71,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     rates = config["error_rates"]["rates"]
     return {
         "first": first_screen(run, config, found, scores),
-        "alarms_drawn": figures.alarms(found["findings"], results, thresholds["alarms"]),
+        "alarms_drawn": figures.alarms(found["findings"], results),
         "strips_drawn": figures.strips(found["findings"], config["questions"], places, scores, results),
         "shown_drawn": figures.shown(found["findings"], thresholds["reveal"]),
         "shortcuts_drawn": figures.shortcuts(found["origin"]),
@@ -72,7 +86,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "listed": LISTED,
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
         "sections": sections,
-        "pictures": _by_images(sections),
+        "pictures": _by_images(run, sections),
         "undrawn": not all(drawn),
         "many": len(config["data"]) > 1,
         "varied": len({finding["prevalence"] for finding in found["findings"]}) > 1,
@@ -104,7 +118,7 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
     for finding in findings:
         for explainer in finding["explainers"]:
             if not explainer["reference"]:
-                label = f"{finding['detector']} · {explainer['explainer']}"
+                label = f"{detector_name(finding['detector'])} · {explainer['explainer']}"
                 if classes:
                     label = f"{finding['nominal_class']} · {label}"
                 if many:
@@ -124,7 +138,7 @@ def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glos
     many = len({nominal_class for nominal_class, _, _ in groups}) > 1
     return [
         {
-            "name": f"{detector} on {nominal_class}" if many else detector,
+            "name": detector_name(detector) + (f" on {nominal_class}" if many else ""),
             "side": side,
             "svg": Markup(dose_response(group, limits, names.label, f"dose-{index}")),
         }
@@ -163,13 +177,18 @@ def _by_seed(
     return varying, rows
 
 
-def _by_images(sections: list[Section]) -> list[list[Section]]:
-    """The sections with pictures, those of the same images together: each image is shown once."""
-    groups: dict[str, list[Section]] = {}
+def _by_images(run: RunFolder, sections: list[Section]) -> list[dict[str, Any]]:
+    """Each image that is shown once, with the sections that show it."""
+    shown: dict[tuple[str, int], list[tuple[Section, Shown]]] = {}
     for section in sections:
-        if section.strips:
-            groups.setdefault(section.examples, []).append(section)
-    return list(groups.values())
+        for one in section.shown:
+            shown.setdefault(one.image, []).append((section, one))
+    files = {file: run.read_arrays(file) for file, _ in shown}
+    return [
+        {**photo, "shown": eyes, "nominal_class": eyes[0][0].finding["nominal_class"]}
+        for (file, row), eyes in shown.items()
+        for photo in photos(files[file], VARIANTS, [row])
+    ]
 
 
 def _section(
@@ -178,12 +197,13 @@ def _section(
     finding: dict[str, Any],
     index: int,
     curves: pd.DataFrame,
+    scores: pd.DataFrame,
 ) -> Section:
     question = config["questions"][index]
     if not question["planted"]:
-        return Section(finding, question["examples"], [], [], None)
-    twins = ("planted", "control")
-    heat = run.read_arrays(question["heat"])
+        return Section(finding, [], [], None)
+    heat, examples = run.read_arrays(question["heat"]), run.read_arrays(question["examples"])
+    units = {one["explainer"]: one["unit"] for one in config["explainers"]}
     # Maps that know nothing of the model are the same for both twins, and tell nothing here.
     references = {one["explainer"] for one in config["explainers"] if one["reference"]}
     kept = [name.removeprefix("maps.planted.") for name in heat if name.startswith("maps.planted.")]
@@ -191,22 +211,43 @@ def _section(
     maps = {
         name: {
             twin: heat[f"maps.{twin}.{name}"].astype(np.float32) * heat[f"scale.{twin}.{name}"]
-            for twin in twins
+            for twin in TWINS
         }
         for name in names
     }
-    reference = {name: np.concatenate([heat[f"levels.{twin}.{name}"] for twin in twins]) for name in names}
-    examples = run.read_arrays(question["examples"])
+    reference = {name: np.concatenate([heat[f"levels.{twin}.{name}"] for twin in TWINS]) for name in names}
+    rows = [one["row"] for one in question["pictured"]]
     quantile = config["config"]["explanation"]["quantile"]
-    strips, explainers = picture_rows(examples, ("clean", "marked"), maps, reference, quantile)
+    tiles = heat_tiles(maps, mask_list(examples, rows), reference, quantile)
+    shown = [
+        Shown(
+            (question["examples"], one["row"]),
+            one["why"],
+            _readings(question, index, scores, examples, one["row"]),
+            own,
+        )
+        for one, own in zip(question["pictured"], tiles, strict=True)
+    ]
     drawn = curves[curves["question"] == index]
     return Section(
-        finding,
-        question["examples"],
-        strips,
-        explainers,
-        Markup(roc_curves(drawn, f"roc-{index}")),
+        finding, shown, scales(reference, units, quantile), Markup(roc_curves(drawn, f"roc-{index}"))
     )
+
+
+def _readings(
+    question: dict[str, Any], index: int, scores: pd.DataFrame, examples: dict[str, np.ndarray], row: int
+) -> dict[str, list[Reading]]:
+    """By variant, of the twins with a score of that image."""
+    side, name = str(examples["side"][row]), str(examples["name"][row])
+    known = scores_by_image(scores, index, side)
+    return {
+        variant: [
+            reading(twin, known[twin, variant, name], question["thresholds"][twin], side)
+            for twin in TWINS
+            if (twin, variant, name) in known
+        ]
+        for variant in VARIANTS
+    }
 
 
 def _sets(natural: bool) -> str:

@@ -13,6 +13,7 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.detectors import build
 from fcdd_audit.experiment.explaining import (
     DEFECT,
+    KEPT,
     Explained,
     at_once,
     batches,
@@ -230,7 +231,7 @@ def test_each_image_and_mask_has_a_row(detector, parts, name):
     found = explained(detector, parts, name)
     assert list(found.overlaps) == overlap_columns()
     assert len(found.overlaps) == 2 * 2 * 6
-    assert found.examples.shape == (4, 16, 16)
+    assert found.examples.shape == (12, 16, 16)
     pd.testing.assert_frame_equal(found.overlaps, explained(detector, parts, name).overlaps)
 
 
@@ -282,7 +283,7 @@ def test_without_a_place_only_what_is_shown_is_explained_and_nothing_is_measured
     assert spy.given == [16, 16]
     assert found.overlaps.empty
     assert list(found.overlaps) == overlap_columns()
-    assert found.examples.shape == (4, 16, 16)
+    assert found.examples.shape == (2 * KEPT, 16, 16)
     later = explain(detector, "spy", spy, bare, CPU, 16, 48)
     assert spy.given == [16, 16], "nothing more"
     assert later.examples is later.levels is None
@@ -293,7 +294,7 @@ def test_examples_are_the_first_of_each_side_and_levels_rise(detector, parts):
     found = explained(detector, turned)
     with torch.no_grad():
         heat = [detector.anomaly_map(part.images(0, 4).float() / 255)[:, 0] for part in turned]
-    np.testing.assert_allclose(found.examples, torch.cat([one[:2] for one in heat]), atol=1e-6)
+    np.testing.assert_allclose(found.examples, torch.cat(heat), atol=1e-6)
     levels, whole = found.levels, torch.cat(heat)
     assert levels.shape == (1001,)
     assert (np.diff(levels) >= 0).all()

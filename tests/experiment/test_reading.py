@@ -12,7 +12,7 @@ import torch
 from fcdd_audit import RunError
 from fcdd_audit.experiment import explaining, reading
 from fcdd_audit.experiment.cells import Cell, score
-from fcdd_audit.experiment.explaining import overlap_columns
+from fcdd_audit.experiment.explaining import KEPT, overlap_columns
 from fcdd_audit.experiment.identity import checked_place, explained_place, scored_place, trained_place
 from fcdd_audit.experiment.kept import maps_file
 from fcdd_audit.experiment.reading import read_cell, read_heat
@@ -93,7 +93,8 @@ def test_heat_is_that_of_the_examples_and_its_levels(setup, made):
     found = read_heat(WORK, setup, made)
     assert list(found) == list(WORK.explainers)
     for examples, levels in found.values():
-        assert examples.shape == (4, 32, 32)
+        kept = sum(min(KEPT, len(part.order)) for part in setup.marked)
+        assert examples.shape == (kept, 32, 32)
         assert examples.dtype == np.float32
         assert levels.shape == (1001,)
         assert (np.diff(levels) >= 0).all()

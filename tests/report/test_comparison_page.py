@@ -165,7 +165,7 @@ def test_the_table_has_the_numbers(written):
 
 
 def test_explainers_are_named_with_their_numbers(source):
-    heading, lrp, random = cells(source, "fcdd: 2 confirmed findings, 1 cleared")
+    heading, lrp, random = cells(source, "FCDD: 2 confirmed findings, 1 cleared")
     assert lrp[:3] == ["1", "lrp", "3 of 4 (0.19 to 0.99)"]
     assert lrp[3:7] == [
         "1 of 5 (0.01 to 0.72)",
@@ -238,13 +238,13 @@ def test_names_from_outside_are_escaped(tmp_path):
 def test_without_any_confirmed_finding_there_is_nothing_to_expose(tmp_path):
     rows = (compared(**UNCONFIRMED), compared("random", reference=True, rank=0, tier=0, **UNCONFIRMED))
     text = write_comparison(made_up(*rows), tmp_path).read_text(encoding="utf-8")
-    assert "No twin of fcdd relies on the artifact" in Page(text).words
-    _, lrp, _ = cells(text, "fcdd: 0 confirmed findings, 0 cleared")
+    assert "No twin of FCDD relies on the artifact" in Page(text).words
+    _, lrp, _ = cells(text, "FCDD: 0 confirmed findings, 0 cleared")
     assert lrp[2:9] == ["–"] * 7
 
 
 def test_a_detector_with_relying_twins_is_not_said_to_have_none(source):
-    assert "No twin of fcdd relies" not in source
+    assert "No twin of FCDD relies" not in source
 
 
 def test_without_checks_there_are_dashes_and_no_curve(tmp_path):
@@ -301,8 +301,8 @@ def test_the_headline_names_the_best_tier(tmp_path, source):
 def test_what_is_below_chance_is_listed_without_a_tier(tmp_path):
     rows = [compared(), compared("blind", rank=2, tier=0)]
     text = written_of(tmp_path, *rows)
-    assert "Below chance on fcdd, and so without a tier: blind." in Page(text).words
-    assert [row[:2] for row in cells(text, "fcdd: 2 confirmed")[1:]] == [["1", "lrp"], ["–", "blind"]]
+    assert "Below chance on FCDD, and so without a tier: blind." in Page(text).words
+    assert [row[:2] for row in cells(text, "FCDD: 2 confirmed")[1:]] == [["1", "lrp"], ["–", "blind"]]
     alone = headlines(written_of(tmp_path / "none", rows[1]))
     assert alone == ["fcdd: no explanation points to the artifact more than chance does."]
 

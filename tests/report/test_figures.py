@@ -1,7 +1,6 @@
 import re
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,7 +12,6 @@ from fcdd_audit.report.figures import (
     places_figure,
     rates_figure,
     roc_curves,
-    score_distributions,
 )
 
 # What a library is about to remove ends here, not at the user's.
@@ -24,29 +22,6 @@ pytestmark = [
 LABELS = {"dependence": "dependence", "new_alarms": "new alarms", "excess_pixel_auroc": "excess pixel AUROC"}
 LEVELS = {"shift": 0.5, "alarms": 0.05, "reveal": 0.05}
 TWINS = ("planted", "control")
-LIMITS = {"planted": 0.5, "control": 0.5}
-
-
-@pytest.fixture
-def scores():
-    """A question's rows of scores.csv."""
-    rng = np.random.default_rng(0)
-    frames = [
-        pd.DataFrame(
-            {
-                "question": 0,
-                "twin": twin,
-                "part": part,
-                "variant": variant,
-                "image": "x",
-                "score": rng.random(9),
-            }
-        )
-        for twin in TWINS
-        for part in ("nominal", "anomalous")
-        for variant in ("clean", "marked")
-    ]
-    return pd.concat(frames, ignore_index=True)
 
 
 @pytest.fixture
@@ -70,9 +45,8 @@ DOSE = {
 
 
 @pytest.fixture
-def figures(scores, curves):
+def figures(curves):
     return {
-        "a": score_distributions(scores, LIMITS, "a"),
         "b": roc_curves(curves, "b"),
         "c": dose_response([finding(0.01), finding(1.0)], LEVELS, LABELS.__getitem__, "c"),
         "d": rates_figure([rate("planted", 0.01), rate("planted", 1.0), rate("any-null", None)], "d"),
@@ -159,14 +133,14 @@ def test_the_figure_of_rates_names_each_kind_of_null():
         "x",
     )
     for text in (
-        "fcdd, planted on 20 % of both sides alike",
-        "fcdd, two clean twins of unrelated seeds",
-        "fcdd, bars planted instead on 100 %",
+        "FCDD, planted on 20 % of both sides alike",
+        "FCDD, two clean twins of unrelated seeds",
+        "FCDD, bars planted instead on 100 %",
         "sensitivity",
         "100 %",
     ):
         assert f">{text}<" in svg, text
-    assert "fcdd, artifact planted" not in svg, "that is no null"
+    assert "FCDD, artifact planted" not in svg, "that is no null"
 
 
 def test_a_kind_of_no_audits_is_no_false_alarm():
@@ -190,28 +164,15 @@ def test_ids_carry_the_prefix_so_that_figures_can_share_a_page(figures):
         assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= set(ids)
 
 
-def test_the_same_numbers_give_the_same_figure(scores, curves):
-    assert score_distributions(scores, LIMITS, "a") == score_distributions(scores, LIMITS, "a")
+def test_the_same_numbers_give_the_same_figure(curves):
     assert roc_curves(curves, "b") == roc_curves(curves, "b")
 
 
-def test_the_users_settings_are_the_same_after_a_figure(scores):
+def test_the_users_settings_are_the_same_after_a_figure(curves):
     with mpl.rc_context({"text.usetex": True, "lines.linewidth": 7, "font.family": "monospace"}):
         before = dict(mpl.rcParams.copy())
-        score_distributions(scores, LIMITS, "a")
+        roc_curves(curves, "b")
         assert dict(mpl.rcParams.copy()) == before
-
-
-def test_constant_scores_still_make_a_figure(scores):
-    assert "</svg>" in score_distributions(scores.assign(score=1.0), LIMITS, "a")
-
-
-def test_scores_are_shown_by_twin_side_and_variant_where_each_twin_has_a_threshold(scores):
-    svg = score_distributions(scores, LIMITS, "x")
-    for text in ("planted twin", "control twin", "nominal clean", "nominal marked", "anomalous marked"):
-        assert f">{text}<" in svg, text
-    one = score_distributions(scores[scores["twin"] == "planted"], {"planted": 0.5}, "x")
-    assert ">control twin<" not in one
 
 
 def test_curves_have_a_line_for_each_seed_and_each_set_is_named_once(curves):

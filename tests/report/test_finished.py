@@ -10,7 +10,17 @@ import pytest
 from fcdd_audit import render_report
 from fcdd_audit.core.text import plain, share
 
-SECTIONS = ("verdict", "specific", "dose", "explanations", "pictures", "method", "measures", "provenance")
+SECTIONS = (
+    "verdict",
+    "decisions",
+    "specific",
+    "dose",
+    "explanations",
+    "pictures",
+    "method",
+    "measures",
+    "provenance",
+)
 PATCH = {"probe": "patch", "options": {"patch": {"size": 0.25, "margin": 0.0, "jitter": 0.0}}}
 NO_PLACE = {"probe": "jpeg"}
 REGION = {"probe": "region", "options": {"region": {"width": 0.125, "height": 0.125}}}
@@ -92,8 +102,9 @@ def test_measures_that_are_named_are_explained(vulnerable):
 
 
 def test_pictures_show_each_variant_and_its_heat(vulnerable):
-    """Two images of each side, three variants of each, and a map of every variant by two explainers."""
-    assert source(vulnerable).count("<img ") == 4 * (3 + 2 * 3)
+    """Three images of each side, three variants of each, and a map of every variant by two explainers."""
+    first_screen = 2 + 2
+    assert source(vulnerable).count("<img ") == first_screen + 6 * (3 + 2 * 3)
 
 
 def test_without_placebos_the_rest_is_there(no_placebos):

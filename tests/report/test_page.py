@@ -13,6 +13,7 @@ import pytest
 from fcdd_audit import InputError, render_report
 from fcdd_audit.core.text import number, share, span
 from fcdd_audit.designs.twins.drawn import DRAWN
+from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.page import template_folder
 from fcdd_audit.verdict.words import alarms_of
 
@@ -60,7 +61,7 @@ def test_sections_come_in_the_order_of_a_report(page):
 def test_the_verdict_and_its_interval_are_in_words(page, default_run):
     (finding,) = default_run.as_json()["findings"]
     words = " ".join(page.text.split())
-    assert "relies fcdd: relies and raises alarms." in words
+    assert "relies FCDD: relies and raises alarms." in words
     planted, control = (share(value) for value in alarms_of(finding))
     assert (
         "With the artifact put on the nominal test images, an alarm comes for "
@@ -215,8 +216,8 @@ def test_several_classes_are_named_and_their_means_are_in_a_table(classes_run):
     source = classes_run.report.read_text(encoding="utf-8")
     words = " ".join(Page(source).text.split())
     assert "nominal classes airplane, cat, one at a time." in words
-    assert "fcdd on airplane: can't tell: more pairs of twins are needed." in words
-    assert "ae on cat: can't tell: more pairs of twins are needed." in words
+    assert "FCDD on airplane: can't tell: more pairs of twins are needed." in words
+    assert "AE on cat: can't tell: more pairs of twins are needed." in words
     heading, *means = rows(source, "Means over the 2 nominal classes")
     assert heading[:7] == [
         *("detector", "planted on", "prevalence", "verdicts"),
@@ -224,7 +225,7 @@ def test_several_classes_are_named_and_their_means_are_in_a_table(classes_run):
     ]
     expected = classes_run.as_json()["means"]
     assert [row[:7] for row in means] == [
-        [m["detector"], m["plant_on"], f"{m['prevalence']:g}", "2 inconclusive"]
+        [detector_name(m["detector"]), m["plant_on"], f"{m['prevalence']:g}", "2 inconclusive"]
         + [number(m[name]) for name in ("alarms", "dependence", "reliance")]
         for m in expected
     ]
@@ -246,7 +247,7 @@ def test_only_the_first_findings_have_pictures_and_plots(classes_run):
     assert sum(one.startswith("ROC of") for one in figures) == DRAWN
     assert sum(one.startswith("Dose and response of") for one in figures) == 4
     assert [figures.count(one) for one in ("New alarms", "What explanations show", "Scores")] == [2, 2, 1]
-    assert source.count("<p>fcdd on") + source.count("<p>ae on") == 4 * DRAWN, "four images of each"
+    assert source.count("<p><b>FCDD on") + source.count("<p><b>AE on") == 4 * DRAWN, "four images of each"
     assert "Only the first 6 of 8 findings have pictures and plots here" in " ".join(page.text.split())
     assert source.count('<table class="evidence">') == DRAWN
     ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
@@ -256,7 +257,7 @@ def test_only_the_first_findings_have_pictures_and_plots(classes_run):
 def test_one_class_is_not_spoken_of_as_one_of_many(source, page):
     words = " ".join(page.text.split())
     assert "nominal class retina." in words
-    for text in ("fcdd on retina", "one at a time", "Means over", "Only the first", "nominal retina"):
+    for text in ("FCDD on retina", "one at a time", "Means over", "Only the first", "nominal retina"):
         assert text not in words
     assert rows(source, "Detection, by twin and seed")[0][0] == "detector"
 

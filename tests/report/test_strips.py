@@ -6,7 +6,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from fcdd_audit.report.strips import OUTLINE, heat_uri, photo_uri, picture_rows
+from fcdd_audit.report.strips import OUTLINE, heat_tiles, heat_uri, mask_list, photo_uri, photos, scales
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -54,10 +54,12 @@ def test_twins_share_the_scale_of_the_reference():
     }
     maps = {"native": {"planted": planted, "control": planted / 8}}
     reference = {"native": np.array([0.5, 0.25, 2.0])}
-    rows, (explainer,) = picture_rows(examples, ("clean", "marked"), maps, reference, 1.0)
-    assert explainer == {"name": "native", "low": 0.25, "high": pytest.approx(2.0)}
-    for row in rows:
-        shown = row["maps"]["native"]
+    (explainer,) = scales(reference, {"native": "of the score"}, 1.0)
+    assert explainer == {"name": "native", "unit": "of the score", "low": 0.25, "high": pytest.approx(2.0)}
+    rows = range(4)
+    assert [one["name"] for one in photos(examples, ("clean", "marked"), rows)] == list("abcd")
+    for row in heat_tiles(maps, mask_list(examples, rows), reference, 1.0):
+        shown = row["native"]
         assert shown["planted"]["uri"] != shown["control"]["uri"]
         assert pixels(shown["planted"]["uri"]).mean() > pixels(shown["control"]["uri"]).mean()
 
@@ -70,6 +72,7 @@ def test_an_artifact_without_a_place_has_pictures_and_no_share_of_heat():
         "marked": np.zeros((1, 1, 8, 8), np.uint8),
     }
     maps = {"native": {twin: np.ones((1, 8, 8), np.float32) for twin in ("planted", "control")}}
-    (row,), _ = picture_rows(examples, ("clean", "marked"), maps, {"native": np.array([0.0, 1.0])}, 0.97)
-    assert row["area"] is None
-    assert row["maps"]["native"]["planted"]["share"] is None
+    (photo,) = photos(examples, ("clean", "marked"), [0])
+    (row,) = heat_tiles(maps, mask_list(examples, [0]), {"native": np.array([0.0, 1.0])}, 0.97)
+    assert photo["area"] is None
+    assert row["native"]["planted"]["share"] is None

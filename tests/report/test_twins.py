@@ -9,6 +9,7 @@ import pytest
 
 from fcdd_audit import render_report
 from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.report.display import shown_limits
 from fcdd_audit.report.twins import context
 
@@ -22,10 +23,10 @@ def shown(classes_run):
 
 def test_each_class_and_detector_with_several_prevalences_has_a_curve(shown):
     assert [(dose["name"], dose["side"]) for dose in shown[1]["doses"]] == [
-        ("fcdd on airplane", "anomalous"),
-        ("ae on airplane", "nominal"),
-        ("fcdd on cat", "anomalous"),
-        ("ae on cat", "nominal"),
+        ("FCDD on airplane", "anomalous"),
+        ("AE on airplane", "nominal"),
+        ("FCDD on cat", "anomalous"),
+        ("AE on cat", "nominal"),
     ]
 
 
@@ -43,7 +44,7 @@ def test_every_cell_has_a_row_and_means_have_none(shown):
 
 def test_explanations_are_named_by_all_that_varies(shown):
     (labels,) = [labels for name, labels in shown[1]["quadrants"].items() if name == "undecided"]
-    assert "airplane · fcdd · native · prevalence 0.5" in labels
+    assert "airplane · FCDD · native · prevalence 0.5" in labels
     assert len(labels) == 8
 
 
@@ -79,9 +80,11 @@ def test_pictures_are_of_the_heat_that_was_kept(shown, classes_run):
     heat, mask = run.read_arrays("heat-0.npz"), run.read_arrays("examples-0.npz")["mask"]
     levels = np.concatenate([heat[f"levels.{twin}.native"] for twin in ("planted", "control")])
     section = page["sections"][0]
-    assert section.explainers == [{"name": "native", **shown_limits(levels, quantile)}]
-    assert len(section.strips) == 4
-    for index, strip in enumerate(section.strips):
-        for twin, shown_map in strip["maps"]["native"].items():
+    unit = EXPLAINERS["native"].unit
+    assert section.scales == [{"name": "native", "unit": unit, **shown_limits(levels, quantile)}]
+    assert [shown.why for shown in section.shown] == ["most", "median", "least", "other"]
+    for index, shown_image in enumerate(section.shown):
+        _, row = shown_image.image
+        for twin, shown_map in shown_image.maps["native"].items():
             kept = heat[f"maps.{twin}.native"][index].astype(np.float64)
-            assert shown_map["share"] == pytest.approx(kept[mask[index, 0]].sum() / kept.sum(), abs=1e-5)
+            assert shown_map["share"] == pytest.approx(kept[mask[row, 0]].sum() / kept.sum(), abs=1e-5)

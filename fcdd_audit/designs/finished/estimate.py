@@ -8,11 +8,12 @@ from itertools import islice
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.designs.affected import SHOWN
 from fcdd_audit.designs.finished.dose import STEPS
 from fcdd_audit.designs.finished.loading import Loaded, load
 from fcdd_audit.designs.finished.measuring import score_all
-from fcdd_audit.designs.finished.pictures import pictures_of
 from fcdd_audit.designs.finished.tested import Tested
+from fcdd_audit.experiment.folder import VARIANTS
 from fcdd_audit.experiment.writer import RunWriter
 
 TIMED = 128  # images scored
@@ -72,8 +73,16 @@ def estimate(config: AuditConfig, quiet: bool = True) -> FinishedEstimate:
         explained * len(loaded.explainers),
         STEPS * sum(tried.values()),
         seconds=scored * each + explained * per_map + made,
-        megabytes=1 + sum(array.nbytes for array in pictures_of(loaded).values()) / 1e6,
+        megabytes=1 + _picture_bytes(loaded) / 1e6,
     )
+
+
+def _picture_bytes(loaded: Loaded) -> int:
+    """Of the images that are kept for the page, their masks and heatmaps."""
+    shown = SHOWN * len(loaded.tested)
+    channels, height, width = loaded.data.shape
+    per_variant = channels + 2 * len(loaded.explainers)
+    return shown * height * width * (len(VARIANTS) * per_variant + 1)
 
 
 def _seconds_a_mark(tested: Tested) -> float:

@@ -29,7 +29,9 @@ from fcdd_audit.designs.finished.pictures import pictures_of
 from fcdd_audit.experiment.devices import cores
 from fcdd_audit.experiment.explaining import at_once
 from fcdd_audit.experiment.store import Store
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.studies.finished_rates import finished_rates
 from fcdd_audit.verdict.findings import Finding
 
 EXAMPLES_FILE = "examples-0.npz"
@@ -81,7 +83,7 @@ def examine(config: AuditConfig, loaded: Loaded, store: Store, quiet: bool) -> A
             scored.clipped,
         )
         result = _with_doses(result, loaded, config, measured, quiet)
-        pictures = pictures_of(loaded)
+        pictures = pictures_of(loaded, measured)
     findings = findings_of(config, loaded, result)
     return Audited(
         findings=findings,
@@ -91,6 +93,8 @@ def examine(config: AuditConfig, loaded: Loaded, store: Store, quiet: bool) -> A
             "detector": {"name": loaded.opened.name, **loaded.opened.about},
             "notes": [*loaded.opened.notes, *result.notes],
             "unexplained": loaded.unexplained,
+            "error_rates": {"rates": finished_rates(min(len(one.pairs) for one in loaded.tested.values()))},
+            "units": {name: EXPLAINERS[name].unit for name in loaded.explainers},
             "data": [describe_data(loaded.data, loaded.data.fingerprint())],
             "explainers": [],
             "questions": [_question(finding) for finding in findings],

@@ -85,20 +85,21 @@ def curves_table(measured: Sequence[Measured], asked: int) -> pd.DataFrame:
 
 
 def heat(
-    measured: Measured, maps: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]]
+    measured: Measured,
+    maps: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]],
+    places: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """heat-N.npz: the heatmaps of the examples of both twins of the first seed, `maps.TWIN.EXPLAINER`,
-    (N, H, W) float16, their `scale...`, and evenly spaced quantiles of the heat on the test images,
-    `levels...`.
+    """heat-N.npz: heatmaps of both twins of the first seed, `maps.TWIN.EXPLAINER`, (N, H, W) float16, their
+    `scale...`, and evenly spaced quantiles of the heat on the test images, `levels...`.
 
-    maps: heatmaps and quantiles of a cell, by explainer.
+    maps: heatmaps and quantiles of a cell, by explainer. places: those of the N heatmaps that are shown.
     """
     arrays: dict[str, Any] = {}
     question = measured.question
     for twin, cell in (("planted", question.planted[0]), ("control", question.control[0])):
-        for explainer, (examples, levels) in maps(measured.works[cell]).items():
+        for explainer, (kept, levels) in maps(measured.works[cell]).items():
             name = f"{twin}.{explainer}"
-            arrays[f"maps.{name}"], arrays[f"scale.{name}"] = halved(examples)
+            arrays[f"maps.{name}"], arrays[f"scale.{name}"] = halved(kept[places])
             arrays[f"levels.{name}"] = levels
     return arrays
 

@@ -15,7 +15,7 @@ from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
-from fcdd_audit.experiment.explaining import EXAMPLES
+from fcdd_audit.experiment.explaining import KEPT
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.reuse import Reuse, reuse
 from fcdd_audit.experiment.setup import Setup, prepare
@@ -156,7 +156,7 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
         seconds += an_image * maps / max(1, len(work.explainers))
         megabytes += 2 * one.trained + 0.1 * one.scored
         rows = 2 * images  # on two kinds of mask
-        megabytes += len(one.explained) * (2 * EXAMPLES * height * width * 2 + 150 * rows) / 1e6
+        megabytes += len(one.explained) * (2 * KEPT * height * width * 2 + 150 * rows) / 1e6
     workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
     return seconds / workers, megabytes
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.directions import DIRECTIONS
@@ -20,12 +19,12 @@ from fcdd_audit.designs.twins.estimate import estimated_seconds
 from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.designs.twins.looking import Budget, Course, follow
 from fcdd_audit.designs.twins.meeting import met
+from fcdd_audit.designs.twins.pictured import examples, kept_at, pictured
 from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
-from fcdd_audit.experiment.explaining import EXAMPLES
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import read_heat
@@ -194,12 +193,14 @@ def _run_class(
         return read_heat(work, setup, store)
 
     quantile, asked = config.design.thresholds.score_quantile, len(before)
-    examples = f"examples-{index}.npz"
+    file = f"examples-{index}.npz"
     most = most_drawn(max(map(len, setup.explainers.values())))
+    chosen = [pictured(one, setup) for one in found.measured]
+    shown, rows = examples([image for own in chosen for image in own], setup)
     drawn = {
-        f"heat-{place}.npz": heat(one, heat_of)
-        for place, one in enumerate(found.measured, asked)
-        if one.question.planted and place < most
+        f"heat-{place}.npz": heat(one, heat_of, kept_at(own, setup))
+        for place, (one, own) in enumerate(zip(found.measured, chosen, strict=True), asked)
+        if own and place < most
     }
     return _Class(
         evidence=found.evidence,
@@ -223,13 +224,14 @@ def _run_class(
                 "planted": [key_of(trained(cell, setup)) for cell in one.question.planted],
                 "control": [key_of(trained(cell, setup)) for cell in one.question.control],
                 "thresholds": first_thresholds(one, quantile),
-                "examples": examples,
+                "examples": file,
+                "pictured": [{"row": rows[image], "why": image.why} for image in own],
                 "heat": name if (name := f"heat-{place}.npz") in drawn else None,
                 "bearing": _bearing(one.question, setup),
             }
-            for place, one in enumerate(found.measured, asked)
+            for place, (one, own) in enumerate(zip(found.measured, chosen, strict=True), asked)
         ],
-        arrays={examples: _examples(setup), **drawn},
+        arrays={file: shown, **drawn},
         conditions=conditions(config, setup),
         device=setup.device,
         trained_on=setup.training_device,
@@ -267,6 +269,7 @@ def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
                     "detector": detector,
                     "explainer": name,
                     "reference": explainer.reference,
+                    "unit": explainer.unit,
                     "unavailable": reason,
                     "field": None if grain is None else grain.size,
                     "stride": None if grain is None else grain.stride,
@@ -289,17 +292,3 @@ def _check_origin(setup: Setup, config: AuditConfig) -> dict[str, Any]:
         "summary": summary,
         **found.as_json(),
     }
-
-
-def _examples(setup: Setup) -> dict[str, np.ndarray]:
-    """The test images that the report shows: the first explained ones of each side, clean and marked."""
-    first = [one.pairs.at(one.order[:EXAMPLES]) for one in setup.marked]
-    arrays = {
-        variant: torch.cat([pairs.variants[variant] for pairs in first]).numpy()
-        for variant in ("clean", "marked")
-    }
-    masks = [pairs.mask for pairs in first if pairs.mask is not None]
-    if masks:  # an artifact without a place has none
-        arrays["mask"] = torch.cat(masks).numpy()
-    names = [name for pairs in first for name in pairs.names]
-    return {**arrays, "name": np.array(names), "side": np.repeat([p.side for p in first], [*map(len, first)])}

@@ -8,29 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fcdd_audit.report.figures.style import INK, TWINS, own_settings, to_svg
-
-
-def exposure(rows: list[dict[str, Any]], prefix: str) -> str:
-    """How often each explainer exposes a relying twin, and how often it raises an alarm on controls.
-
-    rows: as in comparison.json, of one detector, in the order to be shown; with exact intervals.
-    """
-    panels = (("exposes_twins", "exposes relying twins"), ("alarms_on_controls", "false alarms on controls"))
-    with own_settings():
-        figure = Figure(figsize=(7.2, 0.9 + 0.24 * len(rows)), layout="constrained")
-        axes = figure.subplots(1, 2, sharey=True)
-        for axis, (key, label), colour in zip(axes, panels, TWINS.values(), strict=True):
-            for place, row in enumerate(rows):
-                found = row[key]["share"]
-                if found["value"] is not None:
-                    axis.plot([found["low"], found["high"]], [place, place], color=INK, linewidth=1)
-                    axis.plot(found["value"], place, "o", color=colour, markersize=5)
-            axis.set(xlabel=label, xlim=(-0.03, 1.03))
-        axes[0].set_yticks(range(len(rows)), [row["explainer"] for row in rows])
-        axes[0].invert_yaxis()
-        about = "Shares with exact intervals: left of relying twins, right of controls."
-        return to_svg(figure, prefix, "How often explanations expose twins", about)
+from fcdd_audit.report.figures.style import INK, own_settings, to_svg
 
 
 def cascade_curves(rows: list[dict[str, Any]], measure: str, label: str, prefix: str) -> str:

@@ -11,19 +11,22 @@ from matplotlib.axes import Axes
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.text import number
-from fcdd_audit.report.figures.rows import Column, Row, dots, line, rows_axis, upright
-from fcdd_audit.report.figures.style import INK, LIMIT, TWINS, own_settings, to_svg
+from fcdd_audit.report.figures.rows import Column, Row, dots, line, rows_axis
+from fcdd_audit.report.figures.style import INK, TWINS, own_settings, to_svg
 from fcdd_audit.report.figures.subjects import subjects
 from fcdd_audit.verdict.words import alarms_of
 
-COLUMNS = (Column("planted minus control"), Column("shift", "shift"), Column("AUROC drop", "AUROC drop"))
+COLUMNS = (
+    Column("planted minus control"),
+    Column("shift, at most 5", "shift"),
+    Column("AUROC drop", "AUROC drop"),
+)
 SPREAD = 0.22  # of a row's pairs, in inches
 
 
 def dumbbell(
     findings: Sequence[dict[str, Any]],
     results: pd.DataFrame,
-    limit: float,
     prefix: str,
     *,
     narrow: bool = False,
@@ -31,8 +34,8 @@ def dumbbell(
     """A row a finding: each pair's planted and control value faint and joined, their means as large dots.
 
     findings: as in findings.json, of twins; one without `alarms` has a row that says so. results: results.csv
-    as `read_results` gives it. limit: of the difference, dotted. Beside the marks stand the difference with
-    the interval that the verdict used, the shift and the AUROC drop. Empty text without findings.
+    as `read_results` gives it. Beside the marks stand the difference with the interval that the verdict used,
+    the shift, cut off at 5, and the AUROC drop. Empty text without findings.
     """
     if not findings:
         return ""
@@ -43,11 +46,9 @@ def dumbbell(
     legend = [
         *(dots(f"{twin}, mean of the pairs", colour) for twin, colour in TWINS.items()),
         line("one pair", color=INK, linewidth=0.7, alpha=0.5),
-        line(f"limit, {100 * limit:g} %", color=LIMIT, linestyle=":"),
     ]
     with own_settings():
         figure, axis, spots = rows_axis(rows, COLUMNS, legend, narrow)
-        upright(axis, 100 * limit, rows, spots, LIMIT)
         for one, spot in zip(findings, spots, strict=True):
             pairs = pair_values(one, results)
             for at, (_, planted, control) in enumerate(pairs):
@@ -75,7 +76,7 @@ def dumbbell_rows(findings: Sequence[dict[str, Any]], results: pd.DataFrame) -> 
                 "difference": difference.get("value"),
                 "from": difference.get("low"),
                 "to": difference.get("high"),
-                "shift": (one["dependence"] or {}).get("value"),
+                "shift, cut off at 5": (one["dependence"] or {}).get("value"),
                 "AUROC drop": (one["reliance"] or {}).get("value"),
             }
         )
@@ -86,7 +87,7 @@ def dumbbell_rows(findings: Sequence[dict[str, Any]], results: pd.DataFrame) -> 
                 "planted": planted,
                 "control": control,
                 "difference": planted - control,
-                **dict.fromkeys(("from", "to", "shift", "AUROC drop")),
+                **dict.fromkeys(("from", "to", "shift, cut off at 5", "AUROC drop")),
             }
             for seed, planted, control in pair_values(one, results)
         ]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fcdd_audit.report.figures.style import INK, LIMIT, own_settings, to_svg
+from fcdd_audit.report.naming import detector_name
 
 
 def dose_response(
@@ -55,7 +56,9 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
     planted: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     for rate in rates:
         if not rate["null"] and rate["audits"]:
-            planted.setdefault(rate["detector"], []).append((rate["prevalence"], rate["says_relies"]))
+            planted.setdefault(detector_name(rate["detector"]), []).append(
+                (rate["prevalence"], rate["says_relies"])
+            )
     # Another artifact that carries over is no null: there "relies" is right.
     alarms = [rate for rate in rates if rate["null"] and rate["audits"] and not rate["carries_over"]]
     with own_settings():
@@ -69,7 +72,8 @@ def rates_figure(rates: list[dict[str, Any]], prefix: str) -> str:
             found = rate["says_relies"]
             right.plot([found["low"], found["high"]], [row, row], color=INK, linewidth=1)
             right.plot(found["value"], row, "o", color=INK, markersize=4)
-        right.set_yticks(range(len(alarms)), [f"{rate['detector']}, {rate['label']}" for rate in alarms])
+        names = [f"{detector_name(rate['detector'])}, {rate['label']}" for rate in alarms]
+        right.set_yticks(range(len(alarms)), names)
         right.axvline(0.05, linestyle=":", linewidth=1.2, color=LIMIT)
         right.set(xlabel="false alarms", xlim=(-0.01, None))
         right.invert_yaxis()

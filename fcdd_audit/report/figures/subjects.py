@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fcdd_audit.core.text import share
+from fcdd_audit.report.naming import detector_name
 
 
 def subjects(findings: Sequence[dict[str, Any]]) -> list[str]:
@@ -17,7 +18,7 @@ def subjects(findings: Sequence[dict[str, Any]]) -> list[str]:
     doses = _vary(findings, "prevalence")
     sides = _vary(findings, "plant_on")
     return [
-        one["detector"]
+        detector_name(one["detector"])
         + (f" on {one['nominal_class']}" if classes else "")
         + (f", {share(one['prevalence'])}" if doses else "")
         + (f", {one['plant_on']} side" if sides else "")

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fcdd_audit.report.figures.rows import SMALL, Column, Row, rows_axis
 from fcdd_audit.report.figures.style import ANSWERS, INK, ON_COLOUR, own_settings, to_svg
+from fcdd_audit.report.naming import detector_name
 
 GROUPS = {
     "planted": "the artifact planted",
@@ -58,7 +59,7 @@ def trust_rows(rates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "group": GROUPS[_group(rate)],
-            "detector": rate["detector"],
+            "detector": detector_name(rate["detector"]),
             "kind": rate["label"],
             "audits": rate["audits"],
             **{word: rate["verdicts"].get(key, 0) for key, word in WORDS.items()},

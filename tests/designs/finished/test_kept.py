@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from fcdd_audit import DETECTORS, run_audit
 from fcdd_audit.auditing import explain_run
+from fcdd_audit.designs.affected import SHOWN
 from fcdd_audit.designs.finished.kept import places_of
 from fcdd_audit.designs.finished.loading import load
 from fcdd_audit.designs.finished.measuring import measure
-from fcdd_audit.designs.finished.pictures import EXAMPLES
 from fcdd_audit.detectors import build
 from fcdd_audit.experiment.explaining import at_once
 from fcdd_audit.experiment.folder import VARIANTS
@@ -24,10 +24,13 @@ from fcdd_audit.experiment.folder import VARIANTS
 NUMBERS = ("results.csv", "findings.json")
 NOMINAL, ANOMALOUS, VALIDATION = 20, 18, 5  # test images, and a fifth of the training images
 TESTS, PLACEBOS = NOMINAL + ANOMALOUS, 39
-PICTURES = 2 * EXAMPLES * len(VARIANTS)  # of both sides
+PICTURES = 2 * SHOWN * len(VARIANTS)  # of both sides
 # Each run scores a batch twice, to learn its speed, the test images without and with the artifact, by which a
-# model is known, and those that the threshold is from.
-AGAIN = {"score": 2 * at_once(torch.device("cpu")) + 2 * TESTS + VALIDATION, "anomaly_map": PICTURES}
+# model is known, those that the threshold is from, and those that the page shows.
+AGAIN = {
+    "score": 2 * at_once(torch.device("cpu")) + 2 * TESTS + VALIDATION + PICTURES,
+    "anomaly_map": PICTURES,
+}
 AFRESH = {
     "score": AGAIN["score"] + 2 * TESTS + TESTS * (1 + PLACEBOS),
     "anomaly_map": PICTURES + NOMINAL * (1 + PLACEBOS),

@@ -209,13 +209,13 @@ def test_the_config_says_which_weights_and_which_images(run, config, weights):
 
 def test_pictures_are_of_what_was_tested(run):
     arrays = RunFolder(run.folder).read_arrays("examples-0.npz")
-    assert list(arrays["side"]) == ["nominal"] * 2 + ["anomalous"] * 2
+    assert list(arrays["side"]) == ["nominal"] * 3 + ["anomalous"] * 3
     outside = ~np.broadcast_to(arrays["mask"], arrays["clean"].shape)
     for variant in ("marked", "placebo"):
         assert (arrays[variant] != arrays["clean"])[~outside].mean() > 0.5
         assert (arrays[variant] == arrays["clean"])[outside].all()
     assert (arrays["marked"] != arrays["placebo"]).any()
-    assert arrays["heat.native"].shape == (3, 4, 32, 32)
+    assert arrays["heat.native"].shape == (3, 6, 32, 32)
     assert "heat.edges" not in arrays
 
 

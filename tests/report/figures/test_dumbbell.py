@@ -17,24 +17,23 @@ def test_a_planted_twin_without_a_control_is_no_pair(finding, results):
 
 
 def test_the_numbers_stand_beside_the_marks(finding, results):
-    svg = dumbbell([finding], results, 0.05, "x")
+    svg = dumbbell([finding], results, "x")
     for text in (
-        "fcdd: new alarms",
+        "FCDD: new alarms",
         "+42 points (7 to 100)",
         "4.7 IQR",
         "0.54",
-        "limit, 5 %",
         "one pair",
     ):
         assert f">{text}<" in svg, text
 
 
 def test_the_nominal_side_hides_anomalies(finding, results):
-    assert "fcdd: newly hidden" in dumbbell([{**finding, "plant_on": "nominal"}], results, 0.05, "x")
+    assert "FCDD: newly hidden" in dumbbell([{**finding, "plant_on": "nominal"}], results, "x")
 
 
 def test_each_pair_is_drawn(finding, results):
-    both, one = (dumbbell([finding], cells, 0.05, "x") for cells in (results, results[results["seed"] == 0]))
+    both, one = (dumbbell([finding], cells, "x") for cells in (results, results[results["seed"] == 0]))
     marks = [len(re.findall("<use ", svg)) for svg in (both, one)]
     assert marks[0] - marks[1] == 2
 
@@ -42,7 +41,7 @@ def test_each_pair_is_drawn(finding, results):
 def test_the_table_has_the_means_and_the_pairs(finding, results):
     mean, first, second = dumbbell_rows([finding], results)
     assert mean == {
-        "finding": "fcdd",
+        "finding": "FCDD",
         "what": "new alarms",
         "pair": "mean",
         "planted": 0.47,
@@ -50,26 +49,31 @@ def test_the_table_has_the_means_and_the_pairs(finding, results):
         "difference": 0.42,
         "from": 0.068,
         "to": 1.0,
-        "shift": 4.67,
+        "shift, cut off at 5": 4.67,
         "AUROC drop": 0.54,
     }
     assert list(first) == list(mean)
-    assert (first["pair"], first["planted"], first["control"], first["shift"]) == ("seed 0", 0.9, 0.02, None)
+    assert (first["pair"], first["planted"], first["control"], first["shift, cut off at 5"]) == (
+        "seed 0",
+        0.9,
+        0.02,
+        None,
+    )
     assert np.isclose(second["difference"], -0.04)
 
 
 def test_a_finding_without_numbers_says_so(finding, results):
     empty = {**finding, "alarms": None, "dependence": None, "reliance": None, "effects": []}
-    assert ">no numbers<" in dumbbell([empty], results[:0], 0.05, "x")
+    assert ">no numbers<" in dumbbell([empty], results[:0], "x")
     (row,) = dumbbell_rows([empty], results[:0])
-    assert row["planted"] is row["difference"] is row["shift"] is None
+    assert row["planted"] is row["difference"] is row["shift, cut off at 5"] is None
 
 
 def test_findings_are_told_apart_by_what_varies(finding, results):
     doses = [finding, {**finding, "prevalence": 1.0}]
-    assert [row["finding"] for row in dumbbell_rows(doses, results[:0])] == ["fcdd, 20 %", "fcdd, 100 %"]
+    assert [row["finding"] for row in dumbbell_rows(doses, results[:0])] == ["FCDD, 20 %", "FCDD, 100 %"]
     classes = [finding, {**finding, "nominal_class": "dog"}]
-    assert [row["finding"] for row in dumbbell_rows(classes, results[:0])] == ["fcdd on cat", "fcdd on dog"]
+    assert [row["finding"] for row in dumbbell_rows(classes, results[:0])] == ["FCDD on cat", "FCDD on dog"]
     sides = [finding, {**finding, "plant_on": "nominal"}]
     assert dumbbell_rows(sides, results[:0])[1]["finding"] == "fcdd, nominal side"
 

@@ -44,7 +44,7 @@ def draw(finding, results):
         rate |= {"verdicts": {"relies": 3}, "carries_over": False, "relied_on": "yes"}
         cells = results.assign(detector=name)
         return {
-            "d1": dumbbell([one], cells, 0.05, "d1", narrow=narrow),
+            "d1": dumbbell([one], cells, "d1", narrow=narrow),
             "s-2": score_strips(SCORES, LEVELS, {0: name}, "s-2", narrow=narrow),
             "f3": forest([one], 0.05, "f3", narrow=narrow),
             "o4": origin_dots([origin], "o4", narrow=narrow),
@@ -100,13 +100,13 @@ def test_a_phones_variant_is_narrow_and_says_the_same(draw, name):
 
 
 def test_an_odd_prefix_still_makes_ids(finding, results):
-    svg = dumbbell([finding], results, 0.05, 'a "b>')
+    svg = dumbbell([finding], results, 'a "b>')
     assert 'aria-labelledby="a_20__22_b_3e_-title a_20__22_b_3e_-desc"' in svg
 
 
 def test_no_data_give_no_figure(results):
     levels = LEVELS[:0]
-    assert dumbbell([], results, 0.05, "x") == score_strips(SCORES[:0], levels, {}, "x") == ""
+    assert dumbbell([], results, "x") == score_strips(SCORES[:0], levels, {}, "x") == ""
     assert forest([], 0.05, "x") == origin_dots([], "x") == trust_bars([], "x") == ""
 
 

@@ -5,7 +5,7 @@ def test_the_table_has_what_is_drawn_and_no_references(finding):
     rows = forest_rows([finding])
     assert rows[0] == {
         "judged on": "nominal",
-        "finding": "fcdd",
+        "finding": "FCDD",
         "explainer": "native",
         "excess": 0.32,
         "from": 0.02,
@@ -22,7 +22,7 @@ def test_the_words_and_numbers_are_in_the_figure(finding):
     svg = forest([finding], 0.05, "x")
     for text in (
         "judged on nominal images",
-        "fcdd: native",
+        "FCDD: native",
         "0.32 (0.02 to 0.65)",
         "shows it",
         "doesn't show it",

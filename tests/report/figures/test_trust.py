@@ -29,7 +29,7 @@ def test_the_table_has_each_kind_with_audits_and_no_sums():
     assert trust_rows(RATES) == [
         {
             "group": "the artifact planted",
-            "detector": "fcdd",
+            "detector": "FCDD",
             "kind": "planted on 20 %",
             "audits": 20,
             "relies": 17,
@@ -39,7 +39,7 @@ def test_the_table_has_each_kind_with_audits_and_no_sums():
         },
         {
             "group": "look-alikes that carry over: relying is right",
-            "detector": "fcdd",
+            "detector": "FCDD",
             "kind": "other-artifact on 20 %",
             "audits": 5,
             "relies": 5,
@@ -49,7 +49,7 @@ def test_the_table_has_each_kind_with_audits_and_no_sums():
         },
         {
             "group": "nulls: nothing that could be relied on",
-            "detector": "fcdd",
+            "detector": "FCDD",
             "kind": "both-sides on 20 %",
             "audits": 99,
             "relies": 1,
