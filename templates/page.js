@@ -75,8 +75,8 @@ function comparing(without, marked) {
 function enlarge(strip) {
   const close = element("button", { type: "button", className: "close", autofocus: true }, "Close");
   const [without, marked] = strip.querySelectorAll(".pair img");
-  const rest = [...strip.children].filter((one) => !one.matches(".pair, :has(.pair)")).map((one) => one.cloneNode(true));
-  for (const copied of rest) copied.querySelector?.(".enlarge")?.remove();
+  const rest = [...strip.children].filter((one) => !one.matches(".pair")).map((one) => one.cloneNode(true));
+  for (const copied of rest) copied.querySelector(".enlarge")?.remove();
   const dialog = element("dialog", { ariaLabel: `Enlarged: ${strip.getAttribute("aria-label")}` }, close, ...comparing(without, marked), ...rest);
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());

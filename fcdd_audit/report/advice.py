@@ -169,11 +169,7 @@ def _harm(findings: Sequence[Finding], name: str) -> list[Advice]:
     )
     said = []
     if alarming:
-        said.append(
-            Advice(
-                f"Have people look at alarms of {listed(alarming)} on images with the {name}: many are false."
-            )
-        )
+        said.append(Advice(f"Have people look at alarms of {listed(alarming)} on images with the {name}."))
     if hiding:
         passing = f"{listed(hiding)} {one_of(hiding, 'lets', 'let')} pass"
         said.append(Advice(f"Have people look at images with the {name} that {passing}."))
@@ -199,9 +195,7 @@ def further(probe: str) -> list[str]:
 
 
 def _finished() -> Advice:
-    return Advice(
-        "Test the model that you use, with the same data and artifact.", "fcdd-audit run --model FILE"
-    )
+    return Advice("Test the model that you use, on the same data.", "fcdd-audit run --model FILE")
 
 
 def _detectors(findings: Iterable[Finding]) -> list[str]:

@@ -41,10 +41,7 @@ FOUND = (
     "whether {it} changes its decisions on {images} images can't be told",
 )
 VERDICTS = ("vulnerable", "robust", "inconclusive")
-ALONE = {
-    "yes": "Other marks in its place do less.",
-    "no": "Other marks in its place do as much: it is no matter of this one alone.",
-}
+ALONE = {"yes": "Other marks in its place do less.", "no": "Many other marks in its place do as much."}
 SPECIFIC = {"yes": "yes", "no": "no", "inconclusive": "can't tell"}
 EFFECT = {"nominal": "raise a false alarm", "anomalous": "go unnoticed"}
 KINDS = {"inconclusive": "open"}  # of chips
@@ -127,7 +124,7 @@ def trust(rates: Sequence[Mapping[str, Any]], name: str) -> list[str]:
         f"wrong, and in {counted('under 5 %', 'vulnerable')} where it turns under 5 %; “robust” in "
         f"{counted('0', 'robust')} where it turns none, and in {counted('over 10 %', 'robust')} where over "
         "10 %.",
-        "What can't be told is not clear.",
+        "“Can't tell” is no all-clear.",
         *(["Those audits were of the watermark alone."] if name != "watermark" else []),
     ]
 
@@ -194,6 +191,7 @@ def _row(finding: Finding) -> Row:
         finding["verdict"],
         verdict_words(finding),
         EFFECT[side],
+        "",
         percent(finding["alarms"]),
         "",
         SPECIFIC.get(finding["specific"] or "", "–") if finding["verdict"] == "vulnerable" else "–",
@@ -222,7 +220,7 @@ def advise(findings: Sequence[Finding]) -> list[Advice]:
         said = f"Robust holds for the {name} at this threshold only; try another artifact."
         told += [Advice(said, f"--probe {probe}") for probe in further(findings[0]["probe"])]
     recipe = Advice(
-        "Whether your training recipe learns the artifact, twins tell, which train anew.",
+        "To learn whether your training recipe learns the artifact, train twins with and without it.",
         "fcdd-audit run --data-root DIR",
     )
     return [*list(dict.fromkeys(told))[: MOST - 1], recipe]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fcdd_audit.core.directions import DIRECTIONS
-from fcdd_audit.core.text import share
+from fcdd_audit.core.text import number, share
 from fcdd_audit.report.naming import artifact_name, detector_name, listed
 from fcdd_audit.verdict.words import alarms_of, verdict_words
 
@@ -90,7 +90,7 @@ class Row:
 
     about: prevalence and nominal class where they vary, else "". verdict: as in findings.json. effect: what
     `planted` and `control`, shares as text, are of: `raise a false alarm` or `go unnoticed`; "" where nothing
-    was scored.
+    was scored. interval: of their difference, as the verdict used it.
     seeds: `5 of 5` pairs rely; "" without pairs.
     """
 
@@ -99,6 +99,7 @@ class Row:
     verdict: str
     said: str
     effect: str
+    interval: str
     planted: str
     control: str
     seeds: str
@@ -335,11 +336,20 @@ def _row(finding: Finding, about: str) -> Row:
         finding["verdict"],
         verdict_words(finding),
         "" if alarms is None else "raise a false alarm" if nominal else "go unnoticed",
+        "" if alarms is None else points_between(finding["alarms"]),
         "" if alarms is None else share(alarms[0]),
         "" if alarms is None else share(alarms[1]),
         f"{pairs} of {seeds}" if seeds and pairs is not None else "",
         tuple(_chip(one) for one in finding["explainers"] if not one["reference"]),
     )
+
+
+def points_between(interval: Mapping[str, float | None] | None) -> str:
+    """`difference 7 to 100 points`; empty text without an interval."""
+    low, high = (None, None) if interval is None else (interval["low"], interval["high"])
+    if low is None or high is None:
+        return ""
+    return f"difference {number(100 * low, 0)} to {number(100 * high, 0)} points"
 
 
 def _chip(explainer: Mapping[str, Any]) -> Chip:

@@ -18,6 +18,7 @@ from fcdd_audit.report.display import normalise, share_inside, shown_limits
 
 TILE, HEAT_TILE = 160, 128  # smallest side of a photo and of a heatmap in the page, in pixels
 LINE = 2  # pixels
+DARK = 0.05  # of the scale; a map without brighter heat is nearly dark
 
 
 def photos(
@@ -46,7 +47,7 @@ def heat_tiles(
     quantile: float,
 ) -> list[dict[str, dict[str, dict[str, Any]]]]:
     """Of each image, by explainer and column, the `uri` of its map with the mask's outline and the `share` of
-    its heat inside, None without a mask.
+    its heat inside, None without a mask and of a map that is nearly dark.
 
     maps: by explainer and column, (N, H, W). masks: of the N images, bool (H, W). reference: by explainer,
     heat of any shape that sets the range that its maps share, as `scales` gives it.
@@ -79,12 +80,14 @@ def mask_list(examples: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[n
 def _tiles(
     heat: np.ndarray, masks: Sequence[np.ndarray | None], quantile: float, reference: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Each map on the scale of `reference`, and its share of heat in the mask, or None."""
+    """Each map on the scale of `reference`, and its share of heat in the mask; None without a mask, and of a
+    map that is nearly dark, where a share would be of next to nothing."""
     with ThreadPoolExecutor() as pool:
-        uris = pool.map(heat_uri, normalise(heat, quantile, reference), masks)
+        shown = normalise(heat, quantile, reference)
+        uris = pool.map(heat_uri, shown, masks)
         return [
-            {"uri": uri, "share": None if mask is None else share_inside(one, mask)}
-            for one, mask, uri in zip(heat, masks, uris, strict=True)
+            {"uri": uri, "share": None if mask is None or bright.max() < DARK else share_inside(one, mask)}
+            for one, bright, mask, uri in zip(heat, shown, masks, uris, strict=True)
         ]
 
 

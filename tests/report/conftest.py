@@ -1,6 +1,7 @@
-"""Shared by the tests of pages: a browser, and audits of finished detectors."""
+"""Shared by the tests of pages: a browser, what looks at pages in it, and audits of finished detectors."""
 
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,39 @@ def browser(tmp_path_factory):
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    pytest.importorskip(
+        "axe_core_python", reason="axe-core-python isn't installed: no check of accessibility"
+    )
+    return (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def show(browser):
+    """Opens a page in a window of that width; scripts and the media as asked."""
+
+    def opened(page, width=1300, *, scheme="light", media="", scripts=True):
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+        browser.get("about:blank")
+        for log in ("browser", "performance"):
+            browser.get_log(log)
+        browser.get(page.resolve().as_uri())
+        return browser
+
+    yield opened
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 @pytest.fixture(scope="session")

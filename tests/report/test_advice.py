@@ -8,7 +8,7 @@ from fcdd_audit.report.advice import MOST, REMEDIES, Advice, advise
 
 UNTOLD = "inconclusive"
 CLEAR = "does-not-rely"
-LAST = Advice("Test the model that you use, with the same data and artifact.", "fcdd-audit run --model FILE")
+LAST = Advice("Test the model that you use, on the same data.", "fcdd-audit run --model FILE")
 
 
 def finding(detector="fcdd", verdict="relies", **changes):
@@ -152,7 +152,7 @@ def test_the_first_thing_to_do(findings, config, first):
 
 def test_alarms_are_to_be_looked_at():
     assert advised(finding(), finding("hsc"))[1] == Advice(
-        "Have people look at alarms of FCDD and HSC on images with the watermark: many are false."
+        "Have people look at alarms of FCDD and HSC on images with the watermark."
     )
 
 

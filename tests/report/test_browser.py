@@ -88,6 +88,116 @@ def test_the_keyboard_reaches_everything(opened):
     assert set(regions) <= labels
 
 
+@pytest.fixture(params=["twins", "finished"])
+def page(request):
+    """A report with strips of pictures."""
+    if request.param == "twins":
+        return request.getfixturevalue("default_run").report
+    return request.getfixturevalue("vulnerable") / "report.html"
+
+
+def enlarge(browser):
+    """Opens the second strip of pictures. Returns the strip, its button, the dialog and its slider."""
+    strip = browser.find_elements("css selector", ".strip")[1]
+    button = strip.find_element("css selector", "button.enlarge")
+    browser.execute_script("arguments[0].focus()", button)
+    press(browser, "ENTER")
+    dialog = browser.find_element("css selector", "dialog[open]")
+    return strip, button, dialog, dialog.find_element("css selector", "input")
+
+
+def pictures_in(element):
+    return {one.get_attribute("src") for one in element.find_elements("css selector", "img")}
+
+
+def press(browser, key):
+    from selenium.webdriver import ActionChains, Keys
+
+    ActionChains(browser).send_keys(getattr(Keys, key)).perform()
+
+
+def test_each_strip_of_pictures_can_be_enlarged(show, page):
+    browser = show(page)
+    strips = browser.find_elements("css selector", ".strip")
+    buttons = [strip.find_elements("css selector", "button") for strip in strips]
+    assert len(strips) >= 4
+    assert [[one.accessible_name for one in own] for own in buttons] == [
+        [f"Enlarge: {strip.get_attribute('aria-label')}"] for strip in strips
+    ]
+
+
+def test_a_slider_shows_a_share_of_the_image_with_the_artifact_over_the_one_without(show, page):
+    browser = show(page)
+    strip, _, dialog, slider = enlarge(browser)
+    name = strip.get_attribute("aria-label")
+    assert (dialog.aria_role, dialog.accessible_name) == ("dialog", f"Enlarged: {name}")
+    small, large = (
+        [one.get_attribute("src") for one in parent.find_elements("css selector", kind + " img")][:2]
+        for parent, kind in ((strip, ".pair"), (dialog, ".wipe"))
+    )
+    assert small == large
+    assert small[0] != small[1]
+    assert pictures_in(strip) == pictures_in(dialog), "heatmaps are there too"
+    under, over = dialog.find_elements("css selector", ".wipe img")
+    assert under.rect == over.rect
+    assert over.size["width"] > strip.find_element("css selector", ".pair img").size["width"]
+    browser.execute_script("arguments[0].focus()", slider)
+    seen = [over.value_of_css_property("clip-path")]
+    for key in ("HOME", "ARROW_RIGHT", "END"):
+        press(browser, key)
+        seen.append(over.value_of_css_property("clip-path"))
+    assert seen == [
+        "inset(0px 50% 0px 0px)",
+        "inset(0px 100% 0px 0px)",
+        "inset(0px 99% 0px 0px)",
+        "inset(0px 0% 0px 0px)",
+    ]
+    assert under.value_of_css_property("clip-path") == "none"
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("way", ["ESCAPE", "ENTER", "click"])
+def test_the_enlarged_pictures_close_and_the_focus_returns(show, page, way):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = show(page)
+    _, button, dialog, _ = enlarge(browser)
+    close = dialog.find_element("css selector", "button.close")
+    assert browser.switch_to.active_element == close
+    if way == "click":
+        close.click()
+    else:
+        press(browser, way)
+    WebDriverWait(browser, 10).until(lambda driver: not driver.find_elements("css selector", "dialog"))
+    assert browser.switch_to.active_element == button
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_enlarged_pictures_keep_nobody_out(show, page, axe, scheme):
+    browser = show(page, scheme=scheme)
+    enlarge(browser)
+    browser.execute_script(axe)
+    found, checked = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run(document).then(r => done([r.violations.map(v => [v.id, v.nodes[0].html.slice(0, 200)]),"
+        " r.passes.flatMap(p => p.nodes.map(n => n.html)).filter(h => h.startsWith('<dialog')).length]))"
+    )
+    assert found == []
+    assert checked
+
+
+def test_without_scripts_pictures_have_no_button(show, page):
+    browser = show(page, scripts=False)
+    root = browser.execute_cdp_cmd("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
+    strips, buttons = (
+        browser.execute_cdp_cmd("DOM.querySelectorAll", {"nodeId": root, "selector": selector})["nodeIds"]
+        for selector in (".strip:has(.pair)", "button, dialog")
+    )
+    assert strips
+    assert buttons == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_and_figures_have_contrast_in_both_schemes(opened, scheme):
     opened.execute_cdp_cmd(

@@ -6,7 +6,6 @@ import json
 import runpy
 import shutil
 import subprocess
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -48,39 +47,6 @@ def pages(tmp_path_factory, vulnerable):
         "finished": vulnerable / "report.html",
         "comparison": write_comparison(made["made_up"](*made["USUAL"]), folder / "comparison"),
     }
-
-
-@pytest.fixture(scope="module")
-def axe():
-    pytest.importorskip(
-        "axe_core_python", reason="axe-core-python isn't installed: no check of accessibility"
-    )
-    return (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def show(browser):
-    """Opens a page in a window of that width; scripts and the media as asked."""
-
-    def opened(page, width=1300, *, scheme="light", media="", scripts=True):
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
-        browser.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia",
-            {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]},
-        )
-        browser.get("about:blank")
-        for log in ("browser", "performance"):
-            browser.get_log(log)
-        browser.get(page.resolve().as_uri())
-        return browser
-
-    yield opened
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 @pytest.mark.parametrize("width", [1300, 360])

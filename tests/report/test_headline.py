@@ -29,6 +29,7 @@ def finding(detector="fcdd", verdict="relies", **changes):
         "images_needed": None,
         "seeds": 5,
         "pairs_relying": 5 if verdict == "relies" else 0,
+        "alarms": {"value": 0.96, "low": 0.9, "high": 1.0},
         "effects": [{"measure": "new_alarms", "planted": {"value": 0.98}, "control": {"value": 0.02}}],
         "explainers": [],
     }

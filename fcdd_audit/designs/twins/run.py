@@ -34,6 +34,7 @@ from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import costs_table, results_table, with_class_means
 from fcdd_audit.experiment.work import Work
+from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import Asked, judge
@@ -117,6 +118,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             "data": [part.data for part in done],
             "work": {name: sum(part.work[name] for part in done) for name in done[0].work},
             "torch": torch_versions,
+            "about": {name: DETECTORS.summary(name) for name in config.detector.detectors},
             "own_code": {
                 name: kind.called
                 for name in config.detector.detectors
@@ -270,6 +272,7 @@ def _explained(config: AuditConfig, setup: Setup) -> list[dict[str, Any]]:
                     "explainer": name,
                     "reference": explainer.reference,
                     "unit": explainer.unit,
+                    "about": EXPLAINERS.summary(name),
                     "unavailable": reason,
                     "field": None if grain is None else grain.size,
                     "stride": None if grain is None else grain.stride,

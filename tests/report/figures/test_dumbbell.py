@@ -75,7 +75,7 @@ def test_findings_are_told_apart_by_what_varies(finding, results):
     classes = [finding, {**finding, "nominal_class": "dog"}]
     assert [row["finding"] for row in dumbbell_rows(classes, results[:0])] == ["FCDD on cat", "FCDD on dog"]
     sides = [finding, {**finding, "plant_on": "nominal"}]
-    assert dumbbell_rows(sides, results[:0])[1]["finding"] == "fcdd, nominal side"
+    assert dumbbell_rows(sides, results[:0])[1]["finding"] == "FCDD, nominal side"
 
 
 @pytest.mark.parametrize(
