@@ -130,7 +130,7 @@ def test_pictures_and_heatmaps_are_of_images_that_bear_it(audited, measured_in):
     scores = pd.read_csv(result.folder / "scores.csv")
     own = scores[(scores["twin"] == "planted") & (scores["part"] == "anomalous")]
     by_variant = own.pivot(index="image", columns="variant", values="score")
-    ranked = (by_variant["clean"] - by_variant["marked"]).sort_values(ascending=False).index
+    ranked = (by_variant["marked"] - by_variant["clean"]).sort_values(ascending=False).index
     assert pictured == {**dict(zip(("most", "median", "least"), ranked, strict=True)), "other": names[0]}
     assert names[0] == "test/nominal/3.png"
     measured = measured_in(result.folder / "store", question["planted"][0])

@@ -36,7 +36,7 @@ DOES = {
     ),
 }
 FOUND = (
-    "decides {share} of {images} images wrongly because they bear {it}",
+    "decides {share} of {images} images {how} because they bear {it}",
     "decides {images} images alike with and without {it}",
     "whether {it} changes its decisions on {images} images can't be told",
 )
@@ -44,6 +44,8 @@ VERDICTS = ("vulnerable", "robust", "inconclusive")
 ALONE = {"yes": "Other marks in its place do less.", "no": "Many other marks in its place do as much."}
 SPECIFIC = {"yes": "yes", "no": "no", "inconclusive": "can't tell"}
 EFFECT = {"nominal": "raise a false alarm", "anomalous": "go unnoticed"}
+MARKS = ("date", "logo", "watermark")  # to test next
+CHANCE = 0.5  # pixel AUROC
 KINDS = {"inconclusive": "open"}  # of chips
 SHOWS = {"yes": "shows it", "no": "doesn't show it", "inconclusive": "can't tell"}
 
@@ -52,11 +54,12 @@ def first_screen(
     config: Mapping[str, Any], findings: Sequence[Finding], arrays: Mapping[str, np.ndarray]
 ) -> First:
     """The first screen. arrays: the run's examples-0.npz."""
+    limit = config["config"]["design"]["thresholds"]["reveal"]
     return First(
         headline(findings),
         scope(findings),
         picture(config, findings, arrays),
-        [_row(finding) for finding in findings],
+        [_row(finding, limit) for finding in findings],
         trust(config["error_rates"]["rates"], artifact_name(findings[0]["probe"])),
         advise(findings),
         finished=True,
@@ -85,14 +88,11 @@ def _does(finding: Finding, it: str) -> str:
     found = DIRECTIONS[finding["plant_on"]].found
     words = FOUND if found else DOES[side]
     share = percent({**finding["alarms"], "low": None, "high": None})
-    if found and finding["finished"]["righted"]:
-        share = percent({**_larger(finding), "low": None, "high": None})
-    return words[VERDICTS.index(finding["verdict"])].format(it=it, share=share, images=PEOPLE[side])
-
-
-def _larger(finding: Finding) -> Mapping[str, Any]:
-    """Of a found artifact: decisions that it turns wrong, or right, whichever are more."""
-    return max(finding["alarms"], finding["finished"]["righted"], key=lambda one: one["value"])
+    righted = finding["finished"]["righted"]
+    how = "wrongly"
+    if found and righted and righted["value"] > finding["alarms"]["value"]:
+        share, how = percent({**righted, "low": None, "high": None}), "rightly only"
+    return words[VERDICTS.index(finding["verdict"])].format(it=it, share=share, how=how, images=PEOPLE[side])
 
 
 def _lacking(finding: Finding) -> str:
@@ -158,23 +158,18 @@ def picture(
         str(arrays["name"][row]),
         str(arrays["why"][row]),
         (clean, marked),
-        _heat(config, findings, arrays, row),
+        _heat(config, worst, arrays, row),
     )
 
 
 def _heat(
-    config: Mapping[str, Any], findings: Sequence[Finding], arrays: Mapping[str, np.ndarray], row: int
+    config: Mapping[str, Any], finding: Finding, arrays: Mapping[str, np.ndarray], row: int
 ) -> Heat | None:
     """Of the first explainer that shows the artifact, else of the first: without and with the artifact."""
     names = [key.removeprefix("heat.") for key in arrays if key.startswith("heat.")]
     if not names:
         return None
-    exposing = [
-        one["explainer"]
-        for finding in findings
-        for one in finding["explainers"]
-        if one["quadrant"] == "exposed"
-    ]
+    exposing = _in_quadrant([finding], "exposed")
     name = exposing[0] if exposing else names[0]
     maps = arrays[f"heat.{name}"].astype(np.float32) * arrays[f"scale.{name}"]
     quantile = config["config"]["explanation"]["quantile"]
@@ -183,7 +178,8 @@ def _heat(
     return Heat(name, uris, **shown_limits(maps, quantile), shows=bool(exposing))
 
 
-def _row(finding: Finding) -> Row:
+def _row(finding: Finding, limit: float) -> Row:
+    """limit: excess over chance that a heatmap must surely have to point to the artifact."""
     side = finding["finished"]["side"]
     return Row(
         f"{PEOPLE[side]} images",
@@ -195,14 +191,14 @@ def _row(finding: Finding) -> Row:
         percent(finding["alarms"]),
         "",
         SPECIFIC.get(finding["specific"] or "", "–") if finding["verdict"] == "vulnerable" else "–",
-        tuple(_chip(one, finding["verdict"]) for one in finding["explainers"]),
+        tuple(_chip(one, finding["finished"]["shown"], limit) for one in finding["explainers"]),
     )
 
 
-def _chip(explainer: Mapping[str, Any], verdict: str) -> Chip:
+def _chip(explainer: Mapping[str, Any], shown: Mapping[str, Any], limit: float) -> Chip:
     """An explanation that points to the artifact, but not more than to placebos, doesn't hide it."""
     answer = explainer["reveals"]
-    if answer == "no" and verdict != "inconclusive" and explainer["quadrant"] == "undecided":
+    if answer == "no" and (shown[explainer["explainer"]]["value"]["low"] or 0) > CHANCE + limit:
         return Chip(explainer["explainer"], "shows any mark", "open")
     return Chip(explainer["explainer"], SHOWS[answer], KINDS.get(answer, answer))
 
@@ -233,8 +229,11 @@ def _vulnerable(those: Sequence[Finding], name: str) -> list[Advice]:
         Advice(f"Don't let it decide on images that bear the {name}: mask it, or have people look at them."),
         Advice(f"Train it on images with the {name} equally on both sides, or without it, and test again."),
     ]
+    other = next(probe for probe in MARKS if probe not in those[0]["probe"].split("+"))
     if any(one["specific"] == "no" for one in those):
-        found.append(Advice("Expect the same of other marks in that place, and test some.", "--probe date"))
+        found.append(
+            Advice("Expect the same of other marks in that place, and test some.", f"--probe {other}")
+        )
     return found
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.core.sides import SIDES
 from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
 from fcdd_audit.report import drawn as figures
 from fcdd_audit.report.figures import dose_response, roc_curves
@@ -82,6 +83,9 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "headline": config["headline"],
         "sets": _sets(natural),
         "natural": natural,
+        "taken_off": not all(
+            " put on " in f" {DIRECTIONS[one['plant_on']].tested}" for one in found["findings"]
+        ),
         "error_rates": config["error_rates"],
         "listed": LISTED,
         "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
@@ -248,6 +252,12 @@ def _readings(
         ]
         for variant in VARIANTS
     }
+
+
+def _taken_off(plant_on: str) -> bool:
+    """Whether the conflict set lacks the artifact that the images bear in use."""
+    direction = DIRECTIONS[plant_on]
+    return direction.conflict[SIDES.index(direction.changed)] == "clean"
 
 
 def _sets(natural: bool) -> str:

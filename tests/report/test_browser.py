@@ -138,6 +138,7 @@ def test_a_slider_shows_a_share_of_the_image_with_the_artifact_over_the_one_with
     assert small == large
     assert small[0] != small[1]
     assert pictures_in(strip) == pictures_in(dialog), "heatmaps are there too"
+    assert [one.text for one in dialog.find_elements("css selector", "button")] == ["Close"]
     under, over = dialog.find_elements("css selector", ".wipe img")
     assert under.rect == over.rect
     assert over.size["width"] > strip.find_element("css selector", ".pair img").size["width"]

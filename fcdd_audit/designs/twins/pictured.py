@@ -28,7 +28,7 @@ def pictured(measured: Measured, setup: Setup) -> tuple[Pictured, ...]:
     """Of the side that the conflict set changes, the images that the artifact affects most, in the median and
     least, and the first image of the other side; none without a pair of twins.
 
-    Affected: how far the artifact moves the score of the first seed's planted twin the wrong way (up on
+    Affected: how far the conflict set moves the score of the first seed's planted twin the wrong way (up on
     nominal images, down on anomalous ones). Ranked are the first KEPT explained images that count, as
     in `by_affect`.
     """
@@ -41,8 +41,8 @@ def pictured(measured: Measured, setup: Setup) -> tuple[Pictured, ...]:
             chosen += [Pictured(place, 0, OTHER)] * bool(len(part.order))
             continue
         turns = _counting(measured, part)
-        of = measured.planted[0].scores.of
-        moved = of[part.pairs.side, "marked"] - of[part.pairs.side, "clean"]
+        usual, conflict = measured.planted[0].scores.changed_pair(measured.question.plant_on)
+        moved = conflict - usual
         wrong = (moved if direction.changed == "nominal" else -moved)[part.order[turns].numpy()]
         chosen += [Pictured(place, turns[one], why) for one, why in by_affect(wrong)]
     return tuple(sorted(chosen, key=lambda one: ORDER.index(one.why)))
