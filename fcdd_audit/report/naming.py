@@ -15,6 +15,7 @@ ARTIFACTS = {
     "grid": "grid",
     "ruler": "ruler",
     "line": "line",
+    "disc": "disc",
     "tint": "tint",
     "brightness": "change of brightness",
     "blur": "blur",

@@ -17,7 +17,7 @@ CHANNELS = st.sampled_from([1, 3])
 SEEDS = st.integers(0, 2**63 - 1)
 PLACED = [name for name in PROBES if PROBES[name]().placed]
 TONES = [name for name in PROBES if name not in PLACED]
-OPAQUE = ("logo", "patch", "frame", "bars", "grid", "ruler")  # their masks are exact
+OPAQUE = ("logo", "patch", "frame", "bars", "grid", "ruler", "disc")  # their masks are exact
 FREE_TEXT = ("text", "file")  # options that take any words, or are looked at when used
 
 every_probe = pytest.mark.parametrize("name", list(PROBES))
@@ -40,7 +40,7 @@ def options(name, kind):
 
 
 def test_there_are_probes_with_a_place_and_without():
-    assert PLACED == ["watermark", "date", "logo", "patch", "frame", "bars", "grid", "ruler", "line"]
+    assert PLACED == ["watermark", "date", "logo", "patch", "frame", "bars", "grid", "ruler", "line", "disc"]
     assert TONES == ["tint", "brightness", "blur", "jpeg", "noise", "resize"]
 
 
