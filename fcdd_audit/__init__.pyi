@@ -26,6 +26,8 @@ from .detectors import Recipe as Recipe
 from .detectors import build as build
 from .detectors import fit as fit
 from .detectors import normalisation as normalisation
+from .discovering import Discovered as Discovered
+from .discovering import discover as discover
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import Explainer as Explainer
 from .explainers import raising as raising

@@ -21,7 +21,7 @@ from fcdd_audit.datasets.handed import HANDED, handed
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
 from fcdd_audit.experiment.devices import cores, device_name
-from fcdd_audit.experiment.folder import SCHEMA, RunFolder
+from fcdd_audit.experiment.folder import DISCOVERY, SCHEMA, RunFolder
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.explainers import EXPLAINERS
@@ -124,6 +124,10 @@ def explain_run(
             "there is nothing to add: name explainers with --explainer, or --explained N, --sanity N"
         )
     known = RunFolder(path).read_json("config.json")
+    if known.get("design") == DISCOVERY:
+        raise InputError(
+            f"'{path}' holds a discovery, which has no detectors to explain; give an audit's folder"
+        )
     config = stored_config(known)
     if config.data.dataset == HANDED:
         handed()

@@ -14,10 +14,10 @@ from fcdd_audit.studies.planning import Condition
 from fcdd_audit.studies.truths import TRUTHS, Truth
 
 
-@PROBES.register("disc")
+@PROBES.register("spot")
 @dataclass(frozen=True)
-class Disc:
-    """A bright disc in the upper left corner."""
+class Spot:
+    """A bright spot in the upper left corner."""
 
     radius: float = 0.2
 
@@ -25,7 +25,7 @@ class Disc:
 
     def __post_init__(self):
         if not 0 < self.radius <= 0.5:
-            raise InputError(f"disc radius is {self.radius:g}; it must be in (0, 0.5]")
+            raise InputError(f"spot radius is {self.radius:g}; it must be in (0, 0.5]")
 
     def apply(self, x, generator):
         height, width = x.shape[2:]

@@ -34,14 +34,14 @@ def added():
 
 def settings(out, **changes):
     known = {
-        "probe": "disc",
+        "probe": "spot",
         "detectors": ("glance",),
         "explainers": ("grad-cam", "gradient", "random"),
         "image_size": 32,
         "seeds": 3,
         "workers": 2,  # processes that have to know the new kinds too
         "recipe": Recipe.of(epochs=1, batch_size=64),
-        "options": {"disc": {"radius": 0.25}, "glance": {"width": 6}},
+        "options": {"spot": {"radius": 0.25}, "glance": {"width": 6}},
         "out": out,
     }
     return make_config(**{**known, **changes})
@@ -64,7 +64,7 @@ def audited(calibrated, tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("probes", "disc         A bright disc in the upper left corner."),
+        ("probes", "spot         A bright spot in the upper left corner."),
         ("detectors", "glance  Tells anomalies by the mean of a few small filters."),
         ("truths", "both-twins  both twins trained with it"),
         ("measures", "heat_at_top  heat at the top"),
@@ -78,8 +78,8 @@ def test_it_is_listed(kind, line):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"disc": {"size": 0.2}}, "disc has no option 'size' .known: radius"),
-        ({"disc": {"radius": 0.9}}, "disc radius is 0.9; it must be in"),
+        ({"spot": {"size": 0.2}}, "spot has no option 'size' .known: radius"),
+        ({"spot": {"radius": 0.9}}, "spot radius is 0.9; it must be in"),
         ({"glance": {"width": "wide"}}, "glance width is 'wide'; a whole number is needed"),
     ],
 )
@@ -89,14 +89,14 @@ def test_its_options_are_checked(tmp_path, options, message):
 
 
 def test_an_audit_has_it_in_its_name_table_findings_and_config(audited):
-    assert audited.folder.name == "retina-disc"
+    assert audited.folder.name == "retina-spot"
     table = pd.read_csv(audited.folder / "results.csv", keep_default_na=False)
-    assert set(table["probe"]) == {"disc"}
+    assert set(table["probe"]) == {"spot"}
     assert set(table["detector"]) == {"glance"}
     assert set(table["explainer"]) == {"", "grad-cam", "gradient", "random"}
     assert {"heat_at_top", "heat_at_top_dilated"} <= set(table["metric"])
     (finding,) = audited.findings
-    assert (finding.probe, finding.detector, finding.plant_on) == ("disc", "glance", "anomalous")
+    assert (finding.probe, finding.detector, finding.plant_on) == ("spot", "glance", "anomalous")
     config = json.loads((audited.folder / "config.json").read_text())
     assert config["probe"].endswith("Disc(radius=0.25)")
     assert config["config"]["options"]["glance"] == {"width": 6}
@@ -121,7 +121,7 @@ def test_a_record_knows_its_source(audited):
 
 
 def test_a_calibration_has_it_in_its_table_rates_and_figure(calibrated):
-    assert calibrated.folder.name == "calibration-retina-disc"
+    assert calibrated.folder.name == "calibration-retina-spot"
     table = pd.read_csv(calibrated.folder / "calibration.csv")
     assert set(table["detector"]) == {"glance"}
     assert ((table["truth"] == "both-twins") & (table["measure"] == "drop")).sum() == 3
@@ -141,7 +141,7 @@ def test_the_page_names_each(audited):
     page = audited.report.read_text(encoding="utf-8")
     words = " ".join(page.split())
     assert "glance</b>" in words
-    assert "disc</b>" in words
+    assert "spot</b>" in words
     assert '<a href="#measure-heat_at_top">heat at the top' in page
     assert "Share of the heat in the upper half of the map." in page
     label = "both twins trained with it on 100 %"

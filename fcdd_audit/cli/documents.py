@@ -63,12 +63,14 @@ This page is made from the code: `python -m fcdd_audit.cli.documents docs`."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON schemas by file name: of the configuration, findings.json, and both kinds of comparison.json."""
+    """JSON schemas by file name: of the configuration, and of what is written: findings, both kinds of
+    comparison, candidates."""
     return {
         "audit.toml.json": config_schema(),
         "findings.json": findings_schema(),
         "comparison.json": comparison_schema(),
         "change.json": change_schema(),
+        "candidates.json": candidates_schema(),
     }
 
 
@@ -129,6 +131,26 @@ def change_schema() -> dict[str, Any]:
         "questions": Changed,
     }
     return _document("Two audits compared, before and after a change", properties)
+
+
+def candidates_schema() -> dict[str, Any]:
+    """Of candidates.json."""
+    from fcdd_audit.discovery.candidates import SCHEMA
+    from fcdd_audit.discovery.sensitivity import Spiked
+    from fcdd_audit.discovery.written import Entry
+
+    counts = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
+    properties = {
+        "schema": {"const": SCHEMA},
+        "dataset": {"type": "string"},
+        "images": counts,
+        "searched": counts,
+        "draws": {"type": "integer", "minimum": 1},
+        "sensitivity": Spiked,
+        "notes": {"type": "array", "items": {"type": "string"}},
+        "candidates": Entry,
+    }
+    return _document("Candidates of a discovery", properties)
 
 
 def _document(title: str, properties: dict[str, Any], required: bool = True) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fcdd_audit.auditing import AuditResult
@@ -116,3 +117,22 @@ def print_change(found: Change) -> None:
         print(one_line(f"{one['said']}. Before: {one['before']['said']}. After: {one['after']['said']}."))
     count = len(content["differs"])
     print(f"{count} setting{' differs' if count == 1 else 's differ'}")
+
+
+def print_candidates(content: dict[str, Any], report: Path) -> None:
+    """The candidates of candidates.json, what could have been found, and where the page is."""
+    from fcdd_audit.core.text import one_line
+    from fcdd_audit.discovery.saying import answer, kind_words, p_words, place_words
+
+    candidates = content["candidates"]
+    sides = list(content["images"])
+    rows: list[tuple[str, ...]] = [("id", "kind", "where", *(f"on {side}" for side in sides), "p", "null")]
+    for one in candidates:
+        bearing = one["counts"] if one["bearers"] else {}
+        counts = (" of ".join(map(str, bearing[side])) if side in bearing else "–" for side in sides)
+        p = p_words(one["p"])
+        rows.append((one["id"], kind_words(one), place_words(one), *counts, p, one_line(one["null"])))
+    if candidates:
+        print_table(rows)
+    print(one_line(" ".join(answer(content))))
+    print(report)

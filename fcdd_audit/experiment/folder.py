@@ -15,6 +15,7 @@ import pandas as pd
 from fcdd_audit.core.errors import InputError
 
 SCHEMA = 7  # of config.json and findings.json
+DISCOVERY = "discovery"  # what config.json of a discovery has in place of a design
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 VARIANTS = ("clean", "marked", "placebo")  # of the images shown of a finished detector
 PAIR = "planted-control"  # stands for the twin in rows of both together
@@ -38,12 +39,12 @@ class RunFolder:
         """One of the run's tables; an empty number is NaN."""
         return read_csv(self.path / name)
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """One of the run's JSON files; InputError if the folder holds no finished run."""
+    def read_json(self, name: str, schema: int = SCHEMA) -> dict[str, Any]:
+        """One of the run's JSON files, of that schema; InputError if the folder holds no finished run."""
         try:
             content = json.loads((self.path / name).read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise ValueError(f"schema {content.get('schema')}, not {SCHEMA}")
+            if content.get("schema") != schema:
+                raise ValueError(f"schema {content.get('schema')}, not {schema}")
             return content
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error

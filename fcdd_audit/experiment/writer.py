@@ -79,7 +79,8 @@ class RunWriter(RunFolder):
     def replacing(self, *stale: str) -> Iterator[Draft]:
         """Files written into the draft take the places of older ones at the end, all together.
 
-        stale: files of older runs that go with them. RunError if one can't be written: then the older ones
+        stale: files, or folders, of older runs that go with them. A folder of the draft takes the place of
+        the older one as a whole. RunError if one can't be written: then the older ones
         stay.
         """
         draft = Draft(self.path / f"{TEMPORARY}files")
@@ -104,13 +105,24 @@ def move_complete(path: Path) -> None:
     with writing(path):
         for file in sorted(complete.iterdir()):
             with suppress(FileNotFoundError):  # another process was faster
-                if file.stat().st_size > 0:
+                if file.is_dir():
+                    _remove(path / file.name)
+                    file.replace(path / file.name)
+                elif file.stat().st_size > 0:
                     file.replace(path / file.name)
                 else:  # stands for one that goes
-                    (path / file.name).unlink(missing_ok=True)
+                    _remove(path / file.name)
                     file.unlink()
         with suppress(FileNotFoundError):
             complete.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Take away a file, or a folder with all that is in it; nothing may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ class Draft(RunFolder):
     """The files of a run folder before they take their places. RunError if one can't be written."""
 
     def write_text(self, name: str, text: str) -> None:
-        self._write(name, text.encode())
+        self.write_bytes(name, text.encode())
 
     def write_json(self, name: str, content: Any) -> None:
         self.write_text(name, json.dumps(content, indent=1) + "\n")
@@ -130,9 +142,13 @@ class Draft(RunFolder):
         """As a compressed .npz."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        self._write(name, buffer.getvalue())
+        self.write_bytes(name, buffer.getvalue())
 
-    def _write(self, name: str, content: bytes) -> None:
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """name: with slashes, if it is in a folder; ValueError for one that leads out of the run folder."""
         path = self.path / name
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise ValueError(f"{name!r} is no file of a run folder")
         with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,8 +18,9 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import write_text
 from fcdd_audit.core.text import between, number, plain, share, span
 from fcdd_audit.designs import DESIGNS
-from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.experiment.folder import DISCOVERY, RunFolder
 from fcdd_audit.experiment.writer import move_complete
+from fcdd_audit.report.discovery import discovery_context
 from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.wording import artifact_words, changes, kind_of_audit, telling_digits, tested, trained
 from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
@@ -43,19 +46,21 @@ def template_folder() -> Path:
 def render_report(path: Path) -> Path:
     """(Re)write `path`/report.html from the other files of the run folder; returns its path.
 
-    InputError if the folder holds no finished audit.
+    The folder may also be a discovery's. InputError if it holds no finished audit or discovery.
     """
     move_complete(path)
     run = RunFolder(path)
-    config, found = run.read_json("config.json"), run.read_json("findings.json")
+    config = run.read_json("config.json")
+    if config["design"] == DISCOVERY:
+        with _complete(run, "discover"):
+            context = discovery_context(run, config)
+            style = (template_folder() / "discovery.css").read_text(encoding="utf-8")
+            page = fill_template("discovery.html.j2", more_css=Markup(style), **context)
+        return write_text(path / "report.html", page)
+    found = run.read_json("findings.json")
     design = DESIGNS[config["design"]]
-    try:
+    with _complete(run, "run"):
         context = design.context(run, config, found)
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        missing = getattr(error, "filename", None) or error
-        raise InputError(
-            f"'{path}' is no complete run ({missing}); a report needs all files that 'fcdd-audit run' wrote"
-        ) from error
     page = fill_template(
         design.template,
         config=config,
@@ -67,6 +72,19 @@ def render_report(path: Path) -> Path:
         **context,
     )
     return write_text(path / "report.html", page)
+
+
+@contextmanager
+def _complete(run: RunFolder, command: str) -> Iterator[None]:
+    """InputError inside for a folder that lacks what the command writes."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        missing = getattr(error, "filename", None) or error
+        raise InputError(
+            f"'{run.path}' is no complete run ({missing}); a report needs all files that 'fcdd-audit "
+            f"{command}' wrote"
+        ) from error
 
 
 def without_overlaps(found: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_the_version_is_printed():
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["calibrate"], ["report"], ["check"], ["compare"], ["list"]]
+    "command", [[], ["run"], ["calibrate"], ["report"], ["check"], ["compare"], ["discover"], ["list"]]
 )
 def test_every_command_has_help(command, flag):
     result = invoke(*command, flag)

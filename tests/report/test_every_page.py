@@ -1,4 +1,4 @@
-"""What holds for every page, in a real browser: of twins, of a finished detector, of a comparison."""
+"""What holds for every page, in a real browser: of twins, a finished detector, a comparison, a discovery."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from fcdd_audit import render_report
 from fcdd_audit.report.comparison import write_comparison
 
 SAMPLE = Path(__file__).parents[2] / "reports" / "retina-watermark"
-PAGES = ("twins", "finished", "comparison")
+PAGES = ("twins", "finished", "comparison", "discovery")
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 EFFECTS = '#follow [aria-label="What the artifact does to scores"]'
 UNFOLD = "for (const one of document.querySelectorAll('details')) one.open = true"
@@ -42,10 +42,12 @@ def rendered_sample(folder, *, name=None):
 def pages(tmp_path_factory, vulnerable):
     folder = tmp_path_factory.mktemp("pages")
     made = runpy.run_path(str(Path(__file__).with_name("test_comparison_page.py")))
+    found = runpy.run_path(str(Path(__file__).with_name("test_discovery_page.py")))
     return {
         "twins": rendered_sample(folder),
         "finished": vulnerable / "report.html",
         "comparison": write_comparison(made["made_up"](*made["USUAL"]), folder / "comparison"),
+        "discovery": found["usual"](folder / "discovery"),
     }
 
 
@@ -180,7 +182,8 @@ def test_in_print_nothing_is_folded_cut_or_blank(show, pages, name, scripts):
     assert len(sheets) > 1
     pictures = [len(sheet.images) for sheet in sheets]
     assert all(text or count for text, count in zip(words, pictures, strict=True)), "no blank page"
-    last = {"twins": "Machine", "finished": "Machine", "comparison": "a processor"}[name]
+    last = {"twins": "Machine", "finished": "Machine", "comparison": "a processor", "discovery": "Machine"}
+    last = last[name]
     assert last in " ".join(words), "what was folded is there"
     assert "Save as CSV" not in " ".join(words), "paper has no buttons"
 

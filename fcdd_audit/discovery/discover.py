@@ -1,0 +1,229 @@
+"""Finds artifacts that nobody named in a set of images: the story of a discovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import numpy_generator, torch_generator
+from fcdd_audit.core.sides import SIDES
+from fcdd_audit.discovery.candidates import Candidate, Share, ranked
+from fcdd_audit.discovery.copies import copies
+from fcdd_audit.discovery.origin import OriginCheck, check_origin
+from fcdd_audit.discovery.pasted import Score
+from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
+from fcdd_audit.discovery.repeated import (
+    LISTED,
+    SURE,
+    Searched,
+    candidate_of,
+    count_families,
+    search,
+)
+from fcdd_audit.discovery.repeats import View
+from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
+from fcdd_audit.images.sets import ImageSet
+
+FEWEST = 24  # images of a side; of fewer nothing can be told from chance
+DRAWS = 199  # null searches
+SCORED = 2000  # images that are a step of the progress
+SAMPLED = 256  # images of a side that are searched; all are matched with what was found
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a discovery found.
+
+    candidates: best first. searched: images of each side that were compared with each other; images: all of
+    it. spiked: of marks that were put on these images, which were found; empty where it wasn't asked. origin:
+    how the sides differ in what has no place; None with one side. notes: what must be known.
+    """
+
+    candidates: tuple[Candidate, ...]
+    images: dict[str, int]
+    searched: dict[str, int]
+    draws: int
+    spiked: tuple[Spiked, ...]
+    origin: OriginCheck | None
+    notes: tuple[str, ...]
+
+    @property
+    def sure(self) -> tuple[Candidate, ...]:
+        """The candidates with a family-wise p of at most SURE."""
+        return tuple(one for one in self.candidates if one.p is not None and one.p <= SURE)
+
+
+def discover(
+    sides: dict[str, ImageSet],
+    *,
+    draws: int = DRAWS,
+    sampled: int = SAMPLED,
+    sensitivity: bool = True,
+    score: Score | None = None,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    advance: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Discovery:
+    """Search the images of each side for what repeats, and compare how the sides were made.
+
+    sides: by name, such as `nominal` and `anomalous`; square images of one shape. draws: null searches, which
+    set the least p to 1 / (1 + draws). sampled: images of a side that are compared with each other.
+    sensitivity: also search for marks that are put on these images, to say what could have been found. score:
+    of a detector, from images in [0, 1] on `device` to (n,): windows of one side are also pasted on the
+    other's, to see what moves it. advance: is told how many steps of how many are done. The same seed gives
+    the same result. InputError for too few images.
+    """
+    for name, images in sides.items():
+        if len(images) < FEWEST:
+            raise InputError(
+                f"{len(images)} {name} images are too few to tell a repeated mark from chance; at least "
+                f"{FEWEST} are needed"
+            )
+    groups = copies(torch.cat([images.images for images in sides.values()]))
+    searched = _searched(sides, groups, sampled, seed)
+    total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
+    if score is not None and set(sides) != set(SIDES):
+        raise InputError("windows are pasted from one side onto the other; give nominal and anomalous images")
+    pasted = count_scored(sides) if score is not None else 0
+    total, done = total + -(-pasted // SCORED), 0
+
+    def step(count: int) -> None:
+        nonlocal done
+        done += count
+        advance(done, total)
+
+    found = search(searched, draws, numpy_generator(seed, "coins of a discovery"), step, LISTED)
+    candidates = [
+        candidate_of(repeat, own, _other_sides(own, searched), torch_generator(seed, f"extraction {place}"))
+        for place, (repeat, own) in enumerate(found)
+    ]
+    if score is not None:
+        numbered = dict(
+            zip(sides, np.split(groups, np.cumsum([len(one) for one in sides.values()])[:-1]), strict=True)
+        )
+        tally = _Tally(step)
+        candidates += pasted_candidates(sides, numbered, score, device, seed, tally)
+        tally.end(pasted)
+    spiked = spike(searched, draws, seed, step) if sensitivity else ()
+    both = set(sides) == {"nominal", "anomalous"}
+    origin = check_origin(sides["nominal"], sides["anomalous"]) if both else None
+    placeless = [] if origin is None else _placeless(origin, sides)
+    near = _near_copies(groups, sides)
+    return Discovery(
+        ranked([*candidates, *placeless, *near]),
+        {name: len(images) for name, images in sides.items()},
+        {one.side: len(one.sampled) for one in searched},
+        draws,
+        spiked,
+        origin,
+        tuple(_notes(near, placeless)),
+    )
+
+
+class _Tally:
+    """Turns scored images into steps of SCORED."""
+
+    def __init__(self, step: Callable[[int], None]) -> None:
+        self.step, self.scored, self.told = step, 0, 0
+
+    def __call__(self, images: int) -> None:
+        self.scored += images
+        self._tell(self.scored // SCORED)
+
+    def end(self, planned: int) -> None:
+        """All steps that were planned are done."""
+        self._tell(-(-planned // SCORED))
+
+    def _tell(self, steps: int) -> None:
+        if steps > self.told:
+            self.step(steps - self.told)
+            self.told = steps
+
+
+def _searched(sides: dict[str, ImageSet], groups: np.ndarray, most: int, seed: int) -> list[Searched]:
+    """Of each side one image of each group of near-copies, at most so many, drawn at random."""
+    found, start = [], 0
+    for name, images in sides.items():
+        own = groups[start : start + len(images)]
+        start += len(images)
+        _, firsts = np.unique(own, return_index=True)
+        drawn = numpy_generator(seed, f"{name} images of a discovery").permutation(np.sort(firsts))[:most]
+        places = np.sort(drawn)
+        every = images.images
+        few = every[torch.from_numpy(places)]
+        found.append(
+            Searched(name, View("image", few, few.flip(-1)), every, every.flip(-1), images.names, places)
+        )
+    return found
+
+
+def _other_sides(own: Searched, searched: Sequence[Searched]) -> list[Searched]:
+    return [one for one in searched if one.side != own.side and one.view.name == own.view.name]
+
+
+def _placeless(origin: OriginCheck, sides: dict[str, ImageSet]) -> list[Candidate]:
+    """A candidate where the sides can be told apart by how their images were made."""
+    if origin.status not in ("warning", "note"):
+        return []
+    named = [contrast.words() for contrast in origin.contrasts[:3]]
+    return [
+        Candidate(
+            "",
+            "placeless",
+            (),
+            {name: Share(0, len(images)) for name, images in sides.items()},
+            "image",
+            None,
+            None,
+            "the interval of the AUROC by which the sides are told apart",
+            {
+                "differs in": named,
+                "groups": {str(group): auroc.value for group, auroc in origin.groups},
+                "content-free": origin.status == "warning",
+            },
+        )
+    ]
+
+
+def _near_copies(groups: np.ndarray, sides: dict[str, ImageSet]) -> list[Candidate]:
+    """A candidate where images are near-copies of each other."""
+    counts = np.bincount(groups)
+    copied = counts[groups] > 1
+    if not copied.any():
+        return []
+    names = [name for images in sides.values() for name in images.names]
+    share, start = {}, 0
+    side_of = np.repeat(list(sides), [len(images) for images in sides.values()])
+    for name, images in sides.items():
+        share[name] = Share(int(copied[start : start + len(images)].sum()), len(images))
+        start += len(images)
+    across = sum(len(set(side_of[groups == group])) > 1 for group in np.flatnonzero(counts > 1))
+    return [
+        Candidate(
+            "",
+            "near-copies",
+            tuple(name for name, one in zip(names, copied.tolist(), strict=True) if one),
+            share,
+            "image",
+            None,
+            None,
+            "near-copies are what they are: no null is needed",
+            {"groups": int((counts > 1).sum()), "groups across sides": int(across)},
+        )
+    ]
+
+
+def _notes(near: Sequence[Candidate], placeless: Sequence[Candidate]) -> list[str]:
+    notes = [
+        "A p-value here is family-wise: over all sizes, places, fields and sides that were searched.",
+        "The null mirrors images. It can't judge marks that are symmetric or lie in the middle, such as "
+        "frames, borders and vignettes, nor fewer than five bearers; and it takes light from one side, or "
+        "scenes that all face one way, for a mark.",
+    ]
+    if near:
+        notes.append("Near-copies count as one image in the search.")
+    return notes

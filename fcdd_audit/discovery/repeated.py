@@ -1,0 +1,187 @@
+"""Searches the images of each side for repeated content, one candidate after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fcdd_audit.discovery.candidates import MIRRORED, Candidate, Found, Share
+from fcdd_audit.discovery.extraction import Box, Extracted, extract
+from fcdd_audit.discovery.familywise import Repeat, coins, strongest
+from fcdd_audit.discovery.matching import Template, bearing, fit
+from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of, shapes_of
+
+SURE = 0.05  # family-wise error of a candidate
+LISTED = 3  # candidates that are listed however unsure they are
+MOST = 10  # candidates, at most
+GROWTHS = 4  # of the region that a mark is extracted from
+EDGE = 3  # px of the region's border where a support makes it grow
+FEWEST_BEARERS, FEWEST_OTHERS = 5, 20  # for an extraction
+POOL = 384  # images that don't bear it, for an extraction
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One view of one side. view: of the images that are searched. every: all images of the side in that
+    view, uint8 (N, C, S, T), and every_mirrored; names: of them. sampled: places of the searched ones in
+    them."""
+
+    side: str
+    view: View
+    every: Tensor
+    every_mirrored: Tensor
+    names: tuple[str, ...]
+    sampled: np.ndarray
+
+
+def count_families(searched: Sequence[Searched]) -> int:
+    """How many fields and shapes are compared, for a progress bar."""
+    return sum(len(_asked(one.view)) for one in searched)
+
+
+def _asked(view: View) -> list[tuple[str, Shape]]:
+    side = min(view.images.shape[2:])
+    return [(field, shape) for field in fields_of(view.images) for shape in shapes_of(side)]
+
+
+def families_of(view: View, advance: Callable[[int], None]) -> list[Family]:
+    """All fields and shapes of a view. advance: is told of each that is done."""
+    found = []
+    for field, shape in _asked(view):
+        found.append(compare(view, field, shape))
+        advance(1)
+    return found
+
+
+def search(
+    searched: Sequence[Searched],
+    draws: int,
+    generator: np.random.Generator,
+    advance: Callable[[int], None] = lambda _: None,
+    least: int = LISTED,
+) -> Iterator[tuple[Repeat, Searched]]:
+    """Repeats, the strongest first, each searched for in the images that no earlier one claimed.
+
+    Yields those of p <= SURE, and `least` in any case, MOST at most. draws: null searches. advance: is told
+    of every field and shape that is done.
+    """
+    families = [(one, family) for one in searched for family in families_of(one.view, advance)]
+    tossed: dict[str, np.ndarray] = {}
+    gone: dict[str, np.ndarray] = {}
+    for one in searched:
+        if one.side not in tossed:
+            tossed[one.side] = coins(len(one.sampled), draws, generator)
+            gone[one.side] = np.zeros(len(one.sampled), bool)
+    highest = 0.0
+    for rank in range(MOST):
+        found = strongest(
+            [family for _, family in families],
+            [tossed[one.side] for one, _ in families],
+            [gone[one.side] for one, _ in families],
+        )
+        highest = max(highest, found.p)  # step-down: what comes later isn't surer
+        own = next(one for one, family in families if family is found.family)
+        if len(found.bearers) == 0 or (highest > SURE and rank >= least):
+            return
+        _, bears = best_fit(found.family.view, found.window, found.bearers, found.family.field)
+        gone[own.side][bears] = True
+        gone[own.side][found.bearers] = True
+        yield Repeat(found.family, found.window, found.bearers, found.strength, highest), own
+
+
+def candidate_of(
+    repeat: Repeat, own: Searched, others: Sequence[Searched], generator: torch.Generator
+) -> Candidate:
+    """What was found as a candidate: who bears it, on either side, and the mark. others: the same view of the
+    other side, or none."""
+    family, window = repeat.family, repeat.window
+    template, bears = best_fit(family.view, window, repeat.bearers, family.field)
+    names: list[str] = []
+    share: dict[str, Share] = {}
+    bearing_images, other_images = [], []
+    for one in (own, *others):
+        pictures = one.every_mirrored if window.mirrored else one.every
+        has = bearing(pictures, template)
+        if one is own:
+            has[own.sampled[bears]] = True
+        share[one.side] = Share(int(has.sum()), len(has))
+        names += [name for name, bearer in zip(one.names, has.tolist(), strict=True) if bearer]
+        shown = one.every  # as people see it
+        bearing_images.append(shown[torch.from_numpy(has)])
+        other_images.append(shown[torch.from_numpy(~has)])
+    box = upright(window, family.view)
+    # Images of the same side first: the others' may differ in more than the mark.
+    others_first = [images for images in other_images if len(images)]
+    together = Found(torch.cat(bearing_images), torch.cat(others_first or other_images)[:POOL])
+    mark = _extracted(together, box, generator)
+    if mark is not None:
+        box = tight(mark)
+    rows, columns = family.view.images.shape[2:]
+    top, left, height, width = box
+    return Candidate(
+        "",
+        "repeated",
+        tuple(names),
+        {side: share[side] for side in sorted(share, reverse=True)},
+        family.view.name,
+        (left / columns, top / rows, width / columns, height / rows),
+        repeat.p,
+        MIRRORED,
+        {
+            "field": template.field,
+            "strength": repeat.strength,
+            "side": own.side,
+            "varies": None if mark is None else mark.varies,
+        },
+        Found(together.bearing, together.others, mark),
+    )
+
+
+def best_fit(view: View, window: Window, bearers: np.ndarray, field: str) -> tuple[Template, np.ndarray]:
+    """The template of the field that tells most images from their mirrored decoys; of `field` where several
+    tell as many."""
+    fields = (field, *(other for other in fields_of(view.images) if other != field))
+    return max((fit(view, one, window, bearers) for one in fields), key=lambda found: len(found[1]))
+
+
+def upright(window: Window, view: View) -> Box:
+    """Top, left, height and width of a window in images that aren't mirrored."""
+    columns = view.images.shape[3]
+    left = columns - window.left - window.width if window.mirrored else window.left
+    return window.top, left, window.height, window.width
+
+
+def _extracted(found: Found, box: Box, generator: torch.Generator) -> Extracted | None:
+    if len(found.bearing) < FEWEST_BEARERS or len(found.others) < FEWEST_OTHERS:
+        return None
+    mark = None
+    for _ in range(GROWTHS):
+        mark = extract(found.bearing, found.others, box, generator=generator)
+        if mark is None or not (wider := _touched(mark, (found.bearing.shape[2], found.bearing.shape[3]))):
+            break
+        box = wider
+    return mark
+
+
+def tight(mark: Extracted) -> Box:
+    """Top, left, height and width of a mark's support, in pixels of the view."""
+    rows, columns = (mark.support.any(axis).nonzero()[:, 0] for axis in (1, 0))
+    top, left = mark.box[0] + int(rows[0]), mark.box[1] + int(columns[0])
+    return top, left, int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+
+
+def _touched(mark: Extracted, frame: tuple[int, int]) -> Box | None:
+    """The box, grown where the support reaches its border inside the images; None where it does nowhere."""
+    top, left, height, width = mark.box
+    bottom, right = top + height, left + width
+    more = max(4, min(height, width) // 2)
+    grown_top = max(0, top - more) if mark.support[:EDGE].any() else top
+    grown_left = max(0, left - more) if mark.support[:, :EDGE].any() else left
+    grown_bottom = min(frame[0], bottom + more) if mark.support[-EDGE:].any() else bottom
+    grown_right = min(frame[1], right + more) if mark.support[:, -EDGE:].any() else right
+    grown = (grown_top, grown_left, grown_bottom - grown_top, grown_right - grown_left)
+    return None if grown == mark.box else grown

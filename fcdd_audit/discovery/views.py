@@ -1,0 +1,197 @@
+"""The views in which repeated content is sought: whole images, and native pixels of their corners and edges.
+
+Marks are put so many pixels from a corner, whatever the size of the image. Where images are reduced to the
+detector's size, they come to lie at other places and blur; cut from the files at native scale they don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.discovery.repeats import View
+from fcdd_audit.images.ahead import in_order
+from fcdd_audit.images.decode import OWN_DEPTH
+from fcdd_audit.images.depth import Depth
+from fcdd_audit.images.gallery import Gallery
+from fcdd_audit.images.sets import ImageSet
+
+CROP = 96  # px
+LEAST = 8  # px, of a crop or view
+AHEAD = 64  # pictures whose crops wait to be taken
+
+Box = tuple[int, int, int, int]  # top, left, height, width in px
+Shares = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where a view is cut: down and across are shares of the room that the crop leaves, in [0, 1].
+
+    In the middle of the width an image's crop is its own opposite; else that lies at the other end.
+    """
+
+    name: str
+    down: float
+    across: float
+
+    def place(self, size: tuple[int, int], crop: int, mirrored: bool = False) -> tuple[int, int]:
+        """Top and left, in px, in an image of that height and width. mirrored: of the opposite crop."""
+        across = 1 - self.across if mirrored else self.across
+        return int(self.down * (size[0] - crop)), int(across * (size[1] - crop))
+
+
+ANCHORS = (
+    Anchor("lower-left", 1, 0),
+    Anchor("upper-left", 0, 0),
+    Anchor("left", 0.5, 0),
+    Anchor("bottom", 1, 0.5),
+    Anchor("top", 0, 0.5),
+)
+
+
+@dataclass(frozen=True)
+class CornerViews:
+    """Views at native scale, all of the same images.
+
+    views: in the order of ANCHORS. places: int64 (m,), of the views' images in what they were cut from.
+    left_out: int64, places of images smaller than the crop. sizes: int64 (m, 2), height and width in px of
+    the whole upright images. crop: side of the views, in px.
+    """
+
+    views: tuple[View, ...]
+    places: np.ndarray
+    left_out: np.ndarray
+    sizes: np.ndarray
+    crop: int
+
+    def file_box(self, view: str, image: int, box: Box, mirrored: bool = False) -> Box:
+        """Where a box of a view lies on the whole upright image.
+
+        image: its number in the view. mirrored: whether it is a box of the view's mirrored images. ValueError
+        for another view or a box beyond it.
+        """
+        top, left, height, width = box
+        anchor = next((one for one in ANCHORS if one.name == view), None)
+        if anchor is None:
+            raise ValueError(f"no view '{view}'; there are {', '.join(one.name for one in ANCHORS)}")
+        if min(top, left) < 0 or min(height, width) < 1 or max(top + height, left + width) > self.crop:
+            raise ValueError(f"the box {box} isn't inside a view of {self.crop} px")
+        rows, columns = self.sizes[image].tolist()
+        down, right = anchor.place((rows, columns), self.crop, mirrored)
+        return down + top, right + (self.crop - left - width if mirrored else left), height, width
+
+
+def image_view(images: Tensor, side: int | None = None) -> View:
+    """Whole images and their mirror images, the view "image".
+
+    images: uint8 (n, C, S, S), C is 1 or 3. side: in px, to which larger images are reduced; None: as they
+    are. ValueError for other images, and for a side that would enlarge them.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images are uint8 (n, 1 or 3, S, S), not {images.dtype} {tuple(images.shape)}")
+    own = images.shape[2]
+    if images.shape[3] != own:
+        raise ValueError(f"images are square, not {images.shape[3]}x{own} px")
+    if side is not None and not LEAST <= side <= own:
+        raise ValueError(f"the side is {LEAST} to {own} px, that of the images, not {side}")
+    if side is not None and side < own:
+        images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return View("image", images, images.flip(-1))
+
+
+def corner_views(
+    gallery: Gallery,
+    crop: int = CROP,
+    *,
+    depth: Depth = OWN_DEPTH,
+    advance: Callable[[int], None] = lambda _: None,
+) -> CornerViews:
+    """The corners and the middles of the edges of all images, at native scale.
+
+    "lower-left" shows the lower left crops and, as their mirrored ones, the mirrored lower right crops, so
+    that both corners are searched; "upper-left" and "left" (the middle of that edge) likewise; "bottom" and
+    "top" the middle of that edge and its own mirror image. Views have 3 channels if any crop has colour,
+    else 1. Each picture is decoded once, and only its crops are kept.
+
+    crop: side of the views, in px. depth: of the pictures' data set. advance: is told of pictures that are
+    done. ValueError for a crop under LEAST; InputError for a picture that can't be decoded.
+    """
+    if crop < LEAST:
+        raise ValueError(f"crops are at least {LEAST} px, not {crop}")
+    shape = (len(ANCHORS), 2, len(gallery), 3, crop, crop)
+    cut = np.empty(shape, np.uint8)  # memory that is never written to is never taken
+    places: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    coloured = False
+    for place, (size, crops) in in_order(gallery, _cutter(gallery, crop, depth), "cut", AHEAD, False):
+        advance(1)
+        if crops is None:
+            continue
+        cut[:, :, len(places)] = crops if crops.shape[2] == 3 else np.repeat(crops, 3, 2)
+        coloured = coloured or bool((crops != crops[:, :, :1]).any())
+        places.append(place)
+        sizes.append(size)
+    kept = torch.from_numpy(cut)[:, :, : len(places)]
+    if not coloured:
+        kept = kept[:, :, :, :1].clone()
+    return CornerViews(
+        tuple(View(anchor.name, *both) for anchor, both in zip(ANCHORS, kept, strict=True)),
+        np.array(places, np.int64),
+        np.setdiff1d(np.arange(len(gallery)), places).astype(np.int64),
+        np.array(sizes, np.int64).reshape(-1, 2),
+        crop,
+    )
+
+
+def shares(box: Box, shape: tuple[int, int]) -> Shares:
+    """A box as shares of a view or an image of that height and width: top, left, height, width in [0, 1]."""
+    rows, columns = shape
+    top, left, height, width = box
+    return top / rows, left / columns, height / rows, width / columns
+
+
+def is_native(images: ImageSet) -> bool:
+    """Whether each image's file has the size that the image has, so that corners at native scale add nothing.
+
+    False where it isn't known, as of images without files of their own.
+    """
+    rows, columns = images.images.shape[2:]
+    return images.origins is not None and all(
+        (origin.height, origin.width) == (rows, columns) for origin in images.origins
+    )
+
+
+def _cutter(
+    gallery: Gallery, crop: int, depth: Depth
+) -> Callable[[int], tuple[tuple[int, int], np.ndarray | None]]:
+    """From a place in the gallery to the picture's height and width and its crops, (anchors, 2, C, S, S).
+
+    None for a picture that is too small. The second of two crops is the opposite one, mirrored.
+    """
+
+    def cut(place: int) -> tuple[tuple[int, int], np.ndarray | None]:
+        try:
+            picture = gallery.read(place, depth).picture
+        except Exception as error:  # whatever a decoder raises on a damaged file
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"can't decode {gallery.what} image {gallery.names[place]}: {reason}") from None
+        pixels = np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
+        size = pixels.shape[1], pixels.shape[2]
+        if min(size) < crop:
+            return size, None
+        crops = []
+        for anchor in ANCHORS:
+            for mirrored in (False, True):
+                top, left = anchor.place(size, crop, mirrored)
+                own = pixels[:, top : top + crop, left : left + crop]
+                crops.append(own[..., ::-1] if mirrored else own)
+        return size, np.stack(crops).reshape(len(ANCHORS), 2, -1, crop, crop)
+
+    return cut

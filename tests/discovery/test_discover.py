@@ -1,0 +1,97 @@
+"""Discoveries from images to candidates."""
+
+import numpy as np
+import pytest
+import torch
+
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.discovery.discover import FEWEST, discover
+from fcdd_audit.discovery.sensitivity import BEARERS
+from fcdd_audit.images.sets import ImageSet
+from tests.discovery.marks import scenes, stamped
+
+DRAWS = 99
+
+
+def named(images, side):
+    return ImageSet(images, tuple(f"{side}/{place}.png" for place in range(len(images))))
+
+
+@pytest.fixture(scope="module")
+def sides():
+    nominal = stamped(scenes(50, seed=1), range(14), top=20, left=20)
+    return {"nominal": named(nominal, "nominal"), "anomalous": named(scenes(40, seed=2), "anomalous")}
+
+
+@pytest.fixture(scope="module")
+def found(sides):
+    return discover(sides, draws=DRAWS, sensitivity=False)
+
+
+def test_a_mark_is_found_with_its_bearers_place_and_pixels(sides, found):
+    best = found.candidates[0]
+    assert (best.id, best.kind, best.null) == ("#1", "repeated", "mirrored")
+    assert best.p <= 0.05
+    assert found.sure == (best,)
+    assert best.bearers == sides["nominal"].names[:14]
+    assert {side: one.bearing for side, one in best.share.items()} == {"nominal": 14, "anomalous": 0}
+    assert best.difference < 0.001
+    np.testing.assert_allclose(np.array(best.box) * 32, (20, 20, 8, 8), atol=1.5)
+    mark = best.found.mark
+    true = sides["nominal"].images[0, 0, 20:28, 20:28].float() / 255
+    top, left = 20 - mark.box[0], 20 - mark.box[1]
+    drawn = (mark.colour * mark.alpha)[0, top : top + 8, left : left + 8]
+    assert (drawn - true)[1:-1, 1:-1].abs().mean() < 0.1
+
+
+def test_the_same_seed_gives_the_same_result(sides, found):
+    again = discover(sides, draws=DRAWS, sensitivity=False)
+    assert [one.as_json() for one in again.candidates] == [one.as_json() for one in found.candidates]
+
+
+def test_progress_comes_to_its_end(sides):
+    told = []
+    discover({"images": sides["anomalous"]}, draws=19, advance=lambda done, of: told.append((done, of)))
+    done, of = zip(*told, strict=True)
+    assert list(done) == sorted(done)
+    assert len(set(of)) == 1
+    assert done[-1] == of[-1]
+
+
+def test_marks_that_were_put_on_are_searched_for(sides):
+    spiked = discover({"images": sides["anomalous"]}, draws=19).spiked
+    assert {one.bearers for one in spiked} <= {BEARERS}
+    assert len({(one.mark, one.opacity) for one in spiked}) == len(spiked) > 0
+    assert all(one.found == (one.p is not None and one.p <= 0.05) for one in spiked)
+
+
+def test_near_copies_are_one_unit_and_a_candidate_of_their_own():
+    images = scenes(40, seed=5)
+    images[10:16] = images[10]
+    found = discover({"images": named(images, "images")}, draws=19, sensitivity=False)
+    (near,) = [one for one in found.candidates if one.kind == "near-copies"]
+    assert near.bearers == tuple(f"images/{place}.png" for place in range(10, 16))
+    assert near.p is None
+    assert found.searched == {"images": 35}
+
+
+def test_sides_that_were_made_differently_are_a_candidate_without_a_place(sides):
+    dark = named((sides["anomalous"].images.float() * 0.5).byte(), "anomalous")
+    found = discover({"nominal": sides["nominal"], "anomalous": dark}, draws=19, sensitivity=False)
+    kinds = {one.kind: one for one in found.candidates}
+    assert kinds["placeless"].box is None
+    assert found.origin.status in ("warning", "note")
+
+
+def test_too_few_images_are_refused():
+    few = named(scenes(FEWEST - 1), "nominal")
+    with pytest.raises(InputError, match=f"{FEWEST - 1} nominal images are too few"):
+        discover({"nominal": few})
+
+
+def test_of_many_images_some_are_searched_and_all_are_matched():
+    images = stamped(scenes(90, seed=6), range(40))
+    found = discover({"images": named(images, "images")}, draws=DRAWS, sampled=48, sensitivity=False)
+    assert found.searched == {"images": 48}
+    assert len(set(found.candidates[0].bearers) & {f"images/{place}.png" for place in range(40)}) >= 38
+    assert torch.equal(found.candidates[0].found.bearing[0], images[0])

@@ -1,0 +1,50 @@
+"""Which images bear it: the template of a few, and all that resemble it."""
+
+import numpy as np
+import pytest
+import torch
+
+from fcdd_audit.discovery.matching import bearing, fit
+from fcdd_audit.discovery.repeats import View, Window
+from tests.discovery.marks import scenes, stamped
+
+WINDOW = Window(2, 2, 8, 8, False)
+
+
+@pytest.mark.parametrize("field", ["gradient", "whitened"])
+def test_from_a_few_bearers_all_are_found_and_no_other(field):
+    images = stamped(scenes(60), range(20))
+    template, found = fit(View("image", images, images.flip(-1)), field, WINDOW, np.arange(4))
+    assert found.tolist() == list(range(20))
+    others = stamped(scenes(30, seed=5), [3, 7])
+    assert np.flatnonzero(bearing(others, template)).tolist() == [3, 7]
+
+
+def test_a_mirrored_window_is_one_of_the_mirrored_images():
+    images = stamped(scenes(60), range(20), left=22)
+    window = Window(2, 2, 8, 8, True)
+    template, found = fit(View("image", images, images.flip(-1)), "gradient", window, np.arange(4))
+    assert found.tolist() == list(range(20))
+    assert np.flatnonzero(bearing(images.flip(-1), template)).tolist() == list(range(20))
+    assert not bearing(images, template).any(), "there the mark lies elsewhere"
+
+
+def test_marks_may_be_moved_by_a_pixel():
+    images = scenes(40)
+    for place in range(12):
+        images = stamped(images, [place], top=2 + place % 3 - 1, left=2 + place // 3 % 3 - 1)
+    _, found = fit(View("image", images, images.flip(-1)), "gradient", WINDOW, np.arange(12))
+    assert set(range(12)) <= set(found.tolist())
+
+
+def test_a_window_outside_is_refused():
+    images = scenes(4)
+    with pytest.raises(ValueError, match="isn't inside the images"):
+        fit(View("image", images, images.flip(-1)), "gradient", Window(28, 0, 8, 8, False), np.arange(2))
+
+
+def test_what_has_nothing_in_common_makes_no_bearers_of_the_others():
+    images = scenes(60, seed=8)
+    template, _ = fit(View("image", images, images.flip(-1)), "gradient", WINDOW, np.arange(5))
+    assert bearing(scenes(200, seed=9), template).mean() < 0.05
+    assert torch.isclose(template.vector.norm(), torch.tensor(1.0))
