@@ -7,10 +7,11 @@ them. Appends one row a search to benchmarks/results/discovery.csv.gz, and goes 
 there. A hit is a candidate among the first three with p at most 5 %, whose box overlaps the mark's (IoU at
 least .3) and half of whose bearers bear it. Images aren't kept.
 
---data-root  the folder that has cifar10/, tiny_imagenet_val/ and voc_animals/ --plan       how many searches
-are left, and the hours that they would take, from one of each size --minutes    begin nothing new after so
-many minutes --part       do only every N-th search, from the I-th (0 to N - 1) on, into discovery-I.csv.gz,
-to run several at once --report     search nothing: print the rates of what is there, in Markdown
+--data-root  the folder that has cifar10/, tiny_imagenet_val/ and voc_animals/
+--plan       how many searches are left, and the hours that they would take, from one of each source
+--minutes    begin nothing new after so many minutes
+--part       every N-th search, from the I-th (0 to N - 1) on, into discovery-I.csv.gz, to run several at once
+--report     search nothing: print the rates of what is there, in Markdown
 """
 
 from __future__ import annotations
@@ -50,8 +51,11 @@ DEVELOPED_ON = 10
 
 
 class Job(NamedTuple):
-    """A search. set: number of the source's set. probe: "" for none. bearers: images that bear it. jitter: of
-    its place, as a share of the width; -1: the probe's own."""
+    """A search.
+
+    opacity: that the mark's own is multiplied with. set: number of the source's set. probe: "" for none.
+    bearers: images that bear it. jitter: of its place, as a share of the width; -1: the probe's own.
+    """
 
     source: str
     set: int
@@ -192,7 +196,12 @@ def read_rows(path: Path = RESULTS) -> pd.DataFrame:
     tables = [
         pd.read_csv(part, keep_default_na=False, na_values=[""]).fillna({"probe": ""}) for part in parts
     ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=KEY)
+    return pd.concat(tables, ignore_index=True).drop_duplicates(KEY) if tables else pd.DataFrame(columns=KEY)
+
+
+def jobs_of(part: tuple[int, int]) -> list[Job]:
+    """Every N-th search, from the I-th on: the same whenever it is asked."""
+    return list(jobs())[part[0] :: part[1]]
 
 
 def left(table: pd.DataFrame) -> list[Job]:
@@ -206,7 +215,8 @@ def go_on(path: Path, minutes: float, root: Path, part: tuple[int, int]) -> None
     started = time.monotonic()
     own = path if part[1] == 1 else path.with_name(f"discovery-{part[0]}.csv.gz")
     table = pd.read_csv(own).fillna({"probe": ""}) if own.exists() else pd.DataFrame(columns=KEY)
-    for job in left(read_rows(path))[part[0] :: part[1]]:
+    mine = {*jobs_of(part)}
+    for job in (job for job in left(read_rows(path)) if job in mine):
         if time.monotonic() - started >= 60 * minutes:
             break
         row = pd.DataFrame([row_of(job, root)])

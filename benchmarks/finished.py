@@ -1,6 +1,6 @@
 """Is a finished detector called vulnerable or robust as it truly is? Many detectors whose truth is known.
 
-python benchmarks/finished.py [--plan] [--minutes M] [--only KIND,...] [--report] [--data-root DIR]
+python benchmarks/finished.py [--plan] [--minutes M] [--only KIND,...] [--report] [--tell] [--data-root DIR]
 
 Each detector is judged by many audits, drawn from half of a pool of images. Its truth is the share of newly
 wrong decisions on the other half, which none of its audits sees. Appends one row a detector, side and size of
@@ -10,8 +10,8 @@ made again. Detectors, scores and images aren't kept. The most telling detectors
 --plan       how many detectors are left, and the hours that they would take, from one of each group
 --minutes    begin nothing new after so many minutes
 --only       kinds, groups of kinds (fcdd, corner, filters, blind-filters, hsc, ae, ...) or data sets
---report     makes nothing: prints the rates of what is there, in Markdown, and writes those that the package
-             tells its users
+--report     makes nothing: prints the rates of what is there, in Markdown
+--tell       makes nothing: writes the rates that the package tells its users
 --data-root  the folder that has cifar10/, whose images are read from there; without it they are left out
 
 Without anomalib its detectors are left out, too. What is left out is said on stderr.
@@ -194,11 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], metavar="KIND,...")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--tell", action="store_true")
     options = parser.parse_args(arguments)
     if options.report:
-        table = read_rows(RESULTS)
-        print("\n".join(report(table)))
-        TOLD.write_text(json.dumps({"rates": rates_of(table)}, indent=1) + "\n", encoding="utf-8")
+        print("\n".join(report(read_rows(RESULTS))))
+        return
+    if options.tell:
+        rates = rates_of(read_rows(RESULTS))
+        TOLD.write_text(json.dumps({"rates": rates}, indent=1) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(1)
     for line in left_out(options.data_root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
@@ -58,8 +59,8 @@ class Search:
 
     def __post_init__(self) -> None:
         for name, value, least in (("draws", self.draws, 1), ("sample", self.sample, FEWEST)):
-            if value < least:
-                raise InputError(f"{name} is {value}; it must be at least {least}")
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value}; it must be a whole number, at least {least}")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def discover(
 
     InputError for what can't be searched.
     """
+    model = os.fspath(model) if isinstance(model, os.PathLike) else model
     own = None if out is not None else tempfile.TemporaryDirectory(prefix="fcdd-audit-")
     folder = Path(own.name) / NAME if out is None else Path(out).expanduser()  # type: ignore[union-attr]
     if refused := {*settings} & REFUSED | {*settings} - USED:

@@ -195,11 +195,11 @@ def test_with_a_model_what_moves_its_scores_is_searched_for_too(tmp_path):
 def test_numbers_that_are_there_twice_are_the_same():
     """Help and page are made without torch."""
     from fcdd_audit.cli import discover as command
-    from fcdd_audit.discovery import discover, repeated, saying
+    from fcdd_audit.discovery import candidates, discover, saying
 
     assert (command.DRAWS, command.SAMPLE, command.FEWEST) == (
         discover.DRAWS,
         discover.SAMPLED,
         discover.FEWEST,
     )
-    assert saying.SURE == repeated.SURE
+    assert saying.SURE == candidates.SURE

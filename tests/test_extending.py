@@ -98,7 +98,7 @@ def test_an_audit_has_it_in_its_name_table_findings_and_config(audited):
     (finding,) = audited.findings
     assert (finding.probe, finding.detector, finding.plant_on) == ("spot", "glance", "anomalous")
     config = json.loads((audited.folder / "config.json").read_text())
-    assert config["probe"].endswith("Disc(radius=0.25)")
+    assert config["probe"].endswith("Spot(radius=0.25)")
     assert config["config"]["options"]["glance"] == {"width": 6}
 
 
@@ -112,7 +112,7 @@ def test_a_record_knows_its_source(audited):
     store = audited.folder / "store"
     for path in store.glob("trained/*/identity.json"):
         identity = json.loads(path.read_text())
-        planted = {"Disc"} if identity["artifacts"] else set()
+        planted = {"Spot"} if identity["artifacts"] else set()
         assert set(identity["code"]) == {"Glance", "layers"} | planted, "and what it builds"
     for path in store.glob("measured/*/gradient-*/identity.json"):
         identity = json.loads(path.read_text())

@@ -15,6 +15,7 @@ from fcdd_audit.discovery.extraction import Extracted
 Kind = Literal["repeated", "pasted", "placeless", "near-copies"]
 
 SCHEMA = 1  # of candidates.json
+SURE = 0.05  # family-wise error of a candidate
 MIRRORED = "mirrored"  # the null of repeated content
 EXCHANGED = "exchanged"  # that of pasted windows
 
@@ -49,8 +50,8 @@ class Candidate:
     id: #1, #2, ... best first. bearers: names of the images that bear it. share: by side. difference: exact
     p-value of a difference between the shares (Fisher), None with one side. view: where it was searched, such
     as `image` or `lower-left`. box: left, top, width, height as shares of the view; None without a place. p:
-    family- wise p-value of the search, None where no null can judge it, and null says why; else null names
-    it. varies: share of the mark whose content differs between bearers. evidence: further numbers, by name.
+    family-wise p-value of the search, None where no null can judge it, and null says why; else null names
+    it. evidence: further numbers, by name.
     """
 
     id: str
@@ -66,7 +67,10 @@ class Candidate:
 
     @property
     def difference(self) -> float | None:
-        """Exact p-value of the difference of the shares, in (0, 1]; None where only one side was searched."""
+        """Exact p-value of the difference of the shares, in (0, 1]; None where only one side was counted, and
+        of a candidate that isn't sure, whose side the search itself has chosen."""
+        if self.p is not None and self.p > SURE:
+            return None
         return difference(list(self.share.values()))
 
     def as_json(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,25 +11,20 @@ import torch
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.core.sides import SIDES
-from fcdd_audit.discovery.candidates import Candidate, Share, ranked
+from fcdd_audit.discovery.candidates import SURE, Candidate, Share, ranked
 from fcdd_audit.discovery.copies import copies
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
-from fcdd_audit.discovery.repeated import (
-    LISTED,
-    SURE,
-    Searched,
-    candidate_of,
-    count_families,
-    search,
-)
+from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, search
 from fcdd_audit.discovery.repeats import View
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
+from fcdd_audit.discovery.views import image_view
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
 DRAWS = 199  # null searches
+LARGEST = 96  # px a side, of images that are searched
 SCORED = 2000  # images that are a step of the progress
 SAMPLED = 256  # images of a side that are searched; all are matched with what was found
 
@@ -58,7 +53,7 @@ class Discovery:
 
 
 def discover(
-    sides: dict[str, ImageSet],
+    sides: Mapping[str, ImageSet],
     *,
     draws: int = DRAWS,
     sampled: int = SAMPLED,
@@ -77,17 +72,22 @@ def discover(
     other's, to see what moves it. advance: is told how many steps of how many are done. The same seed gives
     the same result. InputError for too few images.
     """
+    if not sides:
+        raise InputError("there are no images to search")
     for name, images in sides.items():
         if len(images) < FEWEST:
             raise InputError(
                 f"{len(images)} {name} images are too few to tell a repeated mark from chance; at least "
                 f"{FEWEST} are needed"
             )
+    if score is not None and set(sides) != set(SIDES):
+        raise InputError(
+            f"windows are pasted from one side onto the other, and there is no other than "
+            f"'{', '.join(sides)}'; give at least {FEWEST} images of both sides, or no model"
+        )
     groups = copies(torch.cat([images.images for images in sides.values()]))
     searched = _searched(sides, groups, sampled, seed)
     total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
-    if score is not None and set(sides) != set(SIDES):
-        raise InputError("windows are pasted from one side onto the other; give nominal and anomalous images")
     pasted = count_scored(sides) if score is not None else 0
     total, done = total + -(-pasted // SCORED), 0
 
@@ -96,7 +96,8 @@ def discover(
         done += count
         advance(done, total)
 
-    found = search(searched, draws, numpy_generator(seed, "coins of a discovery"), step, LISTED)
+    families = families_of(searched, step)
+    found = search(families, draws, numpy_generator(seed, "coins of a discovery")) if families else ()
     candidates = [
         candidate_of(repeat, own, _other_sides(own, searched), torch_generator(seed, f"extraction {place}"))
         for place, (repeat, own) in enumerate(found)
@@ -106,9 +107,11 @@ def discover(
             zip(sides, np.split(groups, np.cumsum([len(one) for one in sides.values()])[:-1]), strict=True)
         )
         tally = _Tally(step)
-        candidates += pasted_candidates(sides, numbered, score, device, seed, tally)
+        pasted_ones = pasted_candidates(sides, numbered, score, device, seed, tally)
         tally.end(pasted)
-    spiked = spike(searched, draws, seed, step) if sensitivity else ()
+        # One budget of errors for both kinds.
+        candidates = [replace(one, p=min(1.0, 2 * (one.p or 0))) for one in (*candidates, *pasted_ones)]
+    spiked = spike(families, draws, seed, step) if sensitivity and families else ()
     both = set(sides) == {"nominal", "anomalous"}
     origin = check_origin(sides["nominal"], sides["anomalous"]) if both else None
     placeless = [] if origin is None else _placeless(origin, sides)
@@ -120,7 +123,7 @@ def discover(
         draws,
         spiked,
         origin,
-        tuple(_notes(near, placeless)),
+        tuple(_notes(sides, searched, near, score is not None)),
     )
 
 
@@ -144,20 +147,22 @@ class _Tally:
             self.told = steps
 
 
-def _searched(sides: dict[str, ImageSet], groups: np.ndarray, most: int, seed: int) -> list[Searched]:
-    """Of each side one image of each group of near-copies, at most so many, drawn at random."""
+def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, most: int, seed: int) -> list[Searched]:
+    """Of each side one image of each group of near-copies, at most so many, drawn at random; sides with too
+    few of them are left out. Images over LARGEST are reduced."""
     found, start = [], 0
     for name, images in sides.items():
         own = groups[start : start + len(images)]
         start += len(images)
         _, firsts = np.unique(own, return_index=True)
+        if len(firsts) < FEWEST:
+            continue
         drawn = numpy_generator(seed, f"{name} images of a discovery").permutation(np.sort(firsts))[:most]
         places = np.sort(drawn)
-        every = images.images
-        few = every[torch.from_numpy(places)]
-        found.append(
-            Searched(name, View("image", few, few.flip(-1)), every, every.flip(-1), images.names, places)
-        )
+        whole = image_view(images.images, min(images.images.shape[2], LARGEST))
+        few = whole.images[torch.from_numpy(places)]
+        view = View(whole.name, few, few.flip(-1))
+        found.append(Searched(name, view, whole.images, whole.mirrored, images.names, places))
     return found
 
 
@@ -165,7 +170,7 @@ def _other_sides(own: Searched, searched: Sequence[Searched]) -> list[Searched]:
     return [one for one in searched if one.side != own.side and one.view.name == own.view.name]
 
 
-def _placeless(origin: OriginCheck, sides: dict[str, ImageSet]) -> list[Candidate]:
+def _placeless(origin: OriginCheck, sides: Mapping[str, ImageSet]) -> list[Candidate]:
     """A candidate where the sides can be told apart by how their images were made."""
     if origin.status not in ("warning", "note"):
         return []
@@ -175,11 +180,11 @@ def _placeless(origin: OriginCheck, sides: dict[str, ImageSet]) -> list[Candidat
             "",
             "placeless",
             (),
-            {name: Share(0, len(images)) for name, images in sides.items()},
+            {},
             "image",
             None,
             None,
-            "the interval of the AUROC by which the sides are told apart",
+            "none: judged by the interval of the AUROC by which the sides are told apart",
             {
                 "differs in": named,
                 "groups": {str(group): auroc.value for group, auroc in origin.groups},
@@ -189,7 +194,7 @@ def _placeless(origin: OriginCheck, sides: dict[str, ImageSet]) -> list[Candidat
     ]
 
 
-def _near_copies(groups: np.ndarray, sides: dict[str, ImageSet]) -> list[Candidate]:
+def _near_copies(groups: np.ndarray, sides: Mapping[str, ImageSet]) -> list[Candidate]:
     """A candidate where images are near-copies of each other."""
     counts = np.bincount(groups)
     copied = counts[groups] > 1
@@ -211,19 +216,29 @@ def _near_copies(groups: np.ndarray, sides: dict[str, ImageSet]) -> list[Candida
             "image",
             None,
             None,
-            "near-copies are what they are: no null is needed",
+            "none: near-copies are what they are",
             {"groups": int((counts > 1).sum()), "groups across sides": int(across)},
         )
     ]
 
 
-def _notes(near: Sequence[Candidate], placeless: Sequence[Candidate]) -> list[str]:
+def _notes(
+    sides: Mapping[str, ImageSet], searched: Sequence[Searched], near: Sequence[Candidate], pasted: bool
+) -> list[str]:
+    kinds = ", and over both kinds of search" if pasted else ""
     notes = [
-        "A p-value here is family-wise: over all sizes, places, fields and sides that were searched.",
+        f"A p-value here is family-wise: over all sizes, places, fields and sides that were searched{kinds}.",
         "The null mirrors images. It can't judge marks that are symmetric or lie in the middle, such as "
-        "frames, borders and vignettes, nor fewer than five bearers; and it takes light from one side, or "
+        "frames, borders and vignettes, nor fewer than six bearers; and it takes light from one side, or "
         "scenes that all face one way, for a mark.",
     ]
     if near:
         notes.append("Near-copies count as one image in the search.")
+    left_out = [name for name in sides if name not in {one.side for one in searched}]
+    if left_out:
+        notes.append(
+            f"Not searched for marks: {', '.join(left_out)} images, since under {FEWEST} are no near-copies."
+        )
+    if any(images.images.shape[2] > LARGEST for images in sides.values()):
+        notes.append(f"Images were reduced to {LARGEST} px; marks of a few pixels may be lost.")
     return notes

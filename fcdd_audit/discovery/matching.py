@@ -13,6 +13,7 @@ from torch import Tensor
 from fcdd_audit.discovery.repeats import FIELDS, Vectors, View, Window, moves_of, vectors_of
 
 ROUNDS = 3
+CHUNK = 512  # images at a time
 MARGIN = 0.15  # of the way from the most alike decoy to the median bearer, that a bearer must be beyond
 FEWEST = 3  # bearers that a template is made of
 
@@ -31,10 +32,12 @@ class Template:
 
 
 def fit(view: View, field: str, window: Window, bearers: np.ndarray) -> tuple[Template, np.ndarray]:
-    """The template of some bearers, refined, and all images of the view that bear it, places in rising order.
+    """The template of some bearers, refined, and the images of the view that bear it, places in rising order.
 
     A mirrored window is one of the mirrored images. The decoys are the same images mirrored the other way, in
-    which the mark isn't there, and which are as many.
+    which the mark isn't there, and which are as many. An image bears it if the template of the others does
+    so, so that none is counted because it is in the template. None where fewer than FEWEST stand out from the
+    decoys.
     """
     vectors = vectors_of(view, field, (window.height, window.width))
     n, reach = len(view.images), max(moves_of(min(view.images.shape[2:])))
@@ -43,19 +46,41 @@ def fit(view: View, field: str, window: Window, bearers: np.ndarray) -> tuple[Te
     own, decoys = everything[:, :n], everything[:, n:]
     if window.mirrored:
         own, decoys = decoys, own
-    found = bearers
-    vector = _start(own[:, bearers])
-    limit = 1.0
+    found, vector = bearers, _start(own[:, bearers])
     for _ in range(ROUNDS):
         likeness, move = (own @ vector).max(dim=0)
-        highest, usual = float((decoys @ vector).max()), float(likeness[found].median())
-        limit = highest + MARGIN * max(0.0, usual - highest)
+        limit = _limit(decoys @ vector, likeness[found])
         kept = np.flatnonzero((likeness > limit).numpy())
         if len(kept) < FEWEST:
-            break
+            return Template(field, window, vector, vectors.whiten, moves, limit), np.array([], int)
         found = kept
-        vector = F.normalize(own[move[found], found].mean(0), dim=0)
-    return Template(field, window, vector, vectors.whiten, moves, limit), found
+        aligned = own[move[found], found]
+        vector = F.normalize(aligned.mean(0), dim=0)
+    limit = _limit(decoys @ vector, (own @ vector).max(dim=0).values[found])
+    template = Template(field, window, vector, vectors.whiten, moves, limit)
+    bears = (own @ vector).max(dim=0).values > limit
+    without = F.normalize(aligned.sum(0) - aligned, dim=1)  # of the others, for each that is in it
+    bears[found] = torch.einsum("mbd,bd->mb", own[:, found], without).max(dim=0).values > limit
+    return template, np.flatnonzero(bears.numpy())
+
+
+def _limit(decoys: Tensor, bearers: Tensor) -> float:
+    """decoys, bearers: correlations with a template. Beyond the most alike decoy by MARGIN of the way to the
+    median bearer."""
+    highest, usual = float(decoys.max()), float(bearers.median())
+    return highest + MARGIN * max(0.0, usual - highest)
+
+
+def bearing(images: Tensor, template: Template) -> np.ndarray:
+    """Which of these images bear it, bool (n,). images: uint8 (n, C, S, T), of the template's view, mirrored
+    if its window is."""
+    shape = (template.window.height, template.window.width)
+    found = []
+    for batch in images.split(CHUNK):
+        vectors = Vectors(FIELDS[template.field](batch), shape, template.whiten)
+        own = _moved(vectors, template.window, template.moves)
+        found.append(((own @ template.vector).max(dim=0).values > template.limit).numpy())
+    return np.concatenate(found) if found else np.zeros(0, bool)
 
 
 def _start(own: Tensor) -> Tensor:
@@ -64,15 +89,6 @@ def _start(own: Tensor) -> Tensor:
     likeness = torch.stack([(own @ one).max(dim=0).values for one in middle])  # (b, b)
     _, moves = (own @ middle[likeness.sum(1).argmax()]).max(dim=0)
     return F.normalize(own[moves, torch.arange(len(moves))].mean(0), dim=0)
-
-
-def bearing(images: Tensor, template: Template) -> np.ndarray:
-    """Which of these images bear it, bool (n,). images: uint8 (n, C, S, T), of the template's view, mirrored
-    if its window is."""
-    shape = (template.window.height, template.window.width)
-    vectors = Vectors(FIELDS[template.field](images), shape, template.whiten)
-    own = _moved(vectors, template.window, template.moves)
-    return ((own @ template.vector).max(dim=0).values > template.limit).numpy()
 
 
 def _moved(vectors: Vectors, window: Window, moves: Sequence[int]) -> Tensor:

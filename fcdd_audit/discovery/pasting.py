@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from fcdd_audit.core.seeding import numpy_generator
-from fcdd_audit.discovery.candidates import EXCHANGED, Candidate, Found, Share
+from fcdd_audit.discovery.candidates import EXCHANGED, SURE, Candidate, Found, Share
 from fcdd_audit.discovery.pasted import Donor, Score, scored_images, search
 from fcdd_audit.discovery.pasted import Found as Direction
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 3  # donors that count as the strongest tenth
-SURE = 0.05  # family-wise error of a candidate
 
 
 def count_scored(sides: Mapping[str, ImageSet]) -> int:

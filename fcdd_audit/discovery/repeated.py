@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcdd_audit.discovery.candidates import MIRRORED, Candidate, Found, Share
+from fcdd_audit.discovery.candidates import MIRRORED, SURE, Candidate, Found, Share
 from fcdd_audit.discovery.extraction import Box, Extracted, extract
 from fcdd_audit.discovery.familywise import Repeat, coins, strongest
 from fcdd_audit.discovery.matching import Template, bearing, fit
 from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of, shapes_of
 
-SURE = 0.05  # family-wise error of a candidate
 LISTED = 3  # candidates that are listed however unsure they are
 MOST = 10  # candidates, at most
 GROWTHS = 4  # of the region that a mark is extracted from
@@ -48,28 +47,27 @@ def _asked(view: View) -> list[tuple[str, Shape]]:
     return [(field, shape) for field in fields_of(view.images) for shape in shapes_of(side)]
 
 
-def families_of(view: View, advance: Callable[[int], None]) -> list[Family]:
-    """All fields and shapes of a view. advance: is told of each that is done."""
+Compared = tuple[Searched, Family]
+
+
+def families_of(searched: Sequence[Searched], advance: Callable[[int], None]) -> list[Compared]:
+    """All fields and shapes of these views. advance: is told of each that is done."""
     found = []
-    for field, shape in _asked(view):
-        found.append(compare(view, field, shape))
-        advance(1)
+    for one in searched:
+        for field, shape in _asked(one.view):
+            found.append((one, compare(one.view, field, shape)))
+            advance(1)
     return found
 
 
 def search(
-    searched: Sequence[Searched],
-    draws: int,
-    generator: np.random.Generator,
-    advance: Callable[[int], None] = lambda _: None,
-    least: int = LISTED,
+    families: Sequence[Compared], draws: int, generator: np.random.Generator, least: int = LISTED
 ) -> Iterator[tuple[Repeat, Searched]]:
     """Repeats, the strongest first, each searched for in the images that no earlier one claimed.
 
-    Yields those of p <= SURE, and `least` in any case, MOST at most. draws: null searches. advance: is told
-    of every field and shape that is done.
+    Yields those of p <= SURE, and `least` in any case, MOST at most. draws: null searches.
     """
-    families = [(one, family) for one in searched for family in families_of(one.view, advance)]
+    searched = list({id(one): one for one, _ in families}.values())
     tossed: dict[str, np.ndarray] = {}
     gone: dict[str, np.ndarray] = {}
     for one in searched:
@@ -87,9 +85,13 @@ def search(
         own = next(one for one, family in families if family is found.family)
         if len(found.bearers) == 0 or (highest > SURE and rank >= least):
             return
-        _, bears = best_fit(found.family.view, found.window, found.bearers, found.family.field)
+        template, bears = best_fit(found.family.view, found.window, found.bearers, found.family.field)
         gone[own.side][bears] = True
         gone[own.side][found.bearers] = True
+        if len(bears):
+            for other in searched:
+                if other.side != own.side and other.view.name == own.view.name:
+                    gone[other.side] |= bearing(pictures_of(other.view, found.window), template)
         yield Repeat(found.family, found.window, found.bearers, found.strength, highest), own
 
 
@@ -104,10 +106,16 @@ def candidate_of(
     share: dict[str, Share] = {}
     bearing_images, other_images = [], []
     for one in (own, *others):
-        pictures = one.every_mirrored if window.mirrored else one.every
-        has = bearing(pictures, template)
-        if one is own:
-            has[own.sampled[bears]] = True
+        if len(bears):
+            has = bearing(one.every_mirrored if window.mirrored else one.every, template)
+            if one is own:
+                has[own.sampled] = False  # each by the template of the others
+                has[own.sampled[bears]] = True
+        elif one is own:  # nothing tells them from decoys: only what the search saw
+            has = np.zeros(len(one.every), bool)
+            has[own.sampled[repeat.bearers]] = True
+        else:
+            continue
         share[one.side] = Share(int(has.sum()), len(has))
         names += [name for name, bearer in zip(one.names, has.tolist(), strict=True) if bearer]
         shown = one.every  # as people see it
@@ -148,6 +156,11 @@ def best_fit(view: View, window: Window, bearers: np.ndarray, field: str) -> tup
     return max((fit(view, one, window, bearers) for one in fields), key=lambda found: len(found[1]))
 
 
+def pictures_of(view: View, window: Window) -> Tensor:
+    """The images of a view that a window is one of."""
+    return view.mirrored if window.mirrored else view.images
+
+
 def upright(window: Window, view: View) -> Box:
     """Top, left, height and width of a window in images that aren't mirrored."""
     columns = view.images.shape[3]
@@ -160,8 +173,12 @@ def _extracted(found: Found, box: Box, generator: torch.Generator) -> Extracted 
         return None
     mark = None
     for _ in range(GROWTHS):
-        mark = extract(found.bearing, found.others, box, generator=generator)
-        if mark is None or not (wider := _touched(mark, (found.bearing.shape[2], found.bearing.shape[3]))):
+        larger = extract(found.bearing, found.others, box, generator=generator)
+        if larger is None:
+            break
+        mark = larger
+        wider = _touched(mark, (found.bearing.shape[2], found.bearing.shape[3]))
+        if wider is None:
             break
         box = wider
     return mark

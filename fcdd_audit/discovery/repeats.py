@@ -1,8 +1,8 @@
-"""Repeated content: what is at the same place of several images, to the pixel, as marks are and scenes
-aren't.
+"""Repeated content: what is at the same place of several images, to the pixel: marks are, scenes
+are not.
 
 Every window of every image is compared with the same window, moved by a little, of all other images of its
-side. The null are the same images, each mirrored left to right or not by the toss of a coin: where no side of
+side. The null is the same images, each mirrored left to right or not by the toss of a coin: where no side of
 the image is special, that changes nothing, and the p-values are exact. A mark that sits in a corner is in the
 same place on two images only if both are mirrored alike.
 """
@@ -17,13 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fcdd_audit.core.colours import LUMA
+
 Shape = tuple[int, int]
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 KEPT = (1e-3, 3e-4, 1e-4, 3e-5)  # shares of all pairs of windows that count as alike
 SPREAD = 20  # times its share of the pairs, at most, are kept of a window
 PARTNERS = (3, 6, 12)  # images with so many others alike are counted
 FLOOR = 0.02  # root mean square of a window's field, for images in [0, 1]; flatter ones are like nothing
+LEAST = 1e-6  # correlation of windows that are alike at all
 RIDGE = 0.1  # of the whitening, in mean eigenvalues
 SAMPLED = 20_000  # windows that the whitening is learned from
 LEAST_SPREAD = 0.5  # images; of the null counts at a window
@@ -245,6 +247,8 @@ def _alike(vectors: Vectors, place: tuple[int, int], moves: Sequence[int]) -> Pa
     best[same, (same + n) % (2 * n)] = -1  # nor with its own mirror image
     most = min(best.numel(), int(4 * n * n * KEPT[0] * SPREAD))
     values, places = best.flatten().topk(most)
+    alike = values > LEAST  # a flat window is like nothing, and never ties with what is
+    values, places = values[alike], places[alike]
     return Pairs((places // (2 * n)).numpy(), (places % (2 * n)).numpy(), values.numpy())
 
 
@@ -252,6 +256,8 @@ def _limits(pairs: Sequence[Pairs], n: int) -> tuple[float, ...]:
     """The least correlations of the KEPT shares of all pairs, of images and mirrored images together: the
     same whichever images are mirrored."""
     together = np.sort(np.concatenate([one.alike for one in pairs]))[::-1]
+    if not len(together):
+        return (1.0,) * len(KEPT)
     total = 4 * n * n * len(pairs)
     return tuple(float(together[min(len(together), max(1, round(share * total))) - 1]) for share in KEPT)
 

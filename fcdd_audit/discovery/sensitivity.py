@@ -9,7 +9,8 @@ import torch
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
-from fcdd_audit.discovery.repeated import SURE, Searched, search
+from fcdd_audit.discovery.candidates import SURE
+from fcdd_audit.discovery.repeated import Compared, families_of, search
 from fcdd_audit.discovery.repeats import View
 from fcdd_audit.probes.chain import make_probe
 
@@ -35,14 +36,14 @@ class Spiked:
 
 
 def spike(
-    searched: Sequence[Searched], draws: int, seed: int, advance: Callable[[int], None]
+    families: Sequence[Compared], draws: int, seed: int, advance: Callable[[int], None]
 ) -> tuple[Spiked, ...]:
-    """Marks of several opacities on BEARERS images of the first side, each searched for with the others
-    there.
+    """Marks of several opacities on BEARERS images of the first side, searched for as the images are.
 
-    Marks that don't fit on the images are left out.
+    families: of all that is searched; those of the first side are compared anew. Marks that don't fit on the
+    images are left out, and those for which there are too few images.
     """
-    own = searched[0]
+    own = families[0][0]
     n = len(own.sampled)
     results = []
     for opacity in OPACITIES:
@@ -63,8 +64,9 @@ def spike(
             bearing[name] = set(bearers.tolist())
         changed = replace(own, view=View(own.view.name, images, images.flip(-1)))
         coins = numpy_generator(seed, f"coins of spiked images at {opacity}")
-        repeats = search([changed], draws, coins, advance, 0)
-        found = [(set(repeat.bearers.tolist()), repeat.p) for repeat, _ in repeats]
+        anew = [*families_of([changed], advance), *(one for one in families if one[0] is not own)]
+        repeats = search(anew, draws, coins, 0)
+        found = [(set(repeat.bearers.tolist()), repeat.p) for repeat, one in repeats if one is changed]
         for name, spiked in bearing.items():
             hits = [p for who, p in found if p <= SURE and len(who & spiked) * 2 > len(who)]
             results.append(Spiked(name, opacity, len(spiked), bool(hits), min(hits, default=None)))

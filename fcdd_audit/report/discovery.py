@@ -39,7 +39,7 @@ EVIDENCE = {
     "direction": "what it does to the score",
     "effect": "effect, in inter-quartile ranges of the scores",
     "apart": "how far it stands apart from the other images",
-    "strength": "strength, in deviations of the null searches",
+    "strength": "strength (0: the median of the null searches, 1: about their 95 % quantile)",
     "side": "side that it was found on",
     "varies": "share of the mark that differs between bearers",
     "differs in": "differs in",

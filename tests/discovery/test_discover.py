@@ -95,3 +95,27 @@ def test_of_many_images_some_are_searched_and_all_are_matched():
     assert found.searched == {"images": 48}
     assert len(set(found.candidates[0].bearers) & {f"images/{place}.png" for place in range(40)}) >= 38
     assert torch.equal(found.candidates[0].found.bearing[0], images[0])
+
+
+def test_equal_images_are_near_copies_and_are_not_searched():
+    found = discover({"images": named(scenes(1).repeat(30, 1, 1, 1), "images")}, draws=19)
+    assert [one.kind for one in found.candidates] == ["near-copies"]
+    assert (found.searched, found.spiked) == ({}, ())
+    assert "Not searched for marks: images images" in " ".join(found.notes)
+
+
+def test_a_mark_on_both_sides_is_one_candidate_without_a_difference():
+    sides = {
+        side: named(stamped(scenes(50, seed=seed), range(14)), side)
+        for side, seed in (("nominal", 1), ("anomalous", 2))
+    }
+    found = discover(sides, draws=DRAWS, sensitivity=False)
+    (mark,) = found.sure
+    assert {side: one.bearing for side, one in mark.share.items()} == {"nominal": 14, "anomalous": 14}
+    assert mark.difference == pytest.approx(1)
+
+
+def test_large_images_are_reduced():
+    found = discover({"images": named(stamped(scenes(40, 128), range(12), side=32), "images")}, draws=19)
+    assert "reduced to 96 px" in " ".join(found.notes)
+    assert found.candidates[0].found.bearing.shape[2:] == (96, 96)

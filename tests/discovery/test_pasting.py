@@ -59,5 +59,5 @@ def test_a_score_that_squares_do_not_move_has_no_candidate(sides):
 
 
 def test_pasting_takes_two_sides(sides):
-    with pytest.raises(InputError, match="give nominal and anomalous images"):
+    with pytest.raises(InputError, match="there is no other than 'images'; give at least 24 images of both"):
         discover({"images": sides["nominal"]}, score=white)

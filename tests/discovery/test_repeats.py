@@ -121,3 +121,19 @@ def test_pairs_without_some_images():
     pairs = Pairs(np.array([0, 3, 5]), np.array([1, 4, 0]), np.array([0.9, 0.8, 0.7]))
     kept = pairs.without(np.array([False, True, False]), 3)  # 1 and its mirror image 4
     assert (kept.one.tolist(), kept.other.tolist()) == ([5], [0])
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_mirroring_some_images_changes_nothing_but_the_signs(field):
+    """What makes p exact; two coloured images among grey ones leave hardly any windows with colour."""
+    images = scenes(30).repeat(1, 3, 1, 1)
+    images[:2, 0] = scenes(2, seed=5)[:, 0]
+    rng = np.random.default_rng(0)
+    turned = rng.random(30) < 0.5
+    signs = np.vstack([np.zeros((1, 30), bool), rng.random((20, 30)) < 0.5])
+    mirrored = images.clone()
+    mirrored[torch.from_numpy(turned)] = images[torch.from_numpy(turned)].flip(-1)
+    nobody = np.zeros(30, bool)
+    one, _ = strengths(compare(view(images), field, (8, 8)), signs, nobody)
+    other, _ = strengths(compare(view(mirrored), field, (8, 8)), signs ^ turned, nobody)
+    np.testing.assert_allclose(one, other, atol=1e-9)
