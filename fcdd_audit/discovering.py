@@ -138,11 +138,11 @@ def discover(
 
     draws: null searches; the least p is 1 / (1 + draws). sample: so many images of a side are compared with
     each other, at most; all are matched with what was found. sensitivity: also search for marks that are put
-    on the images, to say what could have been found; it takes as long again. model: a detector, forms as in
-    `audit`; windows of one side are also pasted on the other's images, to see what moves its scores. The same
-    seed gives the same result. out: folder for the files; None: a temporary one. progress: a bar on stderr.
-    settings: how files are read: bit_depth, skip_corrupt, cache, oe; and how the model is: mean, std,
-    trust_model, device.
+    on the images, to say what could have been found; the first side is then compared thrice. model: a
+    detector, forms as in `audit`; windows of one side are also pasted on the other's images, to see what
+    moves its scores. The same seed gives the same result. out: folder for the files; None: a temporary one.
+    progress: a bar on stderr. settings: how files are read: bit_depth, skip_corrupt, cache, oe; and how the
+    model is: mean, std, trust_model, device.
 
     InputError for what can't be searched.
     """

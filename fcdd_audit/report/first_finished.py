@@ -42,8 +42,8 @@ FOUND = (
 )
 VERDICTS = ("vulnerable", "robust", "inconclusive")
 ALONE = {"yes": "Other marks in its place do less.", "no": "Many other marks in its place do as much."}
-SPECIFIC = {"yes": "yes", "no": "no", "inconclusive": "can't tell"}
-EFFECT = {"nominal": "raise a false alarm", "anomalous": "go unnoticed"}
+SPECIFIC = {"yes": "yes", "no": "no, others too", "inconclusive": "can't tell"}
+EFFECT = {"nominal": "raise a false alarm", "anomalous": "are missed"}
 MARKS = ("date", "logo", "watermark")  # to test next
 CHANCE = 0.5  # pixel AUROC
 KINDS = {"inconclusive": "open"}  # of chips
@@ -106,7 +106,7 @@ def scope(findings: Sequence[Finding]) -> str:
     numbers = findings[0]["finished"]
     images = listed(f"{finding['images']} {PEOPLE[finding['finished']['side']]}" for finding in findings)
     return (
-        f"This tests these weights as they are, on {images} images, at the threshold "
+        f"This tests the finished model as it is, on {images} images, at the threshold "
         f"{plain(numbers['threshold'])} ({numbers['threshold_from']}). Nothing was trained."
     )
 
@@ -199,7 +199,7 @@ def _chip(explainer: Mapping[str, Any], shown: Mapping[str, Any], limit: float) 
     """An explanation that points to the artifact, but not more than to placebos, doesn't hide it."""
     answer = explainer["reveals"]
     if answer == "no" and (shown[explainer["explainer"]]["value"]["low"] or 0) > CHANCE + limit:
-        return Chip(explainer["explainer"], "shows any mark", "open")
+        return Chip(explainer["explainer"], "lights up on any mark", "open")
     return Chip(explainer["explainer"], SHOWS[answer], KINDS.get(answer, answer))
 
 

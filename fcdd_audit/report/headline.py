@@ -89,8 +89,8 @@ class Row:
     """One finding in a line.
 
     about: prevalence and nominal class where they vary, else "". verdict: as in findings.json. effect: what
-    `planted` and `control`, shares as text, are of: `raise a false alarm` or `go unnoticed`; "" where nothing
-    was scored. interval: of their difference, as the verdict used it.
+    `planted` and `control`, shares as text, are of: `raise a false alarm` or `of anomalies missed`; "" where
+    nothing was scored. interval: of their difference, as the verdict used it.
     seeds: `5 of 5` pairs rely; "" without pairs.
     """
 
@@ -335,7 +335,7 @@ def _row(finding: Finding, about: str) -> Row:
         about,
         finding["verdict"],
         verdict_words(finding),
-        "" if alarms is None else "raise a false alarm" if nominal else "go unnoticed",
+        "" if alarms is None else "raise a false alarm" if nominal else "of anomalies missed",
         "" if alarms is None else points_between(finding["alarms"]),
         "" if alarms is None else share(alarms[0]),
         "" if alarms is None else share(alarms[1]),
@@ -345,11 +345,11 @@ def _row(finding: Finding, about: str) -> Row:
 
 
 def points_between(interval: Mapping[str, float | None] | None) -> str:
-    """`difference 7 to 100 points`; empty text without an interval."""
+    """`surely 7 to 100 points`; empty text without an interval."""
     low, high = (None, None) if interval is None else (interval["low"], interval["high"])
     if low is None or high is None:
         return ""
-    return f"difference {number(100 * low, 0)} to {number(100 * high, 0)} points"
+    return f"surely {number(100 * low, 0)} to {number(100 * high, 0)} points"
 
 
 def _chip(explainer: Mapping[str, Any]) -> Chip:

@@ -193,8 +193,8 @@ def test_whether_other_marks_do_as_much_is_said_where_it_is_clear(findings, said
 def test_the_scope_is_these_weights_at_one_threshold():
     both = [finding(threshold=-0.25), finding("anomalous", images=12)]
     assert scope(both) == (
-        "This tests these weights as they are, on 40 normal and 12 anomalous images, at the threshold −0.25 "
-        "(as given). Nothing was trained."
+        "This tests the finished model as it is, on 40 normal and 12 anomalous images, at the threshold "
+        "−0.25 (as given). Nothing was trained."
     )
     assert "on 12 anomalous images, at" in scope(both[1:])
 
@@ -300,9 +300,9 @@ def test_a_row_has_the_verdict_the_share_and_whether_it_is_this_mark():
             "vulnerable: it raises alarms",
             "62.0 % (10.0 to 90.0 %)",
             "raise a false alarm",
-            "no",
+            "no, others too",
         ),
-        ("anomalous images", "robust", "3.0 % (10.0 to 90.0 %)", "go unnoticed", "–"),
+        ("anomalous images", "robust", "3.0 % (10.0 to 90.0 %)", "are missed", "–"),
         (
             "normal images",
             "vulnerable: it raises alarms",
@@ -324,7 +324,7 @@ def test_heatmaps_that_light_up_on_any_mark_are_not_said_to_hide_it():
     assert [(chip.explainer, chip.answer, chip.kind) for chip in row.chips] == [
         ("native", "shows it", "yes"),
         ("gradient", "doesn't show it", "no"),
-        ("lime", "shows any mark", "open"),
+        ("lime", "lights up on any mark", "open"),
         ("occlusion", "can't tell", "open"),
     ]
 

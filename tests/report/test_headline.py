@@ -248,7 +248,7 @@ def test_a_row_has_the_verdict_alarms_seeds_and_what_explanations_show():
 def test_a_row_says_what_varies_and_on_which_side_anomalies_hide():
     found = rows([finding(plant_on="nominal", nominal_class=name, prevalence=0.05) for name in ("a", "b")])
     assert [row.about for row in found] == ["a", "b"]
-    assert {row.effect for row in found} == {"go unnoticed"}
+    assert {row.effect for row in found} == {"of anomalies missed"}
     found = rows([finding(prevalence=share) for share in (0.05, 1)])
     assert [row.about for row in found] == ["5 % of the images", "100 % of the images"]
 
