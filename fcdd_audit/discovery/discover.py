@@ -12,7 +12,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.discovery.candidates import SURE, Candidate, Share, ranked
-from fcdd_audit.discovery.copies import copies
+from fcdd_audit.discovery.copies import copies, summary
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
@@ -196,8 +196,7 @@ def _placeless(origin: OriginCheck, sides: Mapping[str, ImageSet]) -> list[Candi
 
 def _near_copies(groups: np.ndarray, sides: Mapping[str, ImageSet]) -> list[Candidate]:
     """A candidate where images are near-copies of each other."""
-    counts = np.bincount(groups)
-    copied = counts[groups] > 1
+    copied = np.bincount(groups)[groups] > 1
     if not copied.any():
         return []
     names = [name for images in sides.values() for name in images.names]
@@ -206,7 +205,7 @@ def _near_copies(groups: np.ndarray, sides: Mapping[str, ImageSet]) -> list[Cand
     for name, images in sides.items():
         share[name] = Share(int(copied[start : start + len(images)].sum()), len(images))
         start += len(images)
-    across = sum(len(set(side_of[groups == group])) > 1 for group in np.flatnonzero(counts > 1))
+    counted = summary(groups, side_of.tolist())
     return [
         Candidate(
             "",
@@ -217,7 +216,7 @@ def _near_copies(groups: np.ndarray, sides: Mapping[str, ImageSet]) -> list[Cand
             None,
             None,
             "none: near-copies are what they are",
-            {"groups": int((counts > 1).sum()), "groups across sides": int(across)},
+            {"groups": counted.groups, "groups across sides": counted.between},
         )
     ]
 

@@ -20,14 +20,12 @@ from fcdd_audit.images.ahead import in_order
 from fcdd_audit.images.decode import OWN_DEPTH
 from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import Gallery
-from fcdd_audit.images.sets import ImageSet
 
 CROP = 96  # px
 LEAST = 8  # px, of a crop or view
 AHEAD = 64  # pictures whose crops wait to be taken
 
 Box = tuple[int, int, int, int]  # top, left, height, width in px
-Shares = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -147,24 +145,6 @@ def corner_views(
         np.setdiff1d(np.arange(len(gallery)), places).astype(np.int64),
         np.array(sizes, np.int64).reshape(-1, 2),
         crop,
-    )
-
-
-def shares(box: Box, shape: tuple[int, int]) -> Shares:
-    """A box as shares of a view or an image of that height and width: top, left, height, width in [0, 1]."""
-    rows, columns = shape
-    top, left, height, width = box
-    return top / rows, left / columns, height / rows, width / columns
-
-
-def is_native(images: ImageSet) -> bool:
-    """Whether each image's file has the size that the image has, so that corners at native scale add nothing.
-
-    False where it isn't known, as of images without files of their own.
-    """
-    rows, columns = images.images.shape[2:]
-    return images.origins is not None and all(
-        (origin.height, origin.width) == (rows, columns) for origin in images.origins
     )
 
 

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.discovery.views import ANCHORS, CornerViews, corner_views, image_view, is_native, shares
-from fcdd_audit.images.decode import Origin
+from fcdd_audit.discovery.views import ANCHORS, CornerViews, corner_views, image_view
 from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import of_arrays, of_files
-from fcdd_audit.images.sets import ImageSet
 
 SIZES = [(40, 50), (33, 41), (16, 16), (15, 60), (60, 15), (17, 16)]  # height, width
 KEPT = [0, 1, 2, 5]
@@ -161,10 +159,6 @@ def test_boxes_that_are_none():
             found.file_box("left", 0, box)
 
 
-def test_shares():
-    assert shares((10, 5, 20, 40), (40, 50)) == (0.25, 0.1, 0.5, 0.8)
-
-
 def test_image_view():
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     view = image_view(images)
@@ -191,11 +185,3 @@ def test_image_view():
 def test_images_that_make_no_view(shape, side, reason):
     with pytest.raises(ValueError, match=reason):
         image_view(torch.zeros(shape, dtype=torch.uint8), side)
-
-
-def test_native():
-    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    same, other = Origin("PNG", 32, 32, "RGB"), Origin("PNG", 33, 32, "RGB")
-    assert is_native(ImageSet(images, ("a", "b"), origins=(same, same)))
-    assert not is_native(ImageSet(images, ("a", "b"), origins=(same, other)))
-    assert not is_native(ImageSet(images, ("a", "b")))
