@@ -111,8 +111,9 @@ def discover(
         tally.end(pasted)
         # One budget of errors for both kinds.
         candidates = [replace(one, p=min(1.0, 2 * (one.p or 0))) for one in (*candidates, *pasted_ones)]
-    spiked = spike(families, draws, seed, step) if sensitivity and families else ()
-    both = set(sides) == {"nominal", "anomalous"}
+    level = SURE if score is None else SURE / 2
+    spiked = spike(families, draws, seed, level, step) if sensitivity and families else ()
+    both = set(sides) == set(SIDES)
     origin = check_origin(sides["nominal"], sides["anomalous"]) if both else None
     placeless = [] if origin is None else _placeless(origin, sides)
     near = _near_copies(groups, sides)

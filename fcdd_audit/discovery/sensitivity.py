@@ -9,7 +9,6 @@ import torch
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
-from fcdd_audit.discovery.candidates import SURE
 from fcdd_audit.discovery.repeated import Compared, families_of, search
 from fcdd_audit.discovery.repeats import View
 from fcdd_audit.probes.chain import make_probe
@@ -36,12 +35,12 @@ class Spiked:
 
 
 def spike(
-    families: Sequence[Compared], draws: int, seed: int, advance: Callable[[int], None]
+    families: Sequence[Compared], draws: int, seed: int, level: float, advance: Callable[[int], None]
 ) -> tuple[Spiked, ...]:
     """Marks of several opacities on BEARERS images of the first side, searched for as the images are.
 
-    families: of all that is searched; those of the first side are compared anew. Marks that don't fit on the
-    images are left out, and those for which there are too few images.
+    level: a p that is small enough. families: of all that is searched; those of the first side are compared
+    anew. Marks that don't fit on the images are left out, and those for which there are too few images.
     """
     own = families[0][0]
     n = len(own.sampled)
@@ -68,6 +67,6 @@ def spike(
         repeats = search(anew, draws, coins, 0)
         found = [(set(repeat.bearers.tolist()), repeat.p) for repeat, one in repeats if one is changed]
         for name, spiked in bearing.items():
-            hits = [p for who, p in found if p <= SURE and len(who & spiked) * 2 > len(who)]
+            hits = [p for who, p in found if p <= level and len(who & spiked) * 2 > len(who)]
             results.append(Spiked(name, opacity, len(spiked), bool(hits), min(hits, default=None)))
     return tuple(results)

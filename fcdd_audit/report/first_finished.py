@@ -13,7 +13,7 @@ from fcdd_audit.experiment.folder import VARIANTS
 from fcdd_audit.report.advice import MOST, Advice, further
 from fcdd_audit.report.display import normalise, shown_limits
 from fcdd_audit.report.first import SIZE, WITHOUT, First, Heat, Picture, View
-from fcdd_audit.report.headline import Chip, Row
+from fcdd_audit.report.headline import SHOWS, Chip, Row
 from fcdd_audit.report.naming import artifact_name, detector_name, listed
 from fcdd_audit.report.readings import reading
 from fcdd_audit.report.strips import heat_uri, photo_uri
@@ -47,7 +47,6 @@ EFFECT = {"nominal": "raise a false alarm", "anomalous": "are missed"}
 MARKS = ("date", "logo", "watermark")  # to test next
 CHANCE = 0.5  # pixel AUROC
 KINDS = {"inconclusive": "open"}  # of chips
-SHOWS = {"yes": "shows it", "no": "doesn't show it", "inconclusive": "can't tell"}
 
 
 def first_screen(

@@ -1,5 +1,6 @@
 """The committed sample report is made again from its folder, wherever torch and captum aren't."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -29,3 +30,10 @@ def test_the_sample_is_rendered_without_torch_and_captum(tmp_path):
     committed = (SAMPLE / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == committed.count("<img") > 20
     assert page.count("<svg") == committed.count("<svg")
+
+
+@pytest.mark.skipif(not (SAMPLE / "config.json").is_file(), reason="the sample report isn't here")
+def test_the_sample_was_made_by_the_command_alone_and_names_no_place_of_a_machine():
+    settings = json.loads((SAMPLE / "config.json").read_text(encoding="utf-8"))["config"]
+    assert (settings["data"]["cache"], settings["run"]["out"]) == (None, "reports")
+    assert settings["run"]["store"] is None
