@@ -28,17 +28,20 @@ from fcdd_audit.discovery.candidates import Candidate
 from fcdd_audit.discovery.discover import DRAWS, FEWEST, SAMPLED, Discovery
 from fcdd_audit.discovery.discover import discover as search
 from fcdd_audit.discovery.pasted import Score
-from fcdd_audit.discovery.sides import FOLDER, WITHOUT_SIDES, Sides, sides_of_dataset, told_apart
+from fcdd_audit.discovery.sides import FOLDER, WITHOUT_SIDES, Sides, sides_of_dataset
 from fcdd_audit.discovery.written import CANDIDATES, Files, files_of
 from fcdd_audit.experiment.devices import cores
 from fcdd_audit.experiment.folder import DISCOVERY, SCHEMA
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.images.handed import image_sets
+from fcdd_audit.images.sets import told_apart
 from fcdd_audit.models import open_model, wrap
 from fcdd_audit.report import render_report
 from fcdd_audit.report.inline import inline_candidates
 
-OWN = re.compile(r"mark-[0-9]+\.png|masks-[0-9]+|pictures-[0-9]+\.npz")  # an older one may have had more
+OWN = re.compile(
+    r"mark-[0-9]+\.png|masks-[0-9]+|(pictures|template)-[0-9]+\.npz"
+)  # an older one may have had more
 NAME = "discovery"
 REFUSED = {"dataset", "data_root", "nominal_class", "name", "download"}  # by `discover`
 
@@ -216,6 +219,7 @@ def write_discovery(
             "config": {
                 "data": config.data.model_dump(mode="json"),
                 "discovery": asdict(asked) | {"model": config.detector.model},
+                "run": {"out": config.run.out.as_posix()},
             },
             "shape": list(next(iter(sides.images.values())).images.shape[1:]),
             "fingerprints": {side: one.content()[:16] for side, one in sides.images.items()},

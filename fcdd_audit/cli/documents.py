@@ -145,6 +145,7 @@ def candidates_schema() -> dict[str, Any]:
         "dataset": {"type": "string"},
         "images": counts,
         "searched": counts,
+        "shape": {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3},
         "draws": {"type": "integer", "minimum": 1},
         "sensitivity": Spiked,
         "notes": {"type": "array", "items": {"type": "string"}},

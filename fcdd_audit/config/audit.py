@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from fcdd_audit.config.checks import check_config
+from fcdd_audit.config.checks import CANDIDATE, check_config
 from fcdd_audit.config.kinds import Names, read, refusal
 from fcdd_audit.config.layers import PLURAL, Given, Layer, merge, table_of
 from fcdd_audit.config.options import read_options
@@ -75,7 +75,9 @@ class AuditConfig(Part):
     def run_name(self) -> str:
         """Name of the run folder: as given, or data set and probe, and whether the detector was finished."""
         suffix = DESIGNS[self.design_name].suffix
-        return self.run.name or f"{self.data.dataset}-{self.artifact.probe}{suffix}"
+        number = (self.artifact.candidate or "").rpartition("#")[2]
+        probe = f"{self.artifact.probe}-{number}" if number.isdecimal() else self.artifact.probe
+        return self.run.name or f"{self.data.dataset}-{probe}{suffix}"
 
     @property
     def design_name(self) -> str:
@@ -129,6 +131,8 @@ class AuditConfig(Part):
         name, options = self.artifact.probe, self.options
         if self.data.strict:  # is checked to have that option
             options = {**options, name: {**options.get(name, {}), "strict": True}}
+        if self.artifact.candidate is not None:
+            options = {**options, name: {"file": self.artifact.candidate}}
         return make_artifact(name, options)
 
     def resolve_device(self) -> torch.device:
@@ -178,6 +182,8 @@ def resolve(given: Given) -> AuditConfig:
     with given.blamed("preset", "dataset"):
         below: dict[str, Any] = {**preset_settings(str(preset), str(dataset))}
     above = dict(given.values)
+    if "candidate" in above:
+        below["probe"] = CANDIDATE
     with given.blamed("explainers"):
         if read("explainer", Names, explainers) == (ALL,):
             del above["explainers"]

@@ -20,6 +20,7 @@ from fcdd_audit.probes.chain import PLUS
 if TYPE_CHECKING:
     from fcdd_audit.config.audit import AuditConfig
 
+CANDIDATE = "candidate"  # the natural artifact that --candidate names
 # Are for twins; a finished detector has none.
 OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "max_seeds", "budget", "calibration")
 OF_FINISHED = ("threshold", "placebos", "dose")
@@ -101,6 +102,11 @@ def _check_known(given: Given, setting: str, kind: str, value: str, known: tuple
 
 def _check_artifact(config: AuditConfig, given: Given) -> None:
     probe = config.artifact.probe
+    given.check(
+        config.artifact.candidate is None or probe == CANDIDATE,
+        f"--candidate and --probe {probe} both name an artifact; drop one of them",
+        *("candidate", "probe"),
+    )
     with given.blamed("probe"):
         check_artifact(probe)
     if probe in NATURAL:
@@ -129,7 +135,7 @@ def _check_artifact(config: AuditConfig, given: Given) -> None:
             f"--strict and {probe}.strict=false contradict each other; drop one of them",
             *("strict", f"{probe}.strict"),
         )
-    with given.blamed(*(f"{part}." for part in probe.split(PLUS))):
+    with given.blamed("candidate", *(f"{part}." for part in probe.split(PLUS))):
         config.make_artifact()
 
 

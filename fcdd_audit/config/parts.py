@@ -103,6 +103,9 @@ class ArtifactSettings(Part):
     """The suspected artifact, and where it is in training."""
 
     probe: str = Field("watermark", description="Artifact, or several that are applied in order: frame+jpeg.")
+    candidate: Annotated[str | None, Shown("none")] = Field(
+        None, description="A discovery's candidate instead of a probe: candidates.json#1."
+    )
     plant_on: str = Field(
         "auto", description="The side that bears it, or auto: see 'fcdd-audit list directions'."
     )

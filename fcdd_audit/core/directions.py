@@ -25,7 +25,8 @@ class Direction:
     score, one on the `nominal` side lowers it.
     usual, conflict: which images a test set takes. usual: those that the detector meets in use. conflict:
     those with the artifact on the other side, or taken off.
-    found: whether the images came with it. by_source: whether it tells outlier exposure from all others.
+    found: whether the training images came with it. by_source: whether it tells outlier exposure from all
+    others.
     """
 
     trained: str
@@ -45,6 +46,11 @@ class Direction:
     def aligned(self) -> Variants:
         """The artifact on the side where training had it."""
         return ON_NOMINAL if self.side == "nominal" else ON_ANOMALOUS
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is removed from test images, which came with it too."""
+        return self.found and self.usual == MARKED
 
     @property
     def changed(self) -> Side:
@@ -110,6 +116,27 @@ DIRECTIONS.register("found-on-nominal")(
         tested="removed from the nominal test images that bear it",
         side="nominal",
         usual=MARKED,
+        conflict=ON_ANOMALOUS,
+        found=True,
+    )
+)
+# A candidate of a discovery is found on training images, and put on test images that don't bear it.
+DIRECTIONS.register("transplanted-from-anomalous")(
+    Direction(
+        trained="found on {share} of the anomalous training images",
+        tested="put on the nominal test images, none of which bears it",
+        side="anomalous",
+        usual=CLEAN,
+        conflict=ON_NOMINAL,
+        found=True,
+    )
+)
+DIRECTIONS.register("transplanted-from-nominal")(
+    Direction(
+        trained="found on {share} of the nominal training images",
+        tested="put on the anomalous test images, none of which bears it",
+        side="nominal",
+        usual=CLEAN,
         conflict=ON_ANOMALOUS,
         found=True,
     )

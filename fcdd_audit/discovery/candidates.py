@@ -11,6 +11,7 @@ from scipy.stats import fisher_exact
 from torch import Tensor
 
 from fcdd_audit.discovery.extraction import Extracted
+from fcdd_audit.discovery.matching import Template
 
 Kind = Literal["repeated", "pasted", "placeless", "near-copies"]
 
@@ -36,11 +37,13 @@ class Share:
 @dataclass(frozen=True)
 class Found:
     """What the pictures of a candidate are made of. bearing, others: uint8 (n, C, S, T) in its view, bearers
-    first in the order of `bearers`; others that don't bear it. mark: what was extracted, if anything."""
+    first in the order of `bearers`; others that don't bear it. mark: what was extracted, if anything.
+    template: what tells which images bear it, if anything does."""
 
     bearing: Tensor
     others: Tensor
     mark: Extracted | None = None
+    template: Template | None = None
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,14 @@ from fcdd_audit.discovery.copies import copies, summary
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
-from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, search
+from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, joined, search
 from fcdd_audit.discovery.repeats import View
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
-from fcdd_audit.discovery.views import image_view
+from fcdd_audit.discovery.views import LARGEST, searched_view
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
 DRAWS = 199  # null searches
-LARGEST = 96  # px a side, of images that are searched
 SCORED = 2000  # images that are a step of the progress
 SAMPLED = 256  # images of a side that are searched; all are matched with what was found
 
@@ -99,8 +98,8 @@ def discover(
     families = families_of(searched, step)
     found = search(families, draws, numpy_generator(seed, "coins of a discovery")) if families else ()
     candidates = [
-        candidate_of(repeat, own, _other_sides(own, searched), torch_generator(seed, f"extraction {place}"))
-        for place, (repeat, own) in enumerate(found)
+        candidate_of(one, _other_sides(one.own, searched), torch_generator(seed, f"extraction {place}"))
+        for place, one in enumerate(joined(found))
     ]
     if score is not None:
         numbered = dict(
@@ -160,7 +159,7 @@ def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, most: int, seed
             continue
         drawn = numpy_generator(seed, f"{name} images of a discovery").permutation(np.sort(firsts))[:most]
         places = np.sort(drawn)
-        whole = image_view(images.images, min(images.images.shape[2], LARGEST))
+        whole = searched_view(images.images)
         few = whole.images[torch.from_numpy(places)]
         view = View(whole.name, few, few.flip(-1))
         found.append(Searched(name, view, whole.images, whole.mirrored, images.names, places))

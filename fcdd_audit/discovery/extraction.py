@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from fcdd_audit.core.colours import LUMA
-from fcdd_audit.core.errors import InputError
 
 Box = tuple[int, int, int, int]
 
@@ -79,36 +77,6 @@ class Extracted:
     def masks(self, frame: tuple[int, int]) -> Tensor:
         """Where it is on each bearer: bool (B, 1, H, W) for images of that height and width."""
         return _laid(self.support[None, None], self.box, self.moves, frame)
-
-    def probe(self) -> ExtractedProbe:
-        """What puts it on other images."""
-        return ExtractedProbe(self)
-
-
-@dataclass(frozen=True)
-class ExtractedProbe:
-    """Puts an extracted mark on images, moved as on a bearer that is drawn for each."""
-
-    placed: ClassVar[bool] = True
-
-    mark: Extracted
-
-    def apply(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Marked images and masks, as of `Probe`. InputError for images of other channels, or too small."""
-        mark, frame = self.mark, (x.shape[2], x.shape[3])
-        top, left, height, width = mark.box
-        if x.shape[1] != len(mark.alpha) or top + height > frame[0] or left + width > frame[1]:
-            raise InputError(
-                f"the mark was extracted from images of {len(mark.alpha)} channels and at least "
-                f"{left + width}x{top + height} px; it can't be put on {x.shape[1]} channels of "
-                f"{frame[1]}x{frame[0]} px"
-            )
-        drawn = torch.randint(len(mark.moves), (len(x),), generator=generator)
-        moves = mark.moves[drawn]
-        alpha = _laid(mark.alpha[None], mark.box, moves, frame).to(x)
-        paint = _laid((mark.alpha * mark.colour)[None], mark.box, moves, frame).to(x)
-        mask = _laid(mark.support[None, None], mark.box, moves, frame).to(x.device)
-        return (x * (1 - alpha) + paint).clamp(0, 1), mask
 
 
 def extract(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.discovery.repeats import FIELDS, Vectors, View, Window, moves_of, vectors_of
 
 ROUNDS = 3
 CHUNK = 512  # images at a time
 MARGIN = 0.15  # of the way from the most alike decoy to the median bearer, that a bearer must be beyond
+HELD = 250_000_000  # numbers of windows held at once
+PLACE = ("top", "left", "height", "width")
 FEWEST = 3  # bearers that a template is made of
 
 
@@ -30,18 +35,65 @@ class Template:
     moves: tuple[int, ...]
     limit: float
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays, for `read_template`; the whitening in half precision, as it is large."""
+        whiten = {} if self.whiten is None else {"whiten": self.whiten.half().numpy()}
+        return {
+            "field": np.array(self.field),
+            "vector": self.vector.numpy(),
+            "moves": np.array(self.moves),
+            "limit": np.array(self.limit),
+            **{f"window.{name}": np.array(value) for name, value in asdict(self.window).items()},
+            **whiten,
+        }
 
-def fit(view: View, field: str, window: Window, bearers: np.ndarray) -> tuple[Template, np.ndarray]:
+
+def read_template(path: Path) -> Template:
+    """What `Template.arrays` gave. InputError for a damaged file."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return _template({name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"'{path}' can't be read ({type(error).__name__}), which tells the images that bear the "
+            "candidate; search again"
+        ) from None
+
+
+def _template(arrays: Mapping[str, Any]) -> Template:
+    field = str(arrays["field"])
+    if field not in FIELDS:
+        raise ValueError(f"no field {field!r}")
+    top, left, height, width = (int(arrays[f"window.{name}"]) for name in PLACE)
+    return Template(
+        field,
+        Window(top, left, height, width, bool(arrays["window.mirrored"])),
+        torch.from_numpy(arrays["vector"]),
+        torch.from_numpy(arrays["whiten"]).float() if "whiten" in arrays else None,
+        tuple(arrays["moves"].tolist()),
+        float(arrays["limit"]),
+    )
+
+
+def reach_of(view: View) -> int:
+    """By how many pixels a mark may be moved between two images that are compared."""
+    return max(moves_of(min(view.images.shape[2:])))
+
+
+def fit(
+    view: View, field: str, window: Window, bearers: np.ndarray, reach: int | None = None
+) -> tuple[Template, np.ndarray]:
     """The template of some bearers, refined, and the images of the view that bear it, places in rising order.
 
     A mirrored window is one of the mirrored images. The decoys are the same images mirrored the other way, in
     which the mark isn't there, and which are as many. An image bears it if the template of the others does
     so, so that none is counted because it is in the template. None where fewer than FEWEST stand out from the
-    decoys.
+    decoys. reach: by how many pixels it may be moved on an image, or less where that takes too much memory;
+    None: as images are compared.
     """
     vectors = vectors_of(view, field, (window.height, window.width))
-    n, reach = len(view.images), max(moves_of(min(view.images.shape[2:])))
-    moves = tuple(range(-reach, reach + 1))
+    n, usual = len(view.images), reach_of(view)
+    moves = _within_memory(max(usual, reach or 0), usual, vectors)
     everything = _moved(vectors, window, moves)  # (moves, 2n, d)
     own, decoys = everything[:, :n], everything[:, n:]
     if window.mirrored:
@@ -62,6 +114,15 @@ def fit(view: View, field: str, window: Window, bearers: np.ndarray) -> tuple[Te
     without = F.normalize(aligned.sum(0) - aligned, dim=1)  # of the others, for each that is in it
     bears[found] = torch.einsum("mbd,bd->mb", own[:, found], without).max(dim=0).values > limit
     return template, np.flatnonzero(bears.numpy())
+
+
+def _within_memory(reach: int, least: int, vectors: Vectors) -> tuple[int, ...]:
+    """Displacements up to `reach` px, or as many of them, `least` px in any case, as can be held at once."""
+    images, channels = vectors.field.shape[:2]
+    each = images * channels * vectors.shape[0] * vectors.shape[1]
+    while reach > least and (2 * reach + 1) ** 2 * each > HELD:
+        reach -= 1
+    return tuple(range(-reach, reach + 1))
 
 
 def _limit(decoys: Tensor, bearers: Tensor) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from fcdd_audit.discovery.familywise import Repeat, coins, strongest
 from fcdd_audit.discovery.matching import Template, bearing, fit
 from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of, shapes_of
 
+MOVED = 4  # px by which a mark may be moved from where it was found first
+SHIFT = 2  # the same for what was found at one place
+MOST_OF = 0.5  # of a repeat's images, by which it is another moved
 LISTED = 3  # candidates that are listed however unsure they are
 MOST = 10  # candidates, at most
 GROWTHS = 4  # of the region that a mark is extracted from
@@ -95,37 +98,76 @@ def search(
         yield Repeat(found.family, found.window, found.bearers, found.strength, highest), own
 
 
-def candidate_of(
-    repeat: Repeat, own: Searched, others: Sequence[Searched], generator: torch.Generator
-) -> Candidate:
+@dataclass(frozen=True)
+class Joined:
+    """Repeats of one mark. first: the strongest. reach: by how many pixels it is moved on others of them, at
+    most; None: no more than where images are compared."""
+
+    first: Repeat
+    own: Searched
+    reach: int | None = None
+
+
+def joined(found: Iterable[tuple[Repeat, Searched]]) -> list[Joined]:
+    """The repeats, the strongest first, without those that are an earlier one moved by a few pixels.
+
+    A mark that is at one of several places on each image is found once for each place.
+    """
+    kept: list[Joined] = []
+    for repeat, own in found:
+        for place, one in enumerate(kept):
+            if one.own is own and _is_moved(repeat, one.first):
+                kept[place] = replace(one, reach=MOVED)
+                break
+        else:
+            kept.append(Joined(repeat, own))
+    return kept
+
+
+def _is_moved(repeat: Repeat, earlier: Repeat) -> bool:
+    """Whether most images of a repeat bear what those of an earlier one do, a few pixels away."""
+    view = earlier.family.view
+    one, other = (upright(found.window, view) for found in (repeat, earlier))
+    apart = any(
+        max(one[axis], other[axis]) - MOVED > min(one[axis] + one[axis + 2], other[axis] + other[axis + 2])
+        for axis in (0, 1)
+    )
+    if apart:
+        return False
+    _, bears = best_fit(view, earlier.window, earlier.bearers, earlier.family.field, MOVED)
+    return len(np.intersect1d(bears, repeat.bearers)) >= MOST_OF * len(repeat.bearers)
+
+
+def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Generator) -> Candidate:
     """What was found as a candidate: who bears it, on either side, and the mark. others: the same view of the
     other side, or none."""
+    repeat, own = one.first, one.own
     family, window = repeat.family, repeat.window
-    template, bears = best_fit(family.view, window, repeat.bearers, family.field)
+    template, bears = best_fit(family.view, window, repeat.bearers, family.field, one.reach)
     names: list[str] = []
     share: dict[str, Share] = {}
     bearing_images, other_images = [], []
-    for one in (own, *others):
+    for side in (own, *others):
         if len(bears):
-            has = bearing(one.every_mirrored if window.mirrored else one.every, template)
-            if one is own:
+            has = bearing(side.every_mirrored if window.mirrored else side.every, template)
+            if side is own:
                 has[own.sampled] = False  # each by the template of the others
                 has[own.sampled[bears]] = True
-        elif one is own:  # nothing tells them from decoys: only what the search saw
-            has = np.zeros(len(one.every), bool)
+        elif side is own:  # nothing tells them from decoys: only what the search saw
+            has = np.zeros(len(side.every), bool)
             has[own.sampled[repeat.bearers]] = True
         else:
             continue
-        share[one.side] = Share(int(has.sum()), len(has))
-        names += [name for name, bearer in zip(one.names, has.tolist(), strict=True) if bearer]
-        shown = one.every  # as people see it
+        share[side.side] = Share(int(has.sum()), len(has))
+        names += [name for name, bearer in zip(side.names, has.tolist(), strict=True) if bearer]
+        shown = side.every  # as people see it
         bearing_images.append(shown[torch.from_numpy(has)])
         other_images.append(shown[torch.from_numpy(~has)])
     box = upright(window, family.view)
     # Images of the same side first: the others' may differ in more than the mark.
     others_first = [images for images in other_images if len(images)]
     together = Found(torch.cat(bearing_images), torch.cat(others_first or other_images)[:POOL])
-    mark = _extracted(together, box, generator)
+    mark = _extracted(together, box, generator, one.reach or SHIFT)
     if mark is not None:
         box = tight(mark)
     rows, columns = family.view.images.shape[2:]
@@ -145,15 +187,17 @@ def candidate_of(
             "side": own.side,
             "varies": None if mark is None else mark.varies,
         },
-        Found(together.bearing, together.others, mark),
+        Found(together.bearing, together.others, mark, template if len(bears) else None),
     )
 
 
-def best_fit(view: View, window: Window, bearers: np.ndarray, field: str) -> tuple[Template, np.ndarray]:
+def best_fit(
+    view: View, window: Window, bearers: np.ndarray, field: str, reach: int | None = None
+) -> tuple[Template, np.ndarray]:
     """The template of the field that tells most images from their mirrored decoys; of `field` where several
     tell as many."""
     fields = (field, *(other for other in fields_of(view.images) if other != field))
-    return max((fit(view, one, window, bearers) for one in fields), key=lambda found: len(found[1]))
+    return max((fit(view, one, window, bearers, reach) for one in fields), key=lambda found: len(found[1]))
 
 
 def pictures_of(view: View, window: Window) -> Tensor:
@@ -168,12 +212,12 @@ def upright(window: Window, view: View) -> Box:
     return window.top, left, window.height, window.width
 
 
-def _extracted(found: Found, box: Box, generator: torch.Generator) -> Extracted | None:
+def _extracted(found: Found, box: Box, generator: torch.Generator, shift: int) -> Extracted | None:
     if len(found.bearing) < FEWEST_BEARERS or len(found.others) < FEWEST_OTHERS:
         return None
     mark = None
     for _ in range(GROWTHS):
-        larger = extract(found.bearing, found.others, box, generator=generator)
+        larger = extract(found.bearing, found.others, box, shift=shift, generator=generator)
         if larger is None:
             break
         mark = larger

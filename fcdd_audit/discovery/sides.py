@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from fcdd_audit.core.errors import InputError
@@ -15,7 +15,7 @@ from fcdd_audit.images.files import NOTHING, find_files, is_folder
 from fcdd_audit.images.gallery import Gallery, of_files
 from fcdd_audit.images.listing import printable
 from fcdd_audit.images.parts import decoded_parts
-from fcdd_audit.images.sets import ImageSet
+from fcdd_audit.images.sets import ImageSet, told_apart
 
 FOLDER = "folder"  # the data set that is searched without another
 WITHOUT_SIDES = "images"  # the side of images that have none
@@ -125,14 +125,3 @@ def _galleries(
         if found.paths:
             galleries[side] = of_files(found.paths, root, side)
     return galleries, left_out.notes(f"'{printable(root.resolve().name)}'", skip_corrupt)
-
-
-def told_apart(images: Mapping[str, ImageSet]) -> dict[str, ImageSet]:
-    """The sides that have images; each image with its side before its name, where sides share a name."""
-    there = {side: one for side, one in images.items() if len(one)}
-    names = [name for one in there.values() for name in one.names]
-    if len(set(names)) == len(names):
-        return there
-    return {
-        side: replace(one, names=tuple(f"{side}/{name}" for name in one.names)) for side, one in there.items()
-    }

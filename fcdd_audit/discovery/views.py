@@ -22,6 +22,7 @@ from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import Gallery
 
 CROP = 96  # px
+LARGEST = 96  # px a side, of whole images that are searched
 LEAST = 8  # px, of a crop or view
 AHEAD = 64  # pictures whose crops wait to be taken
 
@@ -102,6 +103,11 @@ def image_view(images: Tensor, side: int | None = None) -> View:
     if side is not None and side < own:
         images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
     return View("image", images, images.flip(-1))
+
+
+def searched_view(images: Tensor) -> View:
+    """Whole images as they are searched: those over LARGEST are reduced. Errors as `image_view`."""
+    return image_view(images, min(images.shape[2], LARGEST))
 
 
 def corner_views(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,11 @@ from fcdd_audit.discovery.discover import Discovery
 from fcdd_audit.discovery.extraction import Extracted
 from fcdd_audit.discovery.saying import SURE
 from fcdd_audit.discovery.sides import Sides
-from fcdd_audit.images.files import SUFFIXES
+from fcdd_audit.images.paths import safe_paths
 
 CANDIDATES = "candidates.json"
 WINDOWS = "windows"  # evidence that is a box of each bearer, as shares
 SHOWN = 12  # bearers whose pictures are kept
-LONGEST = 120  # bytes of a part of a mask's path
-FORBIDDEN = frozenset('<>:"|?*\\')  # in names of files, somewhere
 
 
 @dataclass(frozen=True)
@@ -83,12 +80,15 @@ def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
             for path, mask in zip(paths, mark.masks(frame), strict=True):
                 binary[f"{files['masks']}/{path}"] = png(mask[0].numpy().astype(np.uint8) * 255)
             folders.append(files["masks"])
+        if one.found is not None and one.found.template is not None:
+            arrays[f"template-{number}.npz"] = one.found.template.arrays()
         pictures = pictures_of(one, sides)
         if pictures:
             arrays[f"pictures-{number}.npz"] = pictures
     content = {
         "schema": SCHEMA,
         "dataset": dataset,
+        "shape": list(next(iter(sides.images.values())).images.shape[1:]),
         "images": found.images,
         "searched": found.searched,
         "draws": found.draws,
@@ -137,50 +137,6 @@ def mark_pixels(mark: Extracted) -> np.ndarray:
     colour = mark.colour.expand(3, *mark.support.shape)[part]
     both = torch.cat([colour, mark.alpha.mean(dim=0, keepdim=True)[part]])
     return (both.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-
-
-def safe_paths(names: Sequence[str]) -> list[str]:
-    """A path of a .png for each image, all different, that stay in the folder they are put in.
-
-    An image's own path is kept where every part of it is harmless as a file's name anywhere, so that the
-    folder can be given as masks; else it is `image-N.png`.
-    """
-    taken: set[str] = set()
-    paths = []
-    for place, name in enumerate(names):
-        path = next(one for one in _proposed(name, place) if _is_free(one, taken))
-        taken |= {str(one).lower() for one in (path, *path.parents)}
-        paths.append(str(path))
-    return paths
-
-
-def _proposed(name: str, place: int) -> Iterator[PurePosixPath]:
-    parts = name.split("/")
-    stem = PurePosixPath(parts[-1])
-    parts[-1] = (stem.stem if stem.suffix.lower() in SUFFIXES else parts[-1]) + ".png"
-    if all(_is_harmless(part) for part in parts):
-        yield PurePosixPath(*parts)
-    attempt = f"image-{place}"
-    while True:
-        yield PurePosixPath(f"{attempt}.png")
-        attempt += "-"
-
-
-def _is_harmless(part: str) -> bool:
-    return (
-        part not in (".png", "")
-        and part[0] not in ".-~ "
-        and part[-1] not in ". "
-        and part.isprintable()
-        and not FORBIDDEN & set(part)
-        and len(part.encode()) <= LONGEST
-    )
-
-
-def _is_free(path: PurePosixPath, taken: set[str]) -> bool:
-    """Whether no other path is the same, or a file where this one has a folder, or the other way round."""
-    folders = {str(one).lower() for one in path.parents}
-    return str(path).lower() not in taken and not any(one.endswith(".png") for one in folders & taken)
 
 
 def pictures_of(candidate: Candidate, sides: Sides) -> dict[str, np.ndarray]:

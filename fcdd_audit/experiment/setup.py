@@ -25,12 +25,14 @@ from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
 from fcdd_audit.experiment.devices import device_name, precision_of
 from fcdd_audit.experiment.explaining import DEFECT, Explained, in_turn
+from fcdd_audit.experiment.promoted import borne, transplanted, without_bearers
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
-from fcdd_audit.natural import NaturalArtifact
+from fcdd_audit.natural import NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
 from fcdd_audit.probes import Probe, mark_all
+from fcdd_audit.probes.marking import marked_pairs
 
 AS_IS = AsIs()
 ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the words for an object without words of its own
@@ -44,7 +46,8 @@ class Setup:
     training: what detectors can be trained on, by the edit that made it; others are applied for each cell.
     probe: the name of the artifact that is probed. artifact: itself. plantable: artifacts by name, that edits
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
-    artifact; removal: the edit that rids them of it; both None where it is planted.
+    artifact; removal: the edit that rids them of it; both None where it is planted. transplanted: whether a
+    found artifact is put on test images; else it is taken off those that bear it.
     explainers: by detector, in the registry's order. options: by the name of a detector, probe or explainer.
     sanity: on so many test images of each side explanations are checked; 0: on none. trained_on_device: what
     detectors were trained on that aren't to be trained again, as in `training_device`; None: they are trained
@@ -65,6 +68,7 @@ class Setup:
     sanity: int = 0
     share: Mapping[Side, float] | None = None
     removal: Edit | None = None
+    transplanted: bool = False
     trained_on_device: Mapping[str, str] | None = None
 
     @cached_property
@@ -168,6 +172,8 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
         "options": {name: dict(options) for name, options in config.options.items()},
         "sanity": config.explanation.sanity or 0,
     }
+    if isinstance(artifact, Promoted):
+        return _prepare_promoted(config.artifact.removal, data, artifact, shared, progress)
     if isinstance(artifact, NaturalArtifact):
         return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
     by_source = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].by_source
@@ -183,7 +189,7 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
 def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:
     """in_use: whether images in use bear the artifact, so that those that set the threshold do."""
     generator = torch_generator(0, "stamped test images")
-    pairs = {side: _marked(side, data.parts()[f"test_{side}"], probe, generator) for side in SIDES}
+    pairs = {side: marked_pairs(side, data.parts()[f"test_{side}"], probe, generator) for side in SIDES}
     validation = data.validation
     if in_use:
         marked, _ = mark_all(validation.images, probe, generator)
@@ -199,23 +205,47 @@ def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[s
     )
 
 
-def _marked(side: Side, part: ImageSet, probe: Probe, generator: torch.Generator) -> Pairs:
-    marked, mask = mark_all(part.images, probe, generator)
-    truth = {} if part.masks is None else {"clean": part.masks}
-    return Pairs(side, part.names, {"clean": part.images, "marked": marked}, mask, truth)
+def _prepare_promoted(
+    removal: str, data: AuditData, artifact: Promoted, shared: dict[str, Any], progress: bool
+) -> Setup:
+    bearing = borne(artifact, data)
+    data = without_bearers(artifact, data)
+    edit, training, share = _rid(removal, data, bearing, progress)
+    counts = ", ".join(
+        f"{int(bearing[side].flatten(1).any(dim=1).sum())} of {len(bearing[side])} {side}" for side in SIDES
+    )
+    note = f"Candidate {artifact.id} is on {counts} training images. For the control twin {edit.removal}."
+    return Setup(
+        data=replace(data, notes=(*data.notes, note)),
+        pairs=transplanted(artifact.probe((data.shape[1], data.shape[2])), data, bearing),
+        validation=data.validation,
+        training=training,
+        plantable={},
+        share=share,
+        removal=edit,
+        transplanted=True,
+        **shared,
+    )
+
+
+def _rid(
+    removal: str, data: AuditData, bearing: Mapping[Side, Tensor], progress: bool
+) -> tuple[Edit, dict[Edit, TrainingSet], dict[Side, float]]:
+    """The edit that rids training images of a found artifact; the training sets, as they are and rid of it;
+    and the share of each side that bears it."""
+    share = bearing_share({f"train_{side}": masks for side, masks in bearing.items()})
+    if removal == AUTO:
+        removal = "drop" if max(share.values()) <= 0.5 else "inpaint"
+    edit = EDITS[removal]()
+    as_is = TrainingSet(data.train_nominal, data.train_anomalous, bearing)
+    return edit, {AS_IS: as_is, edit: edit.apply(as_is, {}, 0, progress)}, share
 
 
 def _prepare_found(
     removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
 ) -> Setup:
     masks = locate(artifact, data)
-    share = bearing_share(masks)
-    if removal == AUTO:
-        removal = "drop" if max(share.values()) <= 0.5 else "inpaint"
-    edit = EDITS[removal]()
-    bearing: dict[Side, Tensor] = {side: masks[f"train_{side}"] for side in SIDES}
-    as_is = TrainingSet(data.train_nominal, data.train_anomalous, bearing)
-    training: dict[Edit, TrainingSet] = {AS_IS: as_is, edit: edit.apply(as_is, {}, 0, progress)}
+    edit, training, share = _rid(removal, data, {side: masks[f"train_{side}"] for side in SIDES}, progress)
     pairs, notes = found_pairs(data, masks, progress)
     counted = f"{counts_note(data, masks)} For the control twin {edit.removal}."
     return Setup(

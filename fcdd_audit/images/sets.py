@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -68,3 +68,14 @@ def sha256(images: Tensor) -> str:
     for batch in images.split(CHUNK):
         digest.update(as_bytes(batch))
     return digest.hexdigest()
+
+
+def told_apart(images: Mapping[str, ImageSet]) -> dict[str, ImageSet]:
+    """The sides that have images; each image with its side before its name, where sides share a name."""
+    there = {side: one for side, one in images.items() if len(one)}
+    names = [name for one in there.values() for name in one.names]
+    if len(set(names)) == len(names):
+        return there
+    return {
+        side: replace(one, names=tuple(f"{side}/{name}" for name in one.names)) for side, one in there.items()
+    }

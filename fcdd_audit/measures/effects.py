@@ -192,6 +192,29 @@ SHIFT = register(
 )
 
 
+def placebo_shift(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray | None:
+    """The score shift by a placebo: the same region of an image that doesn't bear the artifact, put in its
+    place."""
+    if not all(scores.has("placebo") for scores in twins):
+        return None
+    return np.array([shift(scores, plant_on, "placebo") for scores in twins])
+
+
+register(
+    Measure(
+        name="placebo_shift",
+        label="score shift, placebo",
+        unit=SHIFT.unit,
+        bounds=(-math.inf, math.inf),
+        chance=None,
+        function=placebo_shift,
+        source=None,
+        family="scores",
+        row=("placebo", "score_shift"),
+    )
+)
+
+
 def alarms(twins: list[Scores], plant_on: str, limits: list[float]) -> np.ndarray:
     """Share of the images that differ in the conflict set which are wrongly decided at the frozen threshold
     with the artifact only: nominal images that raise an alarm, anomalies that hide."""

@@ -22,8 +22,8 @@ class Scores:
 
     validation: of nominal images as they are in use, (images,). of: of the test images, by side and variant,
     each (images,). The variants of a side are paired: `clean`, `marked`, and what else an audit made of its
-    images, such as `elsewhere`, from which as much was removed as the artifact, at another place. ValueError
-    where they aren't of the same images.
+    images, such as `elsewhere`, from which as much was removed as the artifact, at another place, or
+    `placebo`, with something else in its place. ValueError where they aren't of the same images.
     """
 
     validation: np.ndarray
@@ -58,10 +58,11 @@ class Scores:
         """Whether both sides have this variant."""
         return all((side, variant) in self.of for side in SIDES)
 
-    def changed_pair(self, plant_on: str) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the images that differ between the usual and the conflict set, in each of the two."""
+    def changed_pair(self, plant_on: str, split: str = "conflict") -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the images that differ between the usual and the conflict set, or another, in each of the
+        two."""
         side = SIDES.index(DIRECTIONS[plant_on].changed)
-        return self.split("usual", plant_on)[side], self.split("conflict", plant_on)[side]
+        return self.split("usual", plant_on)[side], self.split(split, plant_on)[side]
 
     def only(self, side: Side, keep: np.ndarray) -> Scores:
         """Of one side only the images to keep, bool (images,)."""
@@ -77,11 +78,12 @@ def drop(scores: Scores, plant_on: str, split: str = "conflict") -> float:
     return auroc(*scores.split("usual", plant_on)) - auroc(*scores.split(split, plant_on))
 
 
-def shift(scores: Scores, plant_on: str) -> float:
+def shift(scores: Scores, plant_on: str, split: str = "conflict") -> float:
     """Median change of the score from the set in use to the conflict set, of the images that differ, in
     inter-quartile ranges of the nominal scores in use. Positive: the artifact misleads, which is a higher
-    score of nominal images and a lower one of anomalous images. NaN without an inter-quartile range."""
-    usual, conflict = scores.changed_pair(plant_on)
+    score of nominal images and a lower one of anomalous images. split: another set in place of the conflict
+    set. NaN without an inter-quartile range."""
+    usual, conflict = scores.changed_pair(plant_on, split)
     unit = interquartile_range(scores.split("usual", plant_on)[0])
     return _misleads(plant_on) * float(np.median(conflict - usual)) / unit
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.sides import Side
+from fcdd_audit.images.pairs import Pairs
+from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.probes.base import Probe
 
 BATCH = 256  # images held as floats at a time
@@ -24,3 +27,10 @@ def mark_all(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[
         if mask is not None:
             masks.append(mask)
     return torch.cat(marked), torch.cat(masks) if masks else None
+
+
+def marked_pairs(side: Side, part: ImageSet, probe: Probe, generator: torch.Generator) -> Pairs:
+    """One side's images without the artifact, and with it put on all of them."""
+    marked, mask = mark_all(part.images, probe, generator)
+    truth = {} if part.masks is None else {"clean": part.masks}
+    return Pairs(side, part.names, {"clean": part.images, "marked": marked}, mask, truth)

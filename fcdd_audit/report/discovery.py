@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,9 @@ EVIDENCE = {
     "groups across sides": "groups with images of both sides",
     "content-free": "told by what is no content",
 }
+PROMOTED = ("repeated", "pasted")  # kinds that can be put on images
+SIDED = ("nominal", "anomalous")
+HANDED = "python"  # the data set of images in memory
 UNTOLD = {"windows"}  # is outlined
 Box = tuple[int, int, int, int]  # top, left, height, width, in pixels
 
@@ -62,7 +66,8 @@ class Tile:
 @dataclass(frozen=True)
 class Card:
     """A candidate as the page shows it. null: the name of one that is explained, else None. names: of
-    bearers, with how many are left out. evidence: in words, by label."""
+    bearers, with how many are left out. evidence: in words, by label. command: that audits it; None where
+    none can."""
 
     about: Mapping[str, Any]
     number: str
@@ -78,6 +83,7 @@ class Card:
     names: list[str]
     left_out: int
     evidence: dict[str, str]
+    command: str | None
 
     @property
     def size(self) -> int:
@@ -103,7 +109,7 @@ def discovery_context(run: RunFolder, config: Mapping[str, Any]) -> dict[str, An
             {"about": one, "number": number_of(one), "kind": kind_words(one), "where": place_words(one)}
             for one in candidates
         ],
-        "cards": cards_within(run, groups, BUDGET),
+        "cards": cards_within(run, config, groups, BUDGET),
         "nulls": {
             name: words
             for name, words in NULLS.items()
@@ -114,7 +120,10 @@ def discovery_context(run: RunFolder, config: Mapping[str, Any]) -> dict[str, An
 
 
 def cards_within(
-    run: RunFolder, groups: Mapping[Group, Sequence[Mapping[str, Any]]], budget: int
+    run: RunFolder,
+    config: Mapping[str, Any],
+    groups: Mapping[Group, Sequence[Mapping[str, Any]]],
+    budget: int,
 ) -> dict[str, list[Card]]:
     """The cards of each group, with as many pictures of bearers as fit into so many bytes, three at least.
 
@@ -124,7 +133,7 @@ def cards_within(
     for most in PICTURES:
         fewer = min(FEW, most)
         cards = {
-            name: [card(run, one, fewer if name in ("unsure", "unjudged") else most) for one in group]
+            name: [card(run, config, one, fewer if name in ("unsure", "unjudged") else most) for one in group]
             for name, group in groups.items()
         }
         if sum(one.size for group in cards.values() for one in group) <= budget:
@@ -139,7 +148,28 @@ def number_of(one: Mapping[str, Any]) -> str:
     return str(one["id"][1:])
 
 
-def card(run: RunFolder, one: Mapping[str, Any], most: int) -> Card:
+def next_command(config: Mapping[str, Any], one: Mapping[str, Any]) -> str | None:
+    """What audits a candidate, to be copied; None where it can't be put on images, or the images were handed
+    over in memory, or have no sides."""
+    asked = config["config"]
+    data = asked["data"]
+    if one["kind"] not in PROMOTED or set(one["share"]) != set(SIDED) or data["dataset"] == HANDED:
+        return None
+    flags = {
+        "dataset": data["dataset"],
+        "data-root": data["data_root"],
+        "nominal-class": ",".join(data["nominal_class"]),
+        "image-size": config["shape"][1],
+        "oe": data["oe"],
+        "oe-limit": data["oe_limit"],
+        "model": asked["discovery"]["model"],
+    }
+    given = [word for name, value in flags.items() if value for word in (f"--{name}", str(value))]
+    file = f"{asked['run']['out']}/{config['run']}/candidates.json{one['id']}"
+    return shlex.join(["fcdd-audit", "run", *given, "--candidate", file])
+
+
+def card(run: RunFolder, config: Mapping[str, Any], one: Mapping[str, Any], most: int) -> Card:
     """A candidate's card. most: pictures of bearers, at most."""
     number = number_of(one)
     pictures = run.read_arrays(f"pictures-{number}.npz") if one["bearers"] else {}
@@ -157,6 +187,7 @@ def card(run: RunFolder, one: Mapping[str, Any], most: int) -> Card:
         means=mean_tiles(pictures, one),
         names=one["bearers"][:NAMED],
         left_out=max(0, len(one["bearers"]) - NAMED),
+        command=next_command(config, one),
         evidence={
             EVIDENCE.get(key, key): evidence_words(value)
             for key, value in one["evidence"].items()

@@ -21,7 +21,7 @@ from fcdd_audit.verdict.words import verdict_words
 
 SIZE = 256  # of the pictures, in pixels
 TWINS = ("planted", "control")
-WITHOUT = {False: "without the {name}", True: "with the {name} removed"}  # by whether it was found
+WITHOUT = {False: "without the {name}", True: "with the {name} removed"}  # by whether it is removed
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _drawn(
                     ),
                 )
                 for variant, label in (
-                    ("clean", WITHOUT[direction.found].format(name=name)),
+                    ("clean", WITHOUT[direction.removed].format(name=name)),
                     ("marked", f"with the {name}"),
                 )
             )

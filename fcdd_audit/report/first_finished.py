@@ -137,7 +137,7 @@ def picture(
     rows = np.flatnonzero(arrays["side"] == side).tolist()
     row = next((row for row in rows if arrays["why"][row] == "median"), rows[0])
     limit = worst["finished"]["threshold"]
-    found = DIRECTIONS[worst["plant_on"]].found
+    found = DIRECTIONS[worst["plant_on"]].removed
     clean, marked = (
         View(
             label,

@@ -69,6 +69,11 @@ BORNE = {  # where the artifact was in training, by direction: on all images, an
     ),
     "found-on-anomalous": ("anomalous images that all bear", "anomalous images of which {share} bear"),
     "found-on-nominal": ("normal images that all bear", "normal images of which {share} bear"),
+    "transplanted-from-anomalous": (
+        "anomalous images that all bear",
+        "anomalous images of which {share} bear",
+    ),
+    "transplanted-from-nominal": ("normal images that all bear", "normal images of which {share} bear"),
 }
 ORDER = ("relies", "does-not-rely", "inconclusive")
 SHOWS = {"yes": "shows it", "no": "doesn't show it", "inconclusive": "can't tell"}

@@ -60,7 +60,8 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     scores, curves = run.read_table("scores.csv"), run.read_table("curves.csv")
     thresholds = config["config"]["design"]["thresholds"]
     drawn = [question["heat"] is not None or not question["planted"] for question in config["questions"]]
-    natural = any(DIRECTIONS[finding["plant_on"]].found for finding in found["findings"])
+    directions = [DIRECTIONS[finding["plant_on"]] for finding in found["findings"]]
+    natural, removed = any(one.found for one in directions), any(one.removed for one in directions)
     names = glossary(config["measures"], found["findings"], results)
     columns, seeds = _by_seed(results, _columns(names, results))
     sections = [
@@ -81,8 +82,9 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "doses": _doses(found["findings"], thresholds, names),
         "glossary": names,
         "headline": config["headline"],
-        "sets": _sets(natural),
+        "sets": _sets(removed),
         "natural": natural,
+        "removed": removed,
         "taken_off": not all(
             " put on " in f" {DIRECTIONS[one['plant_on']].tested}" for one in found["findings"]
         ),
@@ -260,9 +262,9 @@ def _taken_off(plant_on: str) -> bool:
     return direction.conflict[SIDES.index(direction.changed)] == "clean"
 
 
-def _sets(natural: bool) -> str:
+def _sets(removed: bool) -> str:
     """What the test sets are called, in a sentence or two."""
-    if natural:
+    if removed:
         return (
             "In use: as found. Clean: the artifact removed wherever it is. Conflict: removed from the side "
             "where training had it, of which only images that bore it count; aligned: from the other side."

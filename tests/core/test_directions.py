@@ -22,6 +22,8 @@ BY_HAND = {
     "all-but-oe": ("nominal", MARKED, ON_ANOMALOUS, ON_NOMINAL, "nominal"),
     "found-on-anomalous": ("anomalous", MARKED, ON_NOMINAL, ON_ANOMALOUS, "anomalous"),
     "found-on-nominal": ("nominal", MARKED, ON_ANOMALOUS, ON_NOMINAL, "nominal"),
+    "transplanted-from-anomalous": ("anomalous", CLEAN, ON_NOMINAL, ON_ANOMALOUS, "nominal"),
+    "transplanted-from-nominal": ("nominal", CLEAN, ON_ANOMALOUS, ON_NOMINAL, "anomalous"),
 }
 WORDS = {
     "anomalous": "planted on a share of the anomalous training images; for the test put on the nominal test "
@@ -36,6 +38,10 @@ WORDS = {
     "anomalous test images that bear it.",
     "found-on-nominal": "found on a share of the nominal training images; for the test removed from the "
     "nominal test images that bear it.",
+    "transplanted-from-anomalous": "found on a share of the anomalous training images; for the test put on "
+    "the nominal test images, none of which bears it.",
+    "transplanted-from-nominal": "found on a share of the nominal training images; for the test put on the "
+    "anomalous test images, none of which bears it.",
 }
 
 
@@ -70,6 +76,12 @@ def test_the_share_can_be_filled_in(name):
 def test_what_is_found_cannot_be_planted():
     assert plantable() == ("anomalous", "nominal", "oe", "all-but-oe")
     assert [name for name in DIRECTIONS if DIRECTIONS[name].found] == [
+        "found-on-anomalous",
+        "found-on-nominal",
+        "transplanted-from-anomalous",
+        "transplanted-from-nominal",
+    ]
+    assert [name for name in DIRECTIONS if DIRECTIONS[name].removed] == [
         "found-on-anomalous",
         "found-on-nominal",
     ]

@@ -5,11 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.discovery import extraction
 from fcdd_audit.discovery.extraction import Extracted, extract
-from fcdd_audit.probes.blends import blend_of
 
 SIDE = 32
 BOX = (19, 3, 9, 12)
@@ -127,24 +125,6 @@ def test_colours_that_vary_are_said_to():
     assert 0.25 < found.varies < 0.75  # the right half
 
 
-def test_the_probe_lays_what_was_extracted():
-    opacity, colour = ring()
-    found = extract(stored(marked(backgrounds(30), 0.6 * opacity, colour)), others(), BOX, generator=drawn())
-    clean = backgrounds(8, seed=9)
-    laid, mask = found.probe().apply(clean, torch.Generator().manual_seed(0))
-    assert found.probe().placed
-    assert mask.shape == (8, 1, SIDE, SIDE)
-    assert torch.equal(mask[0], found.masks(FRAME)[0])
-    assert (laid == clean)[~mask.expand_as(clean)].all()
-    assert (laid - marked(clean, 0.6 * opacity, colour)).abs()[mask.expand_as(clean)].mean() < 0.05
-    blend = blend_of(found.probe(), clean.shape, torch.Generator().manual_seed(0), torch.device("cpu"))
-    assert blend.alpha.max() == pytest.approx(float(found.alpha.max()), abs=1e-5)
-    with pytest.raises(InputError, match="can't be put on 1 channels of 32x32 px"):
-        found.probe().apply(clean[:, :1], torch.Generator())
-    with pytest.raises(InputError, match="3 channels of 16x16 px"):
-        found.probe().apply(clean[..., :16, :16], torch.Generator())
-
-
 def hand_made(moves):
     """A mark of 2 x 2 px at the lower right of 4 x 4 px."""
     return Extracted(
@@ -158,14 +138,12 @@ def hand_made(moves):
     )
 
 
-def test_masks_and_blend_by_hand():
+def test_masks_by_hand():
     mark = hand_made([[0, 0], [-1, 1]])
     assert mark.masks((4, 4))[:, 0].int().tolist() == [
         [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]],
         [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],  # cut off at the image's edge
     ]
-    laid, _ = hand_made([[0, 0]]).probe().apply(torch.full((1, 1, 4, 4), 0.5), torch.Generator())
-    assert laid[0, 0, 2:, 2:].tolist() == [[1.0, 0.5], [0.75, 0.0]]
 
 
 def test_it_depends_on_the_generator_only():

@@ -86,6 +86,8 @@ DROPS = {
     "all-but-oe": 0 - 1 / 4,
     "found-on-anomalous": 0 - 3 / 4,
     "found-on-nominal": 0 - 1 / 4,
+    "transplanted-from-anomalous": 1 - 3 / 4,
+    "transplanted-from-nominal": 1 - 1 / 4,
 }
 SWAPPED_DROPS = {
     "anomalous": 0 - 1 / 4,
@@ -94,6 +96,8 @@ SWAPPED_DROPS = {
     "all-but-oe": 1 - 3 / 4,
     "found-on-anomalous": 1 - 1 / 4,
     "found-on-nominal": 1 - 3 / 4,
+    "transplanted-from-anomalous": 0 - 1 / 4,
+    "transplanted-from-nominal": 0 - 3 / 4,
 }
 SETS = {  # variants of the nominal and the anomalous images, and the side that differs
     "anomalous": ("clean clean", "marked clean", "clean marked", "nominal"),
@@ -102,6 +106,8 @@ SETS = {  # variants of the nominal and the anomalous images, and the side that 
     "all-but-oe": ("marked marked", "clean marked", "marked clean", "nominal"),
     "found-on-anomalous": ("marked marked", "marked clean", "clean marked", "anomalous"),
     "found-on-nominal": ("marked marked", "clean marked", "marked clean", "nominal"),
+    "transplanted-from-anomalous": ("clean clean", "marked clean", "clean marked", "nominal"),
+    "transplanted-from-nominal": ("clean clean", "clean marked", "marked clean", "anomalous"),
 }
 
 

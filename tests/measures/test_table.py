@@ -27,10 +27,10 @@ SIDE = 12  # of a map
 seeds = st.integers(0, 1 << 30)
 
 
-def scores(seed, images=40, elsewhere=False):
+def scores(seed, images=40, more=()):
     """Scores of images that nothing tells apart."""
     rng = np.random.default_rng(seed)
-    variants = ("clean", "marked", "elsewhere") if elsewhere else ("clean", "marked")
+    variants = ("clean", "marked", *more)
     of = {(side, name): rng.normal(size=images) for side in ("nominal", "anomalous") for name in variants}
     return Scores(rng.normal(size=images), of)
 
@@ -67,7 +67,7 @@ def faithfulness(measure, seed):
 
 def effects(measure, seed):
     """Of every direction where it applies."""
-    twins = [scores(seed, elsewhere=True), scores(seed + 1, elsewhere=True)]
+    twins = [scores(one, more=("elsewhere", "placebo")) for one in (seed, seed + 1)]
     found = [measure.function(twins, plant_on, [0.3, -0.2]) for plant_on in DIRECTIONS]
     return [value for one in found if one is not None for value in one.tolist()]
 

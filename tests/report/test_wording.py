@@ -14,12 +14,12 @@ def test_words_name_the_share_the_side_and_what_is_done(plant_on):
     direction = DIRECTIONS[plant_on]
     was, does = trained(finding(plant_on)), wording.tested(finding(plant_on))
     assert "20 %" in was
-    assert was.startswith("found on" if plant_on.startswith("found") else "planted on")
+    assert was.startswith("found on" if direction.found else "planted on")
     side = ("nominal", "anomalous").index(direction.changed)
     put_on = direction.conflict[side] == "marked"
     assert does.startswith("put on the" if put_on else ("removed from the", "taken off the"))
     assert f"the {direction.changed} test images" in does
-    assert does.endswith("that bear it") == plant_on.startswith("found")
+    assert does.endswith("that bear it") == direction.removed
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,12 @@ from fcdd_audit.detectors import DETECTORS, NETWORKS, Detector, build
 from fcdd_audit.detectors.base import Scorer, make_options
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.experiment.identity import foreign
+from fcdd_audit.experiment.promoted import without_bearers
 from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer, raising
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.models import Model, open_model
-from fcdd_audit.natural import NaturalArtifact
+from fcdd_audit.natural import NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import found_pairs, locate_tested
 from fcdd_audit.probes import Probe
 
@@ -134,6 +135,9 @@ def assemble(config: AuditConfig, opened: Opened, data: AuditData, quiet: bool) 
             f"needed{or_else}"
         )
     artifact = config.make_artifact()
+    if isinstance(artifact, Promoted):
+        data = without_bearers(artifact, data)
+        artifact = artifact.probe((data.shape[1], data.shape[2]))
     if isinstance(artifact, NaturalArtifact):
         pairs, notes = found_pairs(data, locate_tested(artifact, data), not quiet)
         data = replace(data, notes=(*data.notes, *notes))

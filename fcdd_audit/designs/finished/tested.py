@@ -19,7 +19,7 @@ from fcdd_audit.measures.placebos import likeness
 from fcdd_audit.natural.removal import elsewhere, inpaint
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.blends import Blend, blend_of
-from fcdd_audit.probes.marking import mark_all
+from fcdd_audit.probes.marking import marked_pairs
 from fcdd_audit.probes.placebos import FLAT, Placebos
 
 SEED = 0  # of the artifact's places and the placebos' contents
@@ -85,9 +85,7 @@ def planted_sides(probe: Probe, images: Mapping[Side, ImageSet], placebos: int) 
 
 def _planted(probe: Probe, side: Side, part: ImageSet, placebos: Placebos) -> Tested:
     generator = torch_generator(SEED, f"places of the artifact on {side} images")
-    marked, mask = mark_all(part.images, probe, generator)
-    truth = {} if part.masks is None else {"clean": part.masks}
-    pairs = Pairs(side, part.names, {"clean": part.images, "marked": marked}, mask, truth)
+    pairs = marked_pairs(side, part, probe, generator)
     tried = spread(len(part), TRIED)
     x = part.images[tried].float() / 255
     places = torch_generator(SEED, f"places of placebos on {side} images")

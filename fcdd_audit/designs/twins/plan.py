@@ -87,22 +87,23 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
         raise ValueError(f"{config.artifact.probe} isn't found but planted")
     learns_from = sides_learned(detector, setup)
     side = max(learns_from, key=lambda one: share[one])
+    how = "transplanted-from" if setup.transplanted else "found-on"
     about = (
         config.data.dataset,
         setup.data.nominal_class,
         detector,
         config.artifact.probe,
-        f"found-on-{side}",
+        f"{how}-{side}",
         share[side],
     )
-    bearing = setup.pairs[side].bearing
+    bearing = None if setup.transplanted else setup.pairs[side].bearing
     count = 0 if bearing is None else int(bearing.sum())
     reason = None
     if share[side] == 0:
         reason = (
             f"identical by construction: no {side} training image, from which {detector} learns, bears it"
         )
-    elif count < MIN_TEST:
+    elif not setup.transplanted and count < MIN_TEST:
         reason = (
             f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "
             "removal does"

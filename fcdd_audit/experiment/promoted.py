@@ -1,0 +1,150 @@
+"""The images of an audit of a discovered candidate: those that bear it train, and others are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fcdd_audit.core.errors import InputError
+from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.datasets import AuditData
+from fcdd_audit.datasets.base import MIN_TEST
+from fcdd_audit.discovery.matching import bearing, read_template
+from fcdd_audit.discovery.repeated import pictures_of
+from fcdd_audit.discovery.views import searched_view
+from fcdd_audit.images.pairs import Pairs
+from fcdd_audit.images.sets import ImageSet, told_apart
+from fcdd_audit.natural import Promoted
+from fcdd_audit.probes import Probe
+from fcdd_audit.probes.marking import marked_pairs
+
+DONORS = 64  # images that don't bear it, at most, from which placebos are cut
+TESTED = ("test_nominal", "test_anomalous")
+
+
+def borne(artifact: Promoted, data: AuditData) -> dict[Side, Tensor]:
+    """Where the candidate is on the training images of each side, bool (N, 1, H, W).
+
+    InputError where these aren't the images that were searched.
+    """
+    check_searched(artifact, data)
+    sides: dict[str, ImageSet] = {"nominal": data.train_nominal, "anomalous": data.train_anomalous}
+    apart = told_apart(sides)
+    names = {side: apart[side].names if side in apart else () for side in SIDES}
+    known = {*names["nominal"], *names["anomalous"], *data.validation.names}
+    if strangers := [name for name in artifact.bearers if name not in known]:
+        raise InputError(
+            f"{len(strangers)} of the {len(artifact.bearers)} images that bear candidate {artifact.id} "
+            f"aren't among the training images of '{data.name}' ('{strangers[0]}'); audit what was searched, "
+            "with the same --dataset, --data-root, --nominal-class and --oe"
+        )
+    masks: dict[Side, Tensor] = {side: artifact.find(names[side], data.shape[1:]) for side in SIDES}
+    if not any(mask.any() for mask in masks.values()):
+        raise InputError(
+            f"all images that bear candidate {artifact.id} are held out for validation, so that no detector "
+            "can learn it"
+        )
+    return masks
+
+
+def check_searched(artifact: Promoted, data: AuditData) -> None:
+    """InputError unless the candidate is of such images."""
+    if artifact.dataset != data.name:
+        raise InputError(
+            f"candidate {artifact.id} is of the data set '{artifact.dataset}', and '{data.name}' is audited; "
+            f"give --dataset {artifact.dataset}"
+        )
+    if artifact.shape != tuple(data.shape):
+        own, theirs = ("x".join(map(str, shape)) for shape in (artifact.shape, data.shape))
+        raise InputError(
+            f"candidate {artifact.id} is of images of {own} (channels, height, width), and images of "
+            f"{theirs} are audited; give --image-size {artifact.shape[1]}, or search again at that size"
+        )
+
+
+def without_bearers(artifact: Promoted, data: AuditData) -> AuditData:
+    """Validation and test images that don't bear the candidate, with a note on those left out.
+
+    InputError where too few are left.
+    """
+    check_searched(artifact, data)
+    searched = artifact.find(data.validation.names, data.shape[1:]).flatten(1).any(dim=1).numpy()
+    validation = _without(data.validation, searched | bears(artifact, data.validation))
+    tested = {name: data.parts()[name] for name in TESTED}
+    left = {name: _without(part, bears(artifact, part)) for name, part in tested.items()}
+    for name, part in left.items():
+        if len(part) < MIN_TEST:
+            raise InputError(
+                f"{len(part)} {name.replace('_', ' ')} images of '{data.name}' don't bear candidate "
+                f"{artifact.id}; at least {MIN_TEST} are needed to put it on"
+            )
+    if len(data.validation) and not len(validation):
+        raise InputError(
+            f"all validation images bear candidate {artifact.id}, and none are left to set the threshold"
+        )
+    parts = {"validation": (data.validation, validation)} | {
+        name: (tested[name], left[name]) for name in left
+    }
+    counts = [
+        f"{len(every) - len(few)} of {len(every)} {name.replace('_', ' ')}"
+        for name, (every, few) in parts.items()
+    ]
+    note = (
+        f"Images that bear candidate {artifact.id} aren't tested: {', '.join(counts)} images are left out."
+        if artifact.template is not None
+        else f"Which test images bear candidate {artifact.id} can't be told, since it keeps no place; "
+        "all are tested."
+    )
+    return replace(
+        data,
+        validation=validation,
+        test_nominal=left["test_nominal"],
+        test_anomalous=left["test_anomalous"],
+        notes=(*data.notes, note),
+    )
+
+
+def bears(artifact: Promoted, part: ImageSet) -> np.ndarray:
+    """Which images bear the candidate as those do that were searched, bool (N,); none where that can't be
+    told."""
+    if artifact.template is None or not len(part):
+        return np.zeros(len(part), bool)
+    template = read_template(artifact.template)
+    return bearing(pictures_of(searched_view(part.images), template.window), template)
+
+
+def _without(part: ImageSet, bearers: np.ndarray) -> ImageSet:
+    return part if not bearers.any() else part.take(np.flatnonzero(~bearers).tolist())
+
+
+def transplanted(probe: Probe, data: AuditData, training: Mapping[Side, Tensor]) -> dict[Side, Pairs]:
+    """Test images without the candidate, with it put on, and with a placebo: the same region of a training
+    image that doesn't bear it. training: where the candidate is on training images, as `borne` gives it."""
+    donors = _donors(data, training)
+    generator = torch_generator(0, "stamped test images")
+    pairs: dict[Side, Pairs] = {}
+    for side in SIDES:
+        own = marked_pairs(side, data.parts()[f"test_{side}"], probe, generator)
+        if own.mask is None:
+            raise ValueError("a candidate has a mask")
+        drawn = torch.randint(len(donors), (len(own),), generator=torch_generator(0, f"placebos on {side}"))
+        placebo = torch.where(own.mask, donors[drawn], own.variants["clean"])
+        pairs[side] = Pairs(side, own.names, {**own.variants, "placebo": placebo}, own.mask, own.masks)
+    return pairs
+
+
+def _donors(data: AuditData, training: Mapping[Side, Tensor]) -> Tensor:
+    """Images, uint8 (n, C, H, W), of the side where most bear it, that don't. InputError where all do."""
+    borne_by = {side: mask.flatten(1).any(dim=1) for side, mask in training.items()}
+    side = max(SIDES, key=lambda one: int(borne_by[one].sum()))
+    for one in (side, *(other for other in SIDES if other != side)):
+        free = (~borne_by[one]).nonzero().flatten()
+        if len(free):
+            drawn = torch.randperm(len(free), generator=torch_generator(0, "donors of placebos"))[:DONORS]
+            return data.parts()[f"train_{one}"].images[free[drawn]]
+    raise InputError("every training image bears the candidate, and none is left to compare it with")
