@@ -34,7 +34,7 @@ from torch import Tensor
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.core.text import percent
 from fcdd_audit.discovery.candidates import Candidate
-from fcdd_audit.discovery.discover import discover
+from fcdd_audit.discovery.discover import Search, discover
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.measures.statistics import share
 from fcdd_audit.probes.chain import make_probe
@@ -148,7 +148,7 @@ def row_of(job: Job, root: Path) -> dict[str, Any]:
     if job.probe:
         images, bearers, where = planted(images, job)
     started = time.monotonic()
-    found = discover({"images": images}, draws=DRAWS, sensitivity=False, seed=job.set)
+    found = discover({"images": images}, Search(DRAWS, sensitivity=False, seed=job.set))
     repeated = [one for one in found.candidates if one.kind == "repeated"]
     best = repeated[0] if repeated else None
     hits = [one for one in repeated[:FIRST] if where is not None and is_hit(one, bearers, where)]

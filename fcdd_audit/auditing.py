@@ -36,7 +36,7 @@ from fcdd_audit.verdict.means import class_means
 
 COSTS = "costs.csv"
 DATA_ONLY = ".onnx"  # ends the name of a model that is no code
-ARRAYS = re.compile(r"(examples|heat)-[0-9]+\.npz")  # an older run may have had more of them
+NUMBERED = re.compile(r"(examples|heat)-[0-9]+\.npz|discovery-[0-9]+")  # an older run may have had more
 OF_CHECKS = (COSTS, "comparison.html", "comparison.csv", "comparison.json")
 
 
@@ -151,10 +151,12 @@ def explain_run(
 
 
 def _write(folder: RunWriter, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:
-    older = [path.name for path in folder.path.iterdir() if ARRAYS.fullmatch(path.name)]
+    older = [path.name for path in folder.path.iterdir() if NUMBERED.fullmatch(path.name)]
     with folder.replacing(*OF_CHECKS, *older) as draft:
         for name, arrays in audited.arrays.items():
             draft.write_arrays(name, arrays)
+        for name, content in audited.files.items():
+            draft.write_bytes(name, content)
         for name, table in audited.tables.items():
             draft.write_table(name, table)
         draft.write_json("findings.json", result.as_json())

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from fcdd_audit.core.progress import progress_bar
 from fcdd_audit.core.versions import versions
 from fcdd_audit.datasets.handed import HANDED
 from fcdd_audit.discovery.candidates import Candidate
-from fcdd_audit.discovery.discover import DRAWS, FEWEST, SAMPLED, Discovery
+from fcdd_audit.discovery.discover import DRAWS, QUICK, SAMPLED, Discovery, Search
 from fcdd_audit.discovery.discover import discover as search
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.sides import FOLDER, WITHOUT_SIDES, Sides, sides_of_dataset
-from fcdd_audit.discovery.written import CANDIDATES, Files, files_of
+from fcdd_audit.discovery.written import Files, files_of
 from fcdd_audit.experiment.devices import cores
 from fcdd_audit.experiment.folder import DISCOVERY, SCHEMA
 from fcdd_audit.experiment.writer import RunWriter
@@ -44,26 +44,6 @@ OWN = re.compile(
 )  # an older one may have had more
 NAME = "discovery"
 REFUSED = {"dataset", "data_root", "nominal_class", "name", "download"}  # by `discover`
-
-
-@dataclass(frozen=True)
-class Search:
-    """How it is searched.
-
-    draws: null searches; the least p is 1 / (1 + draws). sample: images of a side that are compared with each
-    other, at most. sensitivity: whether marks are put on the images to see which are found. InputError for a
-    number that makes no search.
-    """
-
-    draws: int = DRAWS
-    sample: int = SAMPLED
-    sensitivity: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("draws", self.draws, 1), ("sample", self.sample, FEWEST)):
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value}; it must be a whole number, at least {least}")
 
 
 @dataclass(frozen=True)
@@ -128,6 +108,7 @@ def discover(
     sensitivity: bool = True,
     model: object = None,
     seed: int = 0,
+    quick: bool = False,
     out: str | Path | None = None,
     progress: bool = False,
     **settings: Any,
@@ -143,7 +124,9 @@ def discover(
     each other, at most; all are matched with what was found. sensitivity: also search for marks that are put
     on the images, to say what could have been found; the first side is then compared thrice. model: a
     detector, forms as in `audit`; windows of one side are also pasted on the other's images, to see what
-    moves its scores. The same seed gives the same result. out: folder for the files; None: a temporary one.
+    moves its scores. The same seed gives the same result. quick: search as every audit does, in some
+    seconds: brightness alone, images of at most 48 px, 192 of a side; draws, sample and sensitivity don't
+    count then. out: folder for the files; None: a temporary one.
     progress: a bar on stderr. settings: how files are read: bit_depth, skip_corrupt, cache, oe; and how the
     model is: mean, std, trust_model, device.
 
@@ -161,7 +144,7 @@ def discover(
         "name": folder.name,
         **settings,
     }
-    asked = Search(draws, sample, sensitivity, seed)
+    asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, sensitivity, seed)
     if anomalous is None and isinstance(images, str | Path):
         config = make_config(given, dataset=FOLDER, data_root=images)
         sides = _loaded(config, progress)
@@ -193,6 +176,7 @@ def write_discovery(
     check_writable(path)
     _check_free(path)
     sides = sides.enough()
+    asked = replace(asked, near_copies=asked.near_copies and not sides.few_photographs)
     folder = RunWriter.at(path)
     with folder.opened():
         with progress_bar(not quiet, desc="search", unit="step") as bar:
@@ -203,12 +187,9 @@ def write_discovery(
 
             found = search(
                 dict(sides.images),
-                draws=asked.draws,
-                sampled=asked.sample,
-                sensitivity=asked.sensitivity,
+                asked,
                 score=score,
                 device=config.resolve_device(),
-                seed=asked.seed,
                 advance=advance,
             )
         files = files_of(found, sides, config.data.dataset)
@@ -271,9 +252,6 @@ def _write(folder: RunWriter, files: Files, described: dict[str, Any]) -> None:
     with folder.replacing(*older) as draft:
         for name, content in files.binary.items():
             draft.write_bytes(name, content)
-        for name, arrays in files.arrays.items():
-            draft.write_arrays(name, arrays)
-        draft.write_json(CANDIDATES, files.content)
         draft.write_json("config.json", described)
         render_report(draft.path)
 

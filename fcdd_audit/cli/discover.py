@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,13 @@ def discover(
         bool,
         typer.Option("--no-sensitivity", help="Don't search for marks that are put on these images."),
     ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Search in some seconds, as every audit does: brightness alone, reduced images.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is drawn at random.")] = 0,
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print candidates.json.")] = False,
@@ -56,9 +64,16 @@ def discover(
 
         with importing():
             from fcdd_audit.config.audit import make_config
-            from fcdd_audit.discovering import Search, run_discovery
+            from fcdd_audit.core.errors import InputError
+            from fcdd_audit.discovering import run_discovery
+            from fcdd_audit.discovery.discover import QUICK, Search
 
-        asked = Search(draws, sample, not no_sensitivity, seed)
+        if quick and (draws, sample, no_sensitivity) != (DRAWS, SAMPLE, False):
+            raise InputError(
+                "--quick sets how many null searches and images there are; drop it, or --draws, --sample and "
+                "--no-sensitivity"
+            )
+        asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, not no_sensitivity, seed)
         result = run_discovery(make_config(*layers), asked, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))

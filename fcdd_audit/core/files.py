@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from fcdd_audit.core.errors import InputError, RunError
 
@@ -85,3 +88,10 @@ def append_text(path: Path, text: str) -> Path:
             os.truncate(path, size)
             raise
     return path
+
+
+def npz_file(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as a compressed .npz; equal ones give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()

@@ -25,7 +25,8 @@ class AuditData:
     Outlier exposure and labelled training anomalies are both `train_anomalous`; `outlier_exposure` says
     which, since one set never has both; `malformed`, whether it is made of the nominal training images
     (confetti). `validation` is nominal and sets the frozen threshold. fit: how the
-    images were made square (see `cache.cached`).
+    images were made square (see `cache.cached`). few_photographs: whether images are cut from few
+    photographs, so that near-copies among them say nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class AuditData:
     outlier_exposure: bool = True
     malformed: bool = False
     fit: Fit = "squash"
+    few_photographs: bool = False
 
     def parts(self) -> dict[str, ImageSet]:
         """The five parts by name."""

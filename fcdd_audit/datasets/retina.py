@@ -68,6 +68,7 @@ class Retina(DataSet):
                         tuple(name for _, names in anomalous for name in names),
                     )
                 ),
+                few_photographs=True,
                 notes=(
                     "Nominal crops come from one photo; outlier exposure is crops of other photos that "
                     "scikit-image ships.",

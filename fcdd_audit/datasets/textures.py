@@ -51,6 +51,7 @@ class Textures(DataSet):
                     equalise(np.concatenate([crops for crops, _ in anomalous])),
                     tuple(name for _, names in anomalous for name in names),
                 ),
+                few_photographs=True,
                 notes=(
                     "Outlier exposure: crops of other photos that scikit-image ships.",
                     "Neighbouring test crops overlap by half, so that the intervals over images are "

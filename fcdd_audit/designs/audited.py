@@ -18,10 +18,11 @@ from fcdd_audit.verdict.findings import Finding
 class Audited:
     """What is to be written of an audit, once it is judged.
 
-    tables: by file name. arrays: by file name, images and heatmaps that the page shows. described: what
-    config.json says besides settings, versions and times. precision: what was calculated in. origin: for each
-    nominal class, whether its training images differ in how they were made, as in findings.json. conditions:
-    for each, what the error rates of its verdicts depend on; empty where none are known.
+    tables: by file name. arrays: by file name, images and heatmaps that the page shows. files: further
+    ones, by name, those of searches in folders of their own. described: what config.json says besides
+    settings, versions and times. precision: what was calculated in. origin: for each nominal class,
+    whether its training images differ in how they were made, as in findings.json. conditions: for each,
+    what the error rates of its verdicts depend on; empty where none are known.
     """
 
     findings: list[Finding]
@@ -32,6 +33,7 @@ class Audited:
     precision: str
     origin: list[dict[str, Any]] = field(default_factory=list)
     conditions: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def check_known(known: Mapping[str, Any], index: int, fingerprint: str) -> None:

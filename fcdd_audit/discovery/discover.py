@@ -11,21 +11,54 @@ import torch
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.core.sides import SIDES
+from fcdd_audit.core.threads import single
 from fcdd_audit.discovery.candidates import SURE, Candidate, Share, ranked
 from fcdd_audit.discovery.copies import copies, summary
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
 from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, joined, search
-from fcdd_audit.discovery.repeats import View
+from fcdd_audit.discovery.repeats import COLOUR, View, fields_of
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
 from fcdd_audit.discovery.views import LARGEST, searched_view
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
 DRAWS = 199  # null searches
+SMALLEST = 16  # px a side
 SCORED = 2000  # images that are a step of the progress
 SAMPLED = 256  # images of a side that are searched; all are matched with what was found
+
+
+@dataclass(frozen=True)
+class Search:
+    """How it is searched.
+
+    draws: null searches; the least p is 1 / (1 + draws). sample: images of a side that are compared with each
+    other, at most; all are matched with what was found. sensitivity: whether marks are put on the images to
+    see which are found. seed: of all that is drawn at random. largest: px, to which larger images are
+    reduced. colour: whether colours are compared too, and not brightness alone. near_copies: whether they are
+    looked for. InputError for a number that makes no search.
+    """
+
+    draws: int = DRAWS
+    sample: int = SAMPLED
+    sensitivity: bool = True
+    seed: int = 0
+    largest: int = LARGEST
+    colour: bool = True
+    near_copies: bool = True
+
+    def __post_init__(self) -> None:
+        least = {"draws": 1, "sample": FEWEST, "largest": SMALLEST}
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < limit:
+                raise InputError(f"{name} is {value}; it must be a whole number, at least {limit}")
+
+
+# Some seconds on two cores, for every audit.
+QUICK = Search(draws=99, sample=192, sensitivity=False, largest=48, colour=False)
 
 
 @dataclass(frozen=True)
@@ -53,24 +86,21 @@ class Discovery:
 
 def discover(
     sides: Mapping[str, ImageSet],
+    asked: Search | None = None,
     *,
-    draws: int = DRAWS,
-    sampled: int = SAMPLED,
-    sensitivity: bool = True,
     score: Score | None = None,
     device: torch.device | str = "cpu",
-    seed: int = 0,
     advance: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Discovery:
     """Search the images of each side for what repeats, and compare how the sides were made.
 
-    sides: by name, such as `nominal` and `anomalous`; square images of one shape. draws: null searches, which
-    set the least p to 1 / (1 + draws). sampled: images of a side that are compared with each other.
-    sensitivity: also search for marks that are put on these images, to say what could have been found. score:
-    of a detector, from images in [0, 1] on `device` to (n,): windows of one side are also pasted on the
-    other's, to see what moves it. advance: is told how many steps of how many are done. The same seed gives
-    the same result. InputError for too few images.
+    sides: by name, such as `nominal` and `anomalous`; square images of one shape. asked: how; None: as by
+    default. score: of a detector, from images in [0, 1] on `device` to (n,): windows of one side are also
+    pasted on the other's, to see what moves it. advance: is told how many steps of how many are done. The
+    same seed gives the same result. InputError for too few images.
     """
+    asked = asked or Search()
+    draws, seed, sensitivity = asked.draws, asked.seed, asked.sensitivity
     if not sides:
         raise InputError("there are no images to search")
     for name, images in sides.items():
@@ -84,8 +114,8 @@ def discover(
             f"windows are pasted from one side onto the other, and there is no other than "
             f"'{', '.join(sides)}'; give at least {FEWEST} images of both sides, or no model"
         )
-    groups = copies(torch.cat([images.images for images in sides.values()]))
-    searched = _searched(sides, groups, sampled, seed)
+    groups = _groups(sides, asked)
+    searched = _searched(sides, groups, asked)
     total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
     pasted = count_scored(sides) if score is not None else 0
     total, done = total + -(-pasted // SCORED), 0
@@ -96,11 +126,12 @@ def discover(
         advance(done, total)
 
     families = families_of(searched, step)
-    found = search(families, draws, numpy_generator(seed, "coins of a discovery")) if families else ()
-    candidates = [
-        candidate_of(one, _other_sides(one.own, searched), torch_generator(seed, f"extraction {place}"))
-        for place, one in enumerate(joined(found))
-    ]
+    with single():
+        found = search(families, draws, numpy_generator(seed, "coins of a discovery")) if families else ()
+        candidates = [
+            candidate_of(one, _other_sides(one.own, searched), torch_generator(seed, f"extraction {place}"))
+            for place, one in enumerate(joined(found))
+        ]
     if score is not None:
         numbered = dict(
             zip(sides, np.split(groups, np.cumsum([len(one) for one in sides.values()])[:-1]), strict=True)
@@ -123,7 +154,7 @@ def discover(
         draws,
         spiked,
         origin,
-        tuple(_notes(sides, searched, near, score is not None)),
+        tuple(_notes(sides, searched, near, score is not None, asked)),
     )
 
 
@@ -147,9 +178,16 @@ class _Tally:
             self.told = steps
 
 
-def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, most: int, seed: int) -> list[Searched]:
+def _groups(sides: Mapping[str, ImageSet], asked: Search) -> np.ndarray:
+    """The group of near-copies of each image, int64 (n,)."""
+    if not asked.near_copies:
+        return np.arange(sum(len(images) for images in sides.values()))
+    return copies(torch.cat([images.images for images in sides.values()]))
+
+
+def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search) -> list[Searched]:
     """Of each side one image of each group of near-copies, at most so many, drawn at random; sides with too
-    few of them are left out. Images over LARGEST are reduced."""
+    few of them are left out. Larger images are reduced."""
     found, start = [], 0
     for name, images in sides.items():
         own = groups[start : start + len(images)]
@@ -157,12 +195,13 @@ def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, most: int, seed
         _, firsts = np.unique(own, return_index=True)
         if len(firsts) < FEWEST:
             continue
-        drawn = numpy_generator(seed, f"{name} images of a discovery").permutation(np.sort(firsts))[:most]
-        places = np.sort(drawn)
-        whole = searched_view(images.images)
+        drawn = numpy_generator(asked.seed, f"{name} images of a discovery").permutation(np.sort(firsts))
+        places = np.sort(drawn[: asked.sample])
+        whole = searched_view(images.images, asked.largest)
         few = whole.images[torch.from_numpy(places)]
         view = View(whole.name, few, few.flip(-1))
-        found.append(Searched(name, view, whole.images, whole.mirrored, images.names, places))
+        fields = tuple(one for one in fields_of(few) if asked.colour or one != COLOUR)
+        found.append(Searched(name, view, whole.images, whole.mirrored, images.names, places, fields))
     return found
 
 
@@ -222,7 +261,11 @@ def _near_copies(groups: np.ndarray, sides: Mapping[str, ImageSet]) -> list[Cand
 
 
 def _notes(
-    sides: Mapping[str, ImageSet], searched: Sequence[Searched], near: Sequence[Candidate], pasted: bool
+    sides: Mapping[str, ImageSet],
+    searched: Sequence[Searched],
+    near: Sequence[Candidate],
+    pasted: bool,
+    asked: Search,
 ) -> list[str]:
     kinds = ", and over both kinds of search" if pasted else ""
     notes = [
@@ -238,6 +281,10 @@ def _notes(
         notes.append(
             f"Not searched for marks: {', '.join(left_out)} images, since under {FEWEST} are no near-copies."
         )
-    if any(images.images.shape[2] > LARGEST for images in sides.values()):
-        notes.append(f"Images were reduced to {LARGEST} px; marks of a few pixels may be lost.")
+    if any(images.images.shape[2] > asked.largest for images in sides.values()):
+        notes.append(f"Images were reduced to {asked.largest} px; marks of a few pixels may be lost.")
+    if not asked.colour:
+        notes.append("Brightness alone was compared; a mark that differs in colour only isn't found.")
+    if not asked.near_copies:
+        notes.append("These images are cut from few photographs, and weren't searched for near-copies.")
     return notes

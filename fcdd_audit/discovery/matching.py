@@ -26,7 +26,7 @@ FEWEST = 3  # bearers that a template is made of
 @dataclass(frozen=True)
 class Template:
     """The mean of what bearers have in common at a window, as a unit vector (d,), and the least correlation
-    with it that makes a bearer: what no decoy reaches."""
+    with it that makes a bearer: what no decoy reaches. side: px, of the view's images."""
 
     field: str
     window: Window
@@ -34,6 +34,7 @@ class Template:
     whiten: Tensor | None
     moves: tuple[int, ...]
     limit: float
+    side: int
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays, for `read_template`; the whitening in half precision, as it is large."""
@@ -43,6 +44,7 @@ class Template:
             "vector": self.vector.numpy(),
             "moves": np.array(self.moves),
             "limit": np.array(self.limit),
+            "side": np.array(self.side),
             **{f"window.{name}": np.array(value) for name, value in asdict(self.window).items()},
             **whiten,
         }
@@ -72,6 +74,7 @@ def _template(arrays: Mapping[str, Any]) -> Template:
         torch.from_numpy(arrays["whiten"]).float() if "whiten" in arrays else None,
         tuple(arrays["moves"].tolist()),
         float(arrays["limit"]),
+        int(arrays["side"]),
     )
 
 
@@ -92,7 +95,7 @@ def fit(
     None: as images are compared.
     """
     vectors = vectors_of(view, field, (window.height, window.width))
-    n, usual = len(view.images), reach_of(view)
+    n, usual, side = len(view.images), reach_of(view), view.images.shape[2]
     moves = _within_memory(max(usual, reach or 0), usual, vectors)
     everything = _moved(vectors, window, moves)  # (moves, 2n, d)
     own, decoys = everything[:, :n], everything[:, n:]
@@ -104,12 +107,12 @@ def fit(
         limit = _limit(decoys @ vector, likeness[found])
         kept = np.flatnonzero((likeness > limit).numpy())
         if len(kept) < FEWEST:
-            return Template(field, window, vector, vectors.whiten, moves, limit), np.array([], int)
+            return Template(field, window, vector, vectors.whiten, moves, limit, side), np.array([], int)
         found = kept
         aligned = own[move[found], found]
         vector = F.normalize(aligned.mean(0), dim=0)
     limit = _limit(decoys @ vector, (own @ vector).max(dim=0).values[found])
-    template = Template(field, window, vector, vectors.whiten, moves, limit)
+    template = Template(field, window, vector, vectors.whiten, moves, limit, side)
     bears = (own @ vector).max(dim=0).values > limit
     without = F.normalize(aligned.sum(0) - aligned, dim=1)  # of the others, for each that is in it
     bears[found] = torch.einsum("mbd,bd->mb", own[:, found], without).max(dim=0).values > limit

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.threads import single
 from fcdd_audit.discovery.candidates import MIRRORED, SURE, Candidate, Found, Share
 from fcdd_audit.discovery.extraction import Box, Extracted, extract
 from fcdd_audit.discovery.familywise import Repeat, coins, strongest
@@ -30,7 +32,7 @@ POOL = 384  # images that don't bear it, for an extraction
 class Searched:
     """One view of one side. view: of the images that are searched. every: all images of the side in that
     view, uint8 (N, C, S, T), and every_mirrored; names: of them. sampled: places of the searched ones in
-    them."""
+    them. fields: that are compared."""
 
     side: str
     view: View
@@ -38,27 +40,37 @@ class Searched:
     every_mirrored: Tensor
     names: tuple[str, ...]
     sampled: np.ndarray
+    fields: tuple[str, ...]
 
 
 def count_families(searched: Sequence[Searched]) -> int:
     """How many fields and shapes are compared, for a progress bar."""
-    return sum(len(_asked(one.view)) for one in searched)
+    return sum(len(_asked(one)) for one in searched)
 
 
-def _asked(view: View) -> list[tuple[str, Shape]]:
-    side = min(view.images.shape[2:])
-    return [(field, shape) for field in fields_of(view.images) for shape in shapes_of(side)]
+def _asked(searched: Searched) -> list[tuple[str, Shape]]:
+    side = min(searched.view.images.shape[2:])
+    return [(field, shape) for field in searched.fields for shape in shapes_of(side)]
 
 
 Compared = tuple[Searched, Family]
 
 
 def families_of(searched: Sequence[Searched], advance: Callable[[int], None]) -> list[Compared]:
-    """All fields and shapes of these views. advance: is told of each that is done."""
+    """All fields and shapes of these views. advance: is told of each that is done.
+
+    As many at a time as torch has threads, each with one: the parts of an operation would wait for each other
+    on a busy machine.
+    """
+    asked = [(one, field, shape) for one in searched for field, shape in _asked(one)]
     found = []
-    for one in searched:
-        for field, shape in _asked(one.view):
-            found.append((one, compare(one.view, field, shape)))
+    with (
+        single() as threads,
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        families = pool.map(lambda one: compare(one[0].view, one[1], one[2]), asked)
+        for (one, _, _), family in zip(asked, families, strict=True):
+            found.append((one, family))
             advance(1)
     return found
 
@@ -167,7 +179,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
     # Images of the same side first: the others' may differ in more than the mark.
     others_first = [images for images in other_images if len(images)]
     together = Found(torch.cat(bearing_images), torch.cat(others_first or other_images)[:POOL])
-    mark = _extracted(together, box, generator, one.reach or SHIFT)
+    mark = _extracted(together, box, generator, one.reach)
     if mark is not None:
         box = tight(mark)
     rows, columns = family.view.images.shape[2:]
@@ -212,7 +224,20 @@ def upright(window: Window, view: View) -> Box:
     return window.top, left, window.height, window.width
 
 
-def _extracted(found: Found, box: Box, generator: torch.Generator, shift: int) -> Extracted | None:
+def _extracted(found: Found, box: Box, generator: torch.Generator, reach: int | None) -> Extracted | None:
+    """The mark of the bearers: the clearest, where it may be moved by a little or, up to `reach`, by more.
+
+    Without a reach more is tried only where there is a mark: wider moves make stronger marks of nothing.
+    """
+    marks = [_grown(found, box, generator, reach or SHIFT)]
+    if reach is None and marks[0] is not None:
+        marks.append(_grown(found, box, generator, MOVED))
+    return max((mark for mark in marks if mark is not None), key=lambda mark: mark.surplus, default=None)
+
+
+def _grown(found: Found, box: Box, generator: torch.Generator, shift: int) -> Extracted | None:
+    """What is extracted from a box that grows where the mark reaches its border; shift: how far a bearer's
+    may lie off it, in px."""
     if len(found.bearing) < FEWEST_BEARERS or len(found.others) < FEWEST_OTHERS:
         return None
     mark = None

@@ -20,6 +20,7 @@ from torch import Tensor
 from fcdd_audit.core.colours import LUMA
 
 Shape = tuple[int, int]
+COLOUR = "colour"  # the field that is of colours alone
 
 KEPT = (1e-3, 3e-4, 1e-4, 3e-5)  # shares of all pairs of windows that count as alike
 SPREAD = 20  # times its share of the pairs, at most, are kept of a window
@@ -112,7 +113,7 @@ def _colour_gradient(images: Tensor) -> Tensor:
 FIELDS: dict[str, Callable[[Tensor], Tensor]] = {
     "gradient": _grey_gradient,
     "whitened": luminance,
-    "colour": _colour_gradient,
+    COLOUR: _colour_gradient,
 }
 
 

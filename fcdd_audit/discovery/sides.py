@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.datasets import DATASETS, DataRequest
+from fcdd_audit.datasets import DATASETS, AuditData, DataRequest
 from fcdd_audit.datasets.folder import DEFAULT_SIZE
 from fcdd_audit.datasets.outliers import outliers
 from fcdd_audit.discovery.discover import FEWEST
@@ -25,10 +25,12 @@ SMALLEST = 16  # px
 
 @dataclass(frozen=True)
 class Sides:
-    """Images by side: `nominal` and `anomalous`, or `images`. notes: what must be known of them."""
+    """Images by side: `nominal` and `anomalous`, or `images`. notes: what must be known of them.
+    few_photographs: as of `AuditData`."""
 
     images: Mapping[str, ImageSet]
     notes: tuple[str, ...] = ()
+    few_photographs: bool = False
 
     @property
     def side_of(self) -> dict[str, str]:
@@ -53,7 +55,7 @@ class Sides:
                 "side are needed"
             )
         notes = [f"Not searched: {one} images are too few, under {FEWEST}." for one in few]
-        return Sides(kept, (*self.notes, *notes))
+        return replace(self, images=kept, notes=(*self.notes, *notes))
 
 
 def _check_size(images: ImageSet) -> None:
@@ -72,9 +74,13 @@ def sides_of_dataset(dataset: str, request: DataRequest) -> Sides:
     """The training images of a data set, outlier exposure as the anomalous ones. InputError as it raises."""
     if dataset == FOLDER:
         return _of_folder(request)
-    data = DATASETS[dataset]().load(request)
+    return sides_of(DATASETS[dataset]().load(request))
+
+
+def sides_of(data: AuditData) -> Sides:
+    """The training images of an audit."""
     sides = {"nominal": data.train_nominal, "anomalous": data.train_anomalous}
-    return Sides(told_apart(sides), data.notes)
+    return Sides(told_apart(sides), data.notes, data.few_photographs)
 
 
 def _of_folder(request: DataRequest) -> Sides:

@@ -105,9 +105,9 @@ def image_view(images: Tensor, side: int | None = None) -> View:
     return View("image", images, images.flip(-1))
 
 
-def searched_view(images: Tensor) -> View:
-    """Whole images as they are searched: those over LARGEST are reduced. Errors as `image_view`."""
-    return image_view(images, min(images.shape[2], LARGEST))
+def searched_view(images: Tensor, largest: int = LARGEST) -> View:
+    """Whole images as they are searched: larger ones are reduced to so many px. Errors as `image_view`."""
+    return image_view(images, min(images.shape[2], largest))
 
 
 def corner_views(

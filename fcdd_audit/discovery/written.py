@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fcdd_audit.core.files import npz_file
 from fcdd_audit.discovery.candidates import SCHEMA, Candidate, Kind
 from fcdd_audit.discovery.discover import Discovery
 from fcdd_audit.discovery.extraction import Extracted
@@ -54,21 +56,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Files:
-    """content: of candidates.json. binary: files by name. arrays: of the .npz files, by name. folders: of
-    masks."""
+    """content: of candidates.json. binary: all files by name, candidates.json too."""
 
     content: dict[str, Any]
     binary: dict[str, bytes]
-    arrays: dict[str, dict[str, np.ndarray]]
-    folders: tuple[str, ...]
 
 
 def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
     """All of a discovery's files but its page and config.json."""
     entries: list[dict[str, Any]] = []
     binary: dict[str, bytes] = {}
-    arrays: dict[str, dict[str, np.ndarray]] = {}
-    folders = []
     for number, one in enumerate(found.candidates, 1):
         mark = None if one.found is None else one.found.mark
         files = {"mark": f"mark-{number}.png", "masks": f"masks-{number}"} if mark is not None else {}
@@ -79,24 +76,25 @@ def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
             paths = safe_paths(one.bearers)
             for path, mask in zip(paths, mark.masks(frame), strict=True):
                 binary[f"{files['masks']}/{path}"] = png(mask[0].numpy().astype(np.uint8) * 255)
-            folders.append(files["masks"])
         if one.found is not None and one.found.template is not None:
-            arrays[f"template-{number}.npz"] = one.found.template.arrays()
+            binary[f"template-{number}.npz"] = npz_file(one.found.template.arrays())
         pictures = pictures_of(one, sides)
         if pictures:
-            arrays[f"pictures-{number}.npz"] = pictures
-    content = {
-        "schema": SCHEMA,
-        "dataset": dataset,
-        "shape": list(next(iter(sides.images.values())).images.shape[1:]),
-        "images": found.images,
-        "searched": found.searched,
-        "draws": found.draws,
-        "sensitivity": [asdict(one) for one in found.spiked],
-        "notes": [*sides.notes, *found.notes, *_draws_note(found.draws)],
-        "candidates": entries,
-    }
-    return Files(plain(content), binary, arrays, tuple(folders))
+            binary[f"pictures-{number}.npz"] = npz_file(pictures)
+    content = plain(
+        {
+            "schema": SCHEMA,
+            "dataset": dataset,
+            "shape": list(next(iter(sides.images.values())).images.shape[1:]),
+            "images": found.images,
+            "searched": found.searched,
+            "draws": found.draws,
+            "sensitivity": [asdict(one) for one in found.spiked],
+            "notes": [*sides.notes, *found.notes, *_draws_note(found.draws)],
+            "candidates": entries,
+        }
+    )
+    return Files(content, {**binary, CANDIDATES: f"{json.dumps(content, indent=1)}\n".encode()})
 
 
 def _draws_note(draws: int) -> list[str]:

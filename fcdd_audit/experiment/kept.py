@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fcdd_audit.core.files import npz_file
 from fcdd_audit.experiment.folder import read_csv
 from fcdd_audit.measures.reliance import Scores
 
@@ -49,9 +50,7 @@ def read_scores(content: bytes) -> Scores:
 def maps_file(examples: np.ndarray, levels: np.ndarray) -> bytes:
     """Heatmaps, (N, H, W), in half precision, and the quantiles that set their scale."""
     maps, scale = halved(examples)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, examples=maps, scale=scale, levels=levels)
-    return buffer.getvalue()
+    return npz_file({"examples": maps, "scale": np.asarray(scale), "levels": levels})
 
 
 def halved(maps: np.ndarray) -> tuple[np.ndarray, np.float32]:

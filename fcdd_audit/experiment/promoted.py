@@ -115,7 +115,7 @@ def bears(artifact: Promoted, part: ImageSet) -> np.ndarray:
     if artifact.template is None or not len(part):
         return np.zeros(len(part), bool)
     template = read_template(artifact.template)
-    return bearing(pictures_of(searched_view(part.images), template.window), template)
+    return bearing(pictures_of(searched_view(part.images, template.side), template.window), template)
 
 
 def _without(part: ImageSet, bearers: np.ndarray) -> ImageSet:

@@ -73,10 +73,12 @@ def _said(value: Any) -> str:
 
 
 def write(folder: Path, identity: Identity, files: Mapping[str, bytes]) -> None:
-    """Write a record into a folder of its own, which is made. OSError if it can't be."""
+    """Write a record into a folder of its own, which is made. files: by name, with slashes where they are in
+    folders. OSError if it can't be."""
     folder.mkdir()
     contents = {**files, IDENTITY: as_json(identity).encode()}  # a list that was cut lacks it
     for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     sums = "".join(f"{_digest(content)}  {name}\n" for name, content in contents.items())
     (folder / SUMS).write_text(sums, encoding="utf-8")

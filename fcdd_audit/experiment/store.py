@@ -1,7 +1,8 @@
 """The store: what was trained and measured, each kept once and used by all runs that share it.
 
-`path`/trained/KEY, measured/KEY and measured/KEY/EXPLAINER-KEY are records. A record never changes: it is
-written aside, checked when it is read, and made again if it is damaged. Several runs may use a store at once.
+`path`/trained/KEY, measured/KEY, measured/KEY/EXPLAINER-KEY and searched/KEY are records. A record never
+changes: it is written aside, checked when it is read, and made again if it is damaged. Several runs may use a
+store at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from fcdd_audit.core.files import writing
 from fcdd_audit.experiment import records
 from fcdd_audit.experiment.records import DamagedError, Identity, Record
 
-TRAINED, MEASURED = "trained", "measured"
+TRAINED, MEASURED, SEARCHED = "trained", "measured", "searched"
+KINDS = (TRAINED, MEASURED, SEARCHED)
 LIVE = ".run-"  # begins the names of what a living run has in a store, which may be another run's folder
 LOCKS = ".locks"  # empty files of records that are being made
 
@@ -47,7 +49,7 @@ class Store:
     def opened(self) -> Iterator[None]:
         """Make the store, and clear what killed runs left half-written. Folders that stay empty are gone
         afterwards. InputError if it can't be written."""
-        folders = [self.path / name for name in (TRAINED, MEASURED, LOCKS)]
+        folders = [self.path / name for name in (*KINDS, LOCKS)]
         made = [one for one in (*folders, self.path, *self.path.absolute().parents) if not one.exists()]
         alive = FileLock(self._alive(self.own))
         try:
@@ -76,7 +78,7 @@ class Store:
 
     def _leave(self, made: list[Path]) -> None:
         """Take away what was made and is empty, unless another run needs it."""
-        records = [path for kind in (TRAINED, MEASURED) for path in (self.path / kind).glob("*")]
+        records = [path for kind in KINDS for path in (self.path / kind).glob("*")]
         if records or any(self.path.glob(f"{LIVE}*.lock")):
             return
         with suppress(OSError):
@@ -182,7 +184,7 @@ class Store:
         return self.scratch / uuid.uuid4().hex
 
     def all(self, kind: str) -> Iterator[Identity]:
-        """The identities of all records of a kind, TRAINED or MEASURED; unreadable ones are left out."""
+        """The identities of all records of a kind; unreadable ones are left out."""
         for file in sorted((self.path / kind).glob(f"*/{records.IDENTITY}")):
             with suppress(OSError, ValueError):
                 yield json.loads(file.read_text(encoding="utf-8"))

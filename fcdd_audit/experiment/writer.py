@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.files import TEMPORARY, writing
+from fcdd_audit.core.files import TEMPORARY, npz_file, writing
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.store import Store
 
@@ -140,9 +139,7 @@ class Draft(RunFolder):
 
     def write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """As a compressed .npz."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        self.write_bytes(name, buffer.getvalue())
+        self.write_bytes(name, npz_file(arrays))
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """name: with slashes, if it is in a folder; ValueError for one that leads out of the run folder."""

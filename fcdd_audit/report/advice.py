@@ -23,16 +23,20 @@ class Advice:
     command: str | None = None
 
 
-def advise(found: Mapping[str, Any], config: Mapping[str, Any]) -> list[Advice]:
+def advise(
+    found: Mapping[str, Any], config: Mapping[str, Any], searched: Sequence[Mapping[str, Any]] = ()
+) -> list[Advice]:
     """At most five, the most urgent first; the last one is how to test a finished model.
 
-    found, config: findings.json and config.json of an audit of twins.
+    found, config: findings.json and config.json of an audit of twins. searched: what quick searches found, as
+    `discovery.quick_contexts` has it.
     """
     findings = found["findings"]
     name = artifact_name(findings[0]["probe"])
     urgent = [
         *_remedy(findings, name),
         *_origin(found["origin"]),
+        *_repeated(searched),
         *_untold(findings, config),
         *_hidden(findings),
         *_harm(findings, name),
@@ -68,6 +72,17 @@ def _origin(origins: Sequence[Mapping[str, Any]]) -> list[Advice]:
             best = _best_feature(origin)
             about = f": {best} gives the anomalous ones away" if best else ""
             return [Advice(f"Look at the other shortcut in the training images{about}.")]
+    return []
+
+
+def _repeated(searched: Sequence[Mapping[str, Any]]) -> list[Advice]:
+    """Of the surest mark that repeats in the training images, and nobody named."""
+    for one in searched:
+        for card in one["cards"]:
+            if card.about["p"] is not None:
+                where = f"at {card.where}" if card.where.startswith("the") else card.where
+                text = f"Audit the mark that repeats in the training images, {where}, on {card.shares}."
+                return [Advice(text, card.command)]
     return []
 
 

@@ -7,7 +7,7 @@ import io
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ LINE = 2  # px, around the box
 MARK, LARGEST_MARK = 4, 320  # times a mark is enlarged, and px of its longer side, at most
 PICTURES, FEW = (12, 8, 5, 3), 6  # of bearers, at most: of all, and of what isn't beyond chance
 BUDGET = 1_200_000  # bytes of all pictures
+QUICK_BUDGET = 100_000  # of those of a quick search
 NAMED = 200  # names of bearers
 EVIDENCE = {
     "field": "what was compared",
@@ -139,6 +140,40 @@ def cards_within(
         if sum(one.size for group in cards.values() for one in group) <= budget:
             break
     return cards
+
+
+def quick_contexts(run: RunFolder, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What an audit's page shows of the quick searches: one of each nominal class that was searched."""
+    searched = []
+    for index, data in enumerate(config["data"]):
+        folder = f"discovery-{index}"
+        if not (run.path / folder).is_dir():
+            continue
+        own = RunFolder(run.path / folder)
+        found = own.read_json("candidates.json", SCHEMA)
+        asked = config["config"]["data"]
+        classes = [data["nominal_class"]] if asked["nominal_class"] else []
+        about = {
+            "run": f"{config['run']}/{folder}",
+            "shape": found["shape"],
+            "config": {
+                "data": {**asked, "nominal_class": classes},
+                "discovery": {"model": None},
+                "run": {"out": config["config"]["run"]["out"]},
+            },
+        }
+        cards = cards_within(own, about, {"sure": found["candidates"]}, QUICK_BUDGET)["sure"]
+        searched.append(
+            {
+                "nominal_class": data["nominal_class"],
+                "folder": folder,
+                "answer": answer(found),
+                "cards": [replace(card, null=None) for card in cards],
+                "sample": config["searched"]["sample"],
+                "largest": config["searched"]["largest"],
+            }
+        )
+    return searched
 
 
 def number_of(one: Mapping[str, Any]) -> str:

@@ -76,9 +76,13 @@ class First:
 
 
 def first_screen(
-    run: RunFolder, config: Mapping[str, Any], found: Mapping[str, Any], scores: pd.DataFrame
+    run: RunFolder,
+    config: Mapping[str, Any],
+    found: Mapping[str, Any],
+    scores: pd.DataFrame,
+    searched: Sequence[Mapping[str, Any]] = (),
 ) -> First:
-    """The first screen. scores: the run's scores.csv."""
+    """The first screen. scores: the run's scores.csv. searched: as in `advise`."""
     findings = found["findings"]
     return First(
         headline(findings),
@@ -86,7 +90,7 @@ def first_screen(
         picture(run, config, findings, scores),
         rows(findings),
         trust(config["error_rates"]),
-        advise(found, config),
+        advise(found, config, searched),
     )
 
 

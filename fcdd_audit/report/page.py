@@ -54,13 +54,14 @@ def render_report(path: Path) -> Path:
     if config["design"] == DISCOVERY:
         with _complete(run, "discover"):
             context = discovery_context(run, config)
-            style = (template_folder() / "discovery.css").read_text(encoding="utf-8")
-            page = fill_template("discovery.html.j2", more_css=Markup(style), **context)
+        page = fill_template("discovery.html.j2", more_css=_css_of_candidates(), **context)
         return write_text(path / "report.html", page)
     found = run.read_json("findings.json")
     design = DESIGNS[config["design"]]
     with _complete(run, "run"):
         context = design.context(run, config, found)
+    if any(one["cards"] for one in context.get("searched", ())):
+        context["more_css"] = _css_of_candidates()
     page = fill_template(
         design.template,
         config=config,
@@ -72,6 +73,10 @@ def render_report(path: Path) -> Path:
         **context,
     )
     return write_text(path / "report.html", page)
+
+
+def _css_of_candidates() -> Markup:
+    return Markup((template_folder() / "discovery.css").read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.experiment.folder import MEAN, PAIR, RunFolder
 from fcdd_audit.report import drawn as figures
+from fcdd_audit.report.discovery import quick_contexts
 from fcdd_audit.report.figures import dose_response, roc_curves
 from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
@@ -71,14 +72,16 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     ]
     places = [place for place, one in enumerate(drawn) if one]
     rates = config["error_rates"]["rates"]
+    searched = quick_contexts(run, config)
     return {
-        "first": first_screen(run, config, found, scores),
+        "first": first_screen(run, config, found, scores, searched),
         "alarms_drawn": figures.alarms(found["findings"], results),
         "strips_drawn": figures.strips(found["findings"], config["questions"], places, scores, results),
         "shown_drawn": figures.shown(found["findings"], thresholds["reveal"]),
         "shortcuts_drawn": figures.shortcuts(found["origin"]),
         "trust_drawn": figures.trusted(rates) if rates else None,
         "origin": found["origin"],
+        "searched": searched,
         "doses": _doses(found["findings"], thresholds, names),
         "glossary": names,
         "headline": config["headline"],

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.discovery.discover import discover
+from fcdd_audit.discovery.discover import Search, discover
 from fcdd_audit.images.sets import ImageSet
 from tests.discovery.marks import scenes
 
@@ -41,7 +41,7 @@ def white(x):
 def test_what_raises_a_score_is_a_candidate_with_the_images_that_have_it(sides):
     told = []
     found = discover(
-        sides, draws=19, sensitivity=False, score=white, advance=lambda done, of: told.append((done, of))
+        sides, Search(19, sensitivity=False), score=white, advance=lambda done, of: told.append((done, of))
     )
     (best,) = [one for one in found.candidates if one.kind == "pasted"]
     assert best.null == "exchanged"
@@ -54,7 +54,7 @@ def test_what_raises_a_score_is_a_candidate_with_the_images_that_have_it(sides):
 
 
 def test_a_score_that_squares_do_not_move_has_no_candidate(sides):
-    found = discover(sides, draws=19, sensitivity=False, score=lambda x: x.clamp(0, 0.3).std(dim=(1, 2, 3)))
+    found = discover(sides, Search(19, sensitivity=False), score=lambda x: x.clamp(0, 0.3).std(dim=(1, 2, 3)))
     assert not [one for one in found.candidates if one.kind == "pasted" and one.p <= 0.05]
 
 

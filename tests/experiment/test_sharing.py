@@ -13,7 +13,7 @@ import pytest
 
 from fcdd_audit import InputError
 from fcdd_audit.experiment import records
-from fcdd_audit.experiment.store import LOCKS, MEASURED, TRAINED, Store
+from fcdd_audit.experiment.store import KINDS, LOCKS, MEASURED, TRAINED, Store
 
 PLACE = (f"{TRAINED}/0a", {"of": "this"})
 BELOW = (f"{MEASURED}/0a/native-0b-16", {"of": "that"})
@@ -128,7 +128,7 @@ def test_two_processes_that_share_a_store_leave_whole_records(tmp_path, how):
     for turn in range(30):
         found = store.read((f"{TRAINED}/{turn}", {"turn": turn}))
         assert found.files["a"] == found.files["b"]
-    assert {path.name for path in store.path.iterdir()} <= {TRAINED, MEASURED, LOCKS}
+    assert {path.name for path in store.path.iterdir()} <= {*KINDS, LOCKS}
     if how == "making":
         assert sorted((tmp_path / "made").read_text().split(), key=int) == [str(turn) for turn in range(30)]
 
@@ -218,8 +218,7 @@ def test_folders_that_stay_empty_are_gone_with_those_made_for_them(tmp_path):
     store = Store(tmp_path / "deep" / "store")
     with store.opened():
         assert {path.name for path in store.path.iterdir()} == {
-            TRAINED,
-            MEASURED,
+            *KINDS,
             LOCKS,
             store.own,
             f"{store.own}.lock",
@@ -229,7 +228,7 @@ def test_folders_that_stay_empty_are_gone_with_those_made_for_them(tmp_path):
     store = Store(tmp_path / "kept")
     with store.opened():
         store.write(PLACE, FILES)
-    assert {path.name for path in store.path.iterdir()} == {TRAINED, MEASURED, LOCKS}
+    assert {path.name for path in store.path.iterdir()} == {*KINDS, LOCKS}
 
 
 def test_what_isnt_finished_is_gone_after_an_error_too(tmp_path):

@@ -1,5 +1,7 @@
 """What a report says is to be done next."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -233,3 +235,19 @@ def test_there_are_at_most_five_and_all_are_sentences(drawn):
     assert all(one.text[0].isupper() and one.text.endswith(".") and "None" not in one.text for one in found)
     relying = any(one["verdict"] == "relies" for one in findings)
     assert any("put it equally" in one.text for one in found) == relying
+
+
+def test_a_mark_that_nobody_named_is_to_be_audited():
+    shown = {"where": "the lower left", "shares": "0 of 40 normal and 9 of 50 anomalous images"}
+    cards = [
+        SimpleNamespace(about={"p": None}, command=None, **shown),
+        SimpleNamespace(about={"p": 0.01}, command="fcdd-audit run --candidate FILE#2", **shown),
+    ]
+    found = {"findings": [finding(verdict=CLEAR)], "origin": []}
+    wanted = Advice(
+        "Audit the mark that repeats in the training images, at the lower left, on 0 of 40 normal and 9 of 50 "
+        "anomalous images.",
+        "fcdd-audit run --candidate FILE#2",
+    )
+    assert advise(found, settings(), [{"cards": cards}])[0] == wanted
+    assert wanted not in advise(found, settings(), [{"cards": cards[:1]}])

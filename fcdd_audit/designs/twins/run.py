@@ -22,6 +22,7 @@ from fcdd_audit.designs.twins.meeting import met
 from fcdd_audit.designs.twins.pictured import examples, kept_at, pictured
 from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
 from fcdd_audit.detectors import DETECTORS
+from fcdd_audit.discovery.discover import QUICK
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
@@ -30,6 +31,7 @@ from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import read_heat
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import check_trained
+from fcdd_audit.experiment.searched import quick_search
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import costs_table, results_table, with_class_means
@@ -59,6 +61,7 @@ class _Class:
     work: dict[str, int]
     torch: frozenset[str]
     closed: str | None
+    files: dict[str, bytes]
 
 
 def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
@@ -99,7 +102,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             journal = _journal(config, setup, questions, store, known, len(before), together)
             if known is not None:
                 check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
-            done.append(_run_class(course, setup, questions, journal, index, before))
+            done.append(_run_class(course, setup, questions, journal, index, before, quiet))
     findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
@@ -128,12 +131,14 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             "explainers": [row for part in done for row in part.explainers],
             "questions": [question for part in done for question in part.questions],
             "looks": [look.pairs for look in config.design.looks],
+            "searched": {"sample": QUICK.sample, "largest": QUICK.largest},
             "closed": next((part.closed for part in done if part.closed), None),
         },
         device=done[0].device,
         precision=done[0].trained_on["precision"],
         origin=[part.origin for part in done],
         conditions=[part.conditions for part in done],
+        files={name: content for part in done for name, content in part.files.items()},
     )
 
 
@@ -185,10 +190,12 @@ def _run_class(
     journal: Journal,
     index: int,
     before: list[Evidence],
+    quiet: bool,
 ) -> _Class:
     """Do the work for one nominal class, or use it again. before: evidence of the classes before it."""
     config, store = course.config, course.store
     origin = _check_origin(setup, config)
+    searched = quick_search(setup.data, store, quiet)
     found = follow(questions, setup, course, journal, before)
 
     def heat_of(work: Work) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -246,6 +253,7 @@ def _run_class(
         },
         torch=frozenset().union(*(record.torch for one in found.measured for record in one.records.values())),
         closed=journal.closed,
+        files={f"discovery-{index}/{name}": content for name, content in searched.items()},
     )
 
 

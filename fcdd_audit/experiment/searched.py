@@ -1,0 +1,70 @@
+"""The quick search of every audit: what nobody named, in its training images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from fcdd_audit.core.progress import progress_bar
+from fcdd_audit.datasets import AuditData
+from fcdd_audit.discovery.candidates import ranked
+from fcdd_audit.discovery.discover import FEWEST, QUICK, SMALLEST, Discovery, Search, discover
+from fcdd_audit.discovery.sides import Sides, sides_of
+from fcdd_audit.discovery.written import files_of
+from fcdd_audit.experiment.records import key_of, plain
+from fcdd_audit.experiment.store import SEARCHED, Place, Store
+
+SEARCHING = 1  # raised when searching finds something else in the same images
+MOST = 3  # candidates
+
+
+def quick_search(data: AuditData, store: Store, quiet: bool) -> Mapping[str, bytes]:
+    """Files of a discovery by name, candidates.json among them, from the store if they are there.
+
+    At most MOST candidates, none that chance explains. Empty where the images can't be searched: too few, too
+    small, or no squares. A bar on stderr unless `quiet`.
+    """
+    if not can_be_searched(data):
+        return {}
+    sides = sides_of(data).enough()
+    asked = replace(QUICK, near_copies=not data.few_photographs)
+    place = searched_place(data, sides, asked)
+    with store.making(place):
+        record = store.read(place)
+        if record is None:
+            found = _searched(sides, asked, quiet)
+            store.write(place, files_of(found, sides, data.name).binary)
+            record = store.read(place)
+    return {} if record is None else record.files
+
+
+def can_be_searched(data: AuditData) -> bool:
+    """Whether a side has images enough, and they are squares that aren't too small."""
+    _, height, width = data.shape
+    most = max(len(data.train_nominal), len(data.train_anomalous))
+    return height == width >= SMALLEST and most >= FEWEST
+
+
+def searched_place(data: AuditData, sides: Sides, asked: Search) -> Place:
+    """Of what a search found."""
+    identity = plain(
+        {
+            "stage": SEARCHING,
+            "dataset": data.name,
+            "images": {side: images.content() for side, images in sides.images.items()},
+            "search": asdict(asked),
+        }
+    )
+    return f"{SEARCHED}/{key_of(identity)}", identity
+
+
+def _searched(sides: Sides, asked: Search, quiet: bool) -> Discovery:
+    with progress_bar(not quiet, desc="search for other artifacts", unit="step", leave=False) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = discover(dict(sides.images), asked, advance=advance)
+    kept = [*found.sure, *(one for one in found.candidates if one.kind == "near-copies")]
+    return replace(found, candidates=ranked(kept[:MOST]))
