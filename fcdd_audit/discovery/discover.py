@@ -18,9 +18,9 @@ from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
 from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, joined, search
-from fcdd_audit.discovery.repeats import COLOUR, View, fields_of
+from fcdd_audit.discovery.repeats import COLOUR, fields_of
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
-from fcdd_audit.discovery.views import LARGEST, searched_view
+from fcdd_audit.discovery.views import LARGEST, image_view, reduced
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
@@ -182,7 +182,8 @@ def _groups(sides: Mapping[str, ImageSet], asked: Search) -> np.ndarray:
     """The group of near-copies of each image, int64 (n,)."""
     if not asked.near_copies:
         return np.arange(sum(len(images) for images in sides.values()))
-    return copies(torch.cat([images.images for images in sides.values()]))
+    parts = [images.images for images in sides.values()]
+    return copies(torch.cat(parts) if len(parts) > 1 else parts[0])
 
 
 def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search) -> list[Searched]:
@@ -197,11 +198,10 @@ def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search) 
             continue
         drawn = numpy_generator(asked.seed, f"{name} images of a discovery").permutation(np.sort(firsts))
         places = np.sort(drawn[: asked.sample])
-        whole = searched_view(images.images, asked.largest)
-        few = whole.images[torch.from_numpy(places)]
-        view = View(whole.name, few, few.flip(-1))
-        fields = tuple(one for one in fields_of(few) if asked.colour or one != COLOUR)
-        found.append(Searched(name, view, whole.images, whole.mirrored, images.names, places, fields))
+        whole = reduced(images.images, asked.largest)
+        few = image_view(whole[torch.from_numpy(places)])
+        fields = tuple(one for one in fields_of(few.images) if asked.colour or one != COLOUR)
+        found.append(Searched(name, few, whole, images.names, places, fields))
     return found
 
 

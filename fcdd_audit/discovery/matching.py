@@ -136,12 +136,13 @@ def _limit(decoys: Tensor, bearers: Tensor) -> float:
 
 
 def bearing(images: Tensor, template: Template) -> np.ndarray:
-    """Which of these images bear it, bool (n,). images: uint8 (n, C, S, T), of the template's view, mirrored
-    if its window is."""
+    """Which of these images bear it, bool (n,). images: whole ones, uint8 (n, C, S, S), of the template's
+    side; they are mirrored if its window is."""
     shape = (template.window.height, template.window.width)
     found = []
     for batch in images.split(CHUNK):
-        vectors = Vectors(FIELDS[template.field](batch), shape, template.whiten)
+        pixels = batch.flip(-1) if template.window.mirrored else batch
+        vectors = Vectors(FIELDS[template.field](pixels), shape, template.whiten)
         own = _moved(vectors, template.window, template.moves)
         found.append(((own @ template.vector).max(dim=0).values > template.limit).numpy())
     return np.concatenate(found) if found else np.zeros(0, bool)

@@ -31,13 +31,12 @@ POOL = 384  # images that don't bear it, for an extraction
 @dataclass(frozen=True)
 class Searched:
     """One view of one side. view: of the images that are searched. every: all images of the side in that
-    view, uint8 (N, C, S, T), and every_mirrored; names: of them. sampled: places of the searched ones in
+    view, uint8 (N, C, S, S); names: of them. sampled: places of the searched ones in
     them. fields: that are compared."""
 
     side: str
     view: View
     every: Tensor
-    every_mirrored: Tensor
     names: tuple[str, ...]
     sampled: np.ndarray
     fields: tuple[str, ...]
@@ -106,7 +105,7 @@ def search(
         if len(bears):
             for other in searched:
                 if other.side != own.side and other.view.name == own.view.name:
-                    gone[other.side] |= bearing(pictures_of(other.view, found.window), template)
+                    gone[other.side] |= bearing(other.view.images, template)
         yield Repeat(found.family, found.window, found.bearers, found.strength, highest), own
 
 
@@ -161,7 +160,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
     bearing_images, other_images = [], []
     for side in (own, *others):
         if len(bears):
-            has = bearing(side.every_mirrored if window.mirrored else side.every, template)
+            has = bearing(side.every, template)
             if side is own:
                 has[own.sampled] = False  # each by the template of the others
                 has[own.sampled[bears]] = True
@@ -174,7 +173,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
         names += [name for name, bearer in zip(side.names, has.tolist(), strict=True) if bearer]
         shown = side.every  # as people see it
         bearing_images.append(shown[torch.from_numpy(has)])
-        other_images.append(shown[torch.from_numpy(~has)])
+        other_images.append(shown[torch.from_numpy(np.flatnonzero(~has)[:POOL])])
     box = upright(window, family.view)
     # Images of the same side first: the others' may differ in more than the mark.
     others_first = [images for images in other_images if len(images)]
@@ -210,11 +209,6 @@ def best_fit(
     tell as many."""
     fields = (field, *(other for other in fields_of(view.images) if other != field))
     return max((fit(view, one, window, bearers, reach) for one in fields), key=lambda found: len(found[1]))
-
-
-def pictures_of(view: View, window: Window) -> Tensor:
-    """The images of a view that a window is one of."""
-    return view.mirrored if window.mirrored else view.images
 
 
 def upright(window: Window, view: View) -> Box:

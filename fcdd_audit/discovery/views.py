@@ -87,27 +87,24 @@ class CornerViews:
         return down + top, right + (self.crop - left - width if mirrored else left), height, width
 
 
-def image_view(images: Tensor, side: int | None = None) -> View:
+def image_view(images: Tensor) -> View:
     """Whole images and their mirror images, the view "image".
 
-    images: uint8 (n, C, S, S), C is 1 or 3. side: in px, to which larger images are reduced; None: as they
-    are. ValueError for other images, and for a side that would enlarge them.
+    images: uint8 (n, C, S, S), C is 1 or 3. ValueError for other images.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images are uint8 (n, 1 or 3, S, S), not {images.dtype} {tuple(images.shape)}")
     own = images.shape[2]
     if images.shape[3] != own:
         raise ValueError(f"images are square, not {images.shape[3]}x{own} px")
-    if side is not None and not LEAST <= side <= own:
-        raise ValueError(f"the side is {LEAST} to {own} px, that of the images, not {side}")
-    if side is not None and side < own:
-        images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
     return View("image", images, images.flip(-1))
 
 
-def searched_view(images: Tensor, largest: int = LARGEST) -> View:
-    """Whole images as they are searched: larger ones are reduced to so many px. Errors as `image_view`."""
-    return image_view(images, min(images.shape[2], largest))
+def reduced(images: Tensor, largest: int = LARGEST) -> Tensor:
+    """Whole images, uint8 (n, C, S, S), as they are searched: larger ones are reduced to so many px."""
+    if images.shape[2] <= largest:
+        return images
+    return F.interpolate(images, (largest, largest), mode="bilinear", antialias=True)
 
 
 def corner_views(

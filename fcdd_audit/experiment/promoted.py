@@ -15,8 +15,7 @@ from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.discovery.matching import bearing, read_template
-from fcdd_audit.discovery.repeated import pictures_of
-from fcdd_audit.discovery.views import searched_view
+from fcdd_audit.discovery.views import reduced
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, told_apart
 from fcdd_audit.natural import Promoted
@@ -115,7 +114,7 @@ def bears(artifact: Promoted, part: ImageSet) -> np.ndarray:
     if artifact.template is None or not len(part):
         return np.zeros(len(part), bool)
     template = read_template(artifact.template)
-    return bearing(pictures_of(searched_view(part.images, template.side), template.window), template)
+    return bearing(reduced(part.images, template.side), template)
 
 
 def _without(part: ImageSet, bearers: np.ndarray) -> ImageSet:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fcdd_audit.discovery.matching import bearing, fit
+from fcdd_audit import InputError
+from fcdd_audit.discovery.matching import bearing, fit, read_template
 from fcdd_audit.discovery.repeats import View, Window
 from tests.discovery.marks import scenes, stamped
 
@@ -25,8 +26,31 @@ def test_a_mirrored_window_is_one_of_the_mirrored_images():
     window = Window(2, 2, 8, 8, True)
     template, found = fit(View("image", images, images.flip(-1)), "gradient", window, np.arange(4))
     assert found.tolist() == list(range(20))
-    assert np.flatnonzero(bearing(images.flip(-1), template)).tolist() == list(range(20))
-    assert not bearing(images, template).any(), "there the mark lies elsewhere"
+    assert np.flatnonzero(bearing(images, template)).tolist() == list(range(20))
+    assert not bearing(images.flip(-1), template).any(), "there the mark lies elsewhere"
+
+
+@pytest.mark.parametrize("field", ["gradient", "whitened"])
+def test_a_template_is_read_as_it_was_written(field, tmp_path):
+    images = stamped(scenes(60), range(20))
+    template, _ = fit(View("image", images, images.flip(-1)), field, WINDOW, np.arange(4))
+    np.savez(tmp_path / "template.npz", **template.arrays())
+    again = read_template(tmp_path / "template.npz")
+    assert (again.window, again.moves, again.limit, again.side) == (WINDOW, (-1, 0, 1), template.limit, 32)
+    assert np.array_equal(bearing(images, again), bearing(images, template))
+
+
+@pytest.mark.parametrize("change", [{"field": np.array("other")}, {"vector": None}])
+def test_a_damaged_template_is_named(change, tmp_path):
+    images = stamped(scenes(60), range(20))
+    template, _ = fit(View("image", images, images.flip(-1)), "gradient", WINDOW, np.arange(4))
+    arrays = {name: one for name, one in (template.arrays() | change).items() if one is not None}
+    np.savez(tmp_path / "template.npz", **arrays)
+    with pytest.raises(InputError, match=r"template\.npz' can't be read"):
+        read_template(tmp_path / "template.npz")
+    (tmp_path / "template.npz").write_bytes(b"none")
+    with pytest.raises(InputError, match=r"template\.npz' can't be read"):
+        read_template(tmp_path / "template.npz")
 
 
 def test_marks_may_be_moved_by_a_pixel():

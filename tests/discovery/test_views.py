@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.discovery.views import ANCHORS, CornerViews, corner_views, image_view
+from fcdd_audit.discovery.views import ANCHORS, CornerViews, corner_views, image_view, reduced
 from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import of_arrays, of_files
 
@@ -165,23 +165,25 @@ def test_image_view():
     assert view.name == "image"
     assert torch.equal(view.images, images)
     assert torch.equal(view.mirrored, images.flip(-1))
-    half = image_view(torch.full((2, 1, 16, 16), 7, dtype=torch.uint8), 8)
-    assert half.images.shape == half.mirrored.shape == (2, 1, 8, 8)
-    assert half.images.unique().tolist() == [7]
-    smaller = image_view(images, 8)
-    assert torch.equal(image_view(images.flip(-1), 8).images, smaller.mirrored)
+
+
+def test_large_images_are_reduced():
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    assert reduced(images, 16) is images
+    half = reduced(torch.full((2, 1, 16, 16), 7, dtype=torch.uint8), 8)
+    assert half.shape == (2, 1, 8, 8)
+    assert half.unique().tolist() == [7]
+    assert torch.equal(reduced(images.flip(-1), 8), reduced(images, 8).flip(-1))
 
 
 @pytest.mark.parametrize(
-    ("shape", "side", "reason"),
+    ("shape", "reason"),
     [
-        ((2, 16, 16), None, "images are uint8"),
-        ((2, 4, 16, 16), None, "images are uint8"),
-        ((2, 3, 16, 20), None, "images are square, not 20x16 px"),
-        ((2, 3, 16, 16), 17, "8 to 16 px"),
-        ((2, 3, 16, 16), 4, "8 to 16 px"),
+        ((2, 16, 16), "images are uint8"),
+        ((2, 4, 16, 16), "images are uint8"),
+        ((2, 3, 16, 20), "images are square, not 20x16 px"),
     ],
 )
-def test_images_that_make_no_view(shape, side, reason):
+def test_images_that_make_no_view(shape, reason):
     with pytest.raises(ValueError, match=reason):
-        image_view(torch.zeros(shape, dtype=torch.uint8), side)
+        image_view(torch.zeros(shape, dtype=torch.uint8))

@@ -245,8 +245,8 @@ def test_a_mark_that_nobody_named_is_to_be_audited():
     ]
     found = {"findings": [finding(verdict=CLEAR)], "origin": []}
     wanted = Advice(
-        "Audit the mark that repeats in the training images, at the lower left, on 0 of 40 normal and 9 of 50 "
-        "anomalous images.",
+        "Audit the mark that repeats in the training images, at the lower left, on 0 of 40 normal and 9 of "
+        "50 anomalous images.",
         "fcdd-audit run --candidate FILE#2",
     )
     assert advise(found, settings(), [{"cards": cards}])[0] == wanted
