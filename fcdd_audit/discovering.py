@@ -106,6 +106,7 @@ def discover(
     draws: int = DRAWS,
     sample: int = SAMPLED,
     sensitivity: bool = True,
+    corners: bool = True,
     model: object = None,
     seed: int = 0,
     quick: bool = False,
@@ -122,7 +123,8 @@ def discover(
 
     draws: null searches; the least p is 1 / (1 + draws). sample: so many images of a side are compared with
     each other, at most; all are matched with what was found. sensitivity: also search for marks that are put
-    on the images, to say what could have been found; the first side is then compared thrice. model: a
+    on the images, to say what could have been found; the first side is then compared thrice. corners: also
+    search corners and edges of files that are larger than the images, at their own scale. model: a
     detector, forms as in `audit`; windows of one side are also pasted on the other's images, to see what
     moves its scores. The same seed gives the same result. quick: search as every audit does, in some
     seconds: brightness alone, images of at most 48 px, 192 of a side; draws, sample and sensitivity don't
@@ -144,7 +146,7 @@ def discover(
         "name": folder.name,
         **settings,
     }
-    asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, sensitivity, seed)
+    asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, sensitivity, seed, corners=corners)
     if anomalous is None and isinstance(images, str | Path):
         config = make_config(given, dataset=FOLDER, data_root=images)
         sides = _loaded(config, progress)
@@ -188,6 +190,7 @@ def write_discovery(
             found = search(
                 dict(sides.images),
                 asked,
+                galleries=sides.galleries,
                 score=score,
                 device=config.resolve_device(),
                 advance=advance,

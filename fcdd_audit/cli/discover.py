@@ -36,6 +36,12 @@ def discover(
         bool,
         typer.Option("--no-sensitivity", help="Don't search for marks that are put on these images."),
     ] = False,
+    no_corners: Annotated[
+        bool,
+        typer.Option(
+            "--no-corners", help="Don't search corners and edges of large files at their own scale."
+        ),
+    ] = False,
     quick: Annotated[
         bool,
         typer.Option(
@@ -73,7 +79,8 @@ def discover(
                 "--quick sets how many null searches and images there are; drop it, or --draws, --sample and "
                 "--no-sensitivity"
             )
-        asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, not no_sensitivity, seed)
+        chosen = Search(draws, sample, not no_sensitivity, seed, corners=not no_corners)
+        asked = replace(QUICK, seed=seed) if quick else chosen
         result = run_discovery(make_config(*layers), asked, quiet=quiet or as_json)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))

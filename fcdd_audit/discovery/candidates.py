@@ -13,6 +13,7 @@ from torch import Tensor
 from fcdd_audit.discovery.extraction import Extracted
 from fcdd_audit.discovery.matching import Template
 
+Frame = tuple[int, int, int, int]
 Kind = Literal["repeated", "pasted", "placeless", "near-copies"]
 
 SCHEMA = 1  # of candidates.json
@@ -38,12 +39,14 @@ class Share:
 class Found:
     """What the pictures of a candidate are made of. bearing, others: uint8 (n, C, S, T) in its view, bearers
     first in the order of `bearers`; others that don't bear it. mark: what was extracted, if anything.
-    template: what tells which images bear it, if anything does."""
+    template: what tells which images bear it, if anything does. frames: of a view that was cut from files,
+    height and width of each bearer's file, and top and left of the view in it, in px; else empty."""
 
     bearing: Tensor
     others: Tensor
     mark: Extracted | None = None
     template: Template | None = None
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)

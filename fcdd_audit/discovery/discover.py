@@ -14,13 +14,15 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.core.threads import single
 from fcdd_audit.discovery.candidates import SURE, Candidate, Share, ranked
 from fcdd_audit.discovery.copies import copies, summary
+from fcdd_audit.discovery.corners import corners, large
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
 from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, joined, search
-from fcdd_audit.discovery.repeats import COLOUR, fields_of
+from fcdd_audit.discovery.repeats import COLOUR, fields_of, shapes_of
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
-from fcdd_audit.discovery.views import LARGEST, image_view, reduced
+from fcdd_audit.discovery.views import CROP, LARGEST, image_view, reduced
+from fcdd_audit.images.gallery import Gallery
 from fcdd_audit.images.sets import ImageSet
 
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
@@ -38,7 +40,8 @@ class Search:
     other, at most; all are matched with what was found. sensitivity: whether marks are put on the images to
     see which are found. seed: of all that is drawn at random. largest: px, to which larger images are
     reduced. colour: whether colours are compared too, and not brightness alone. near_copies: whether they are
-    looked for. InputError for a number that makes no search.
+    looked for. corners: whether corners and edges of the files are searched too, where there are files larger
+    than the images. InputError for a number that makes no search.
     """
 
     draws: int = DRAWS
@@ -48,6 +51,7 @@ class Search:
     largest: int = LARGEST
     colour: bool = True
     near_copies: bool = True
+    corners: bool = True
 
     def __post_init__(self) -> None:
         least = {"draws": 1, "sample": FEWEST, "largest": SMALLEST}
@@ -58,7 +62,7 @@ class Search:
 
 
 # Some seconds on two cores, for every audit.
-QUICK = Search(draws=99, sample=192, sensitivity=False, largest=48, colour=False)
+QUICK = Search(draws=99, sample=192, sensitivity=False, largest=48, colour=False, corners=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def discover(
     sides: Mapping[str, ImageSet],
     asked: Search | None = None,
     *,
+    galleries: Mapping[str, Gallery] | None = None,
     score: Score | None = None,
     device: torch.device | str = "cpu",
     advance: Callable[[int, int], None] = lambda _done, _of: None,
@@ -95,9 +100,10 @@ def discover(
     """Search the images of each side for what repeats, and compare how the sides were made.
 
     sides: by name, such as `nominal` and `anomalous`; square images of one shape. asked: how; None: as by
-    default. score: of a detector, from images in [0, 1] on `device` to (n,): windows of one side are also
-    pasted on the other's, to see what moves it. advance: is told how many steps of how many are done. The
-    same seed gives the same result. InputError for too few images.
+    default. galleries: the files of each side, whose corners and edges are searched at their own scale.
+    score: of a detector, from images in [0, 1] on `device` to (n,): windows of one side are also pasted on
+    the other's, to see what moves it. advance: is told how many steps of how many are done. The same seed
+    gives the same result. InputError for too few images.
     """
     asked = asked or Search()
     draws, seed, sensitivity = asked.draws, asked.seed, asked.sensitivity
@@ -115,7 +121,7 @@ def discover(
             f"'{', '.join(sides)}'; give at least {FEWEST} images of both sides, or no model"
         )
     groups = _groups(sides, asked)
-    searched = _searched(sides, groups, asked)
+    searched = _searched(sides, groups, asked, galleries or {})
     total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
     pasted = count_scored(sides) if score is not None else 0
     total, done = total + -(-pasted // SCORED), 0
@@ -150,7 +156,7 @@ def discover(
     return Discovery(
         ranked([*candidates, *placeless, *near]),
         {name: len(images) for name, images in sides.items()},
-        {one.side: len(one.sampled) for one in searched},
+        {one.side: len(one.sampled) for one in searched if one.cut is None},
         draws,
         spiked,
         origin,
@@ -186,22 +192,33 @@ def _groups(sides: Mapping[str, ImageSet], asked: Search) -> np.ndarray:
     return copies(torch.cat(parts) if len(parts) > 1 else parts[0])
 
 
-def _searched(sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search) -> list[Searched]:
+def _searched(
+    sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search, galleries: Mapping[str, Gallery]
+) -> list[Searched]:
     """Of each side one image of each group of near-copies, at most so many, drawn at random; sides with too
-    few of them are left out. Larger images are reduced."""
-    found, start = [], 0
+    few of them are left out. Larger images are reduced; corners and edges of large files are views of their
+    own, of the same images."""
+    found: list[Searched] = []
+    start = 0
     for name, images in sides.items():
         own = groups[start : start + len(images)]
         start += len(images)
         _, firsts = np.unique(own, return_index=True)
         if len(firsts) < FEWEST:
             continue
-        drawn = numpy_generator(asked.seed, f"{name} images of a discovery").permutation(np.sort(firsts))
+        files = large(images, np.sort(firsts)) if asked.corners and name in galleries else firsts[:0]
+        with_corners = len(files) >= FEWEST
+        drawn = numpy_generator(asked.seed, f"{name} images of a discovery").permutation(
+            files if with_corners else np.sort(firsts)
+        )
         places = np.sort(drawn[: asked.sample])
         whole = reduced(images.images, asked.largest)
         few = image_view(whole[torch.from_numpy(places)])
         fields = tuple(one for one in fields_of(few.images) if asked.colour or one != COLOUR)
-        found.append(Searched(name, few, whole, images.names, places, fields))
+        every = tuple((field, shape) for field in fields for shape in shapes_of(few.images.shape[2]))
+        found.append(Searched(name, few, whole, images.names, places, every))
+        if with_corners:
+            found += corners(name, images, places, galleries[name])
     return found
 
 
@@ -280,6 +297,11 @@ def _notes(
     if left_out:
         notes.append(
             f"Not searched for marks: {', '.join(left_out)} images, since under {FEWEST} are no near-copies."
+        )
+    if any(one.cut is not None for one in searched):
+        notes.append(
+            f"Corners and middles of the edges, {CROP} px each, were searched at the files' own scale too; "
+            "shares there are of the images that were compared, and images smaller than that were left out."
         )
     if any(images.images.shape[2] > asked.largest for images in sides.values()):
         notes.append(f"Images were reduced to {asked.largest} px; marks of a few pixels may be lost.")

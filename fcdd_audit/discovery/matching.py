@@ -135,15 +135,17 @@ def _limit(decoys: Tensor, bearers: Tensor) -> float:
     return highest + MARGIN * max(0.0, usual - highest)
 
 
-def bearing(images: Tensor, template: Template) -> np.ndarray:
-    """Which of these images bear it, bool (n,). images: whole ones, uint8 (n, C, S, S), of the template's
-    side; they are mirrored if its window is."""
-    shape = (template.window.height, template.window.width)
+def bearing(images: Tensor, template: Template, mirrored: Tensor | None = None) -> np.ndarray:
+    """Which of these images bear it, bool (n,). images: uint8 (n, C, S, S), of the template's view. mirrored:
+    what stands in their place if its window is one of mirrored images; None: they are mirrored themselves."""
+    window = template.window
+    shape = (window.height, window.width)
+    flipped = window.mirrored and mirrored is None
     found = []
-    for batch in images.split(CHUNK):
-        pixels = batch.flip(-1) if template.window.mirrored else batch
+    for batch in (mirrored if window.mirrored and mirrored is not None else images).split(CHUNK):
+        pixels = batch.flip(-1) if flipped else batch
         vectors = Vectors(FIELDS[template.field](pixels), shape, template.whiten)
-        own = _moved(vectors, template.window, template.moves)
+        own = _moved(vectors, window, template.moves)
         found.append(((own @ template.vector).max(dim=0).values > template.limit).numpy())
     return np.concatenate(found) if found else np.zeros(0, bool)
 

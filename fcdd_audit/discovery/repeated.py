@@ -15,7 +15,8 @@ from fcdd_audit.discovery.candidates import MIRRORED, SURE, Candidate, Found, Sh
 from fcdd_audit.discovery.extraction import Box, Extracted, extract
 from fcdd_audit.discovery.familywise import Repeat, coins, strongest
 from fcdd_audit.discovery.matching import Template, bearing, fit
-from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of, shapes_of
+from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of
+from fcdd_audit.discovery.views import Cut
 
 MOVED = 4  # px by which a mark may be moved from where it was found first
 SHIFT = 2  # the same for what was found at one place
@@ -30,26 +31,31 @@ POOL = 384  # images that don't bear it, for an extraction
 
 @dataclass(frozen=True)
 class Searched:
-    """One view of one side. view: of the images that are searched. every: all images of the side in that
-    view, uint8 (N, C, S, S); names: of them. sampled: places of the searched ones in
-    them. fields: that are compared."""
+    """One view of one side.
+
+    view: of the images that are searched. every: all images of the side that are matched in that view, uint8
+    (N, C, S, S); names: of them. sampled: places of the searched ones in them, the same images in all views
+    of the side. asked: fields and shapes that are compared. cut: where the view was cut from files; None: it
+    shows whole images.
+    """
 
     side: str
     view: View
     every: Tensor
     names: tuple[str, ...]
     sampled: np.ndarray
-    fields: tuple[str, ...]
+    asked: tuple[tuple[str, Shape], ...]
+    cut: Cut | None = None
+
+    @property
+    def mirrored(self) -> Tensor | None:
+        """What stands in the place of `every` once it is mirrored; None: the same, mirrored."""
+        return None if self.cut is None else self.view.mirrored
 
 
 def count_families(searched: Sequence[Searched]) -> int:
     """How many fields and shapes are compared, for a progress bar."""
-    return sum(len(_asked(one)) for one in searched)
-
-
-def _asked(searched: Searched) -> list[tuple[str, Shape]]:
-    side = min(searched.view.images.shape[2:])
-    return [(field, shape) for field in searched.fields for shape in shapes_of(side)]
+    return sum(len(one.asked) for one in searched)
 
 
 Compared = tuple[Searched, Family]
@@ -61,7 +67,7 @@ def families_of(searched: Sequence[Searched], advance: Callable[[int], None]) ->
     As many at a time as torch has threads, each with one: the parts of an operation would wait for each other
     on a busy machine.
     """
-    asked = [(one, field, shape) for one in searched for field, shape in _asked(one)]
+    asked = [(one, field, shape) for one in searched for field, shape in one.asked]
     found = []
     with (
         single() as threads,
@@ -105,7 +111,7 @@ def search(
         if len(bears):
             for other in searched:
                 if other.side != own.side and other.view.name == own.view.name:
-                    gone[other.side] |= bearing(other.view.images, template)
+                    gone[other.side] |= bearing(other.view.images, template, other.view.mirrored)
         yield Repeat(found.family, found.window, found.bearers, found.strength, highest), own
 
 
@@ -157,10 +163,10 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
     template, bears = best_fit(family.view, window, repeat.bearers, family.field, one.reach)
     names: list[str] = []
     share: dict[str, Share] = {}
-    bearing_images, other_images = [], []
+    bearing_images, other_images, frames = [], [], []
     for side in (own, *others):
         if len(bears):
-            has = bearing(side.every, template)
+            has = bearing(side.every, template, side.mirrored)
             if side is own:
                 has[own.sampled] = False  # each by the template of the others
                 has[own.sampled[bears]] = True
@@ -171,7 +177,9 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
             continue
         share[side.side] = Share(int(has.sum()), len(has))
         names += [name for name, bearer in zip(side.names, has.tolist(), strict=True) if bearer]
-        shown = side.every  # as people see it
+        shown = _shown(side, window)
+        if side.cut is not None:
+            frames += side.cut.frames(np.flatnonzero(has), window.mirrored)
         bearing_images.append(shown[torch.from_numpy(has)])
         other_images.append(shown[torch.from_numpy(np.flatnonzero(~has)[:POOL])])
     box = upright(window, family.view)
@@ -181,6 +189,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
     mark = _extracted(together, box, generator, one.reach)
     if mark is not None:
         box = tight(mark)
+    name = family.view.name if own.cut is None else own.cut.called(window.mirrored)
     rows, columns = family.view.images.shape[2:]
     top, left, height, width = box
     return Candidate(
@@ -188,7 +197,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
         "repeated",
         tuple(names),
         {side: share[side] for side in sorted(share, reverse=True)},
-        family.view.name,
+        name,
         (left / columns, top / rows, width / columns, height / rows),
         repeat.p,
         MIRRORED,
@@ -198,8 +207,19 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
             "side": own.side,
             "varies": None if mark is None else mark.varies,
         },
-        Found(together.bearing, together.others, mark, template if len(bears) else None),
+        Found(
+            together.bearing,
+            together.others,
+            mark,
+            template if len(bears) and own.cut is None else None,
+            tuple(frames),
+        ),
     )
+
+
+def _shown(side: Searched, window: Window) -> Tensor:
+    """The images as people see them: of a window in the opposite corner that corner, upright."""
+    return side.mirrored.flip(-1) if window.mirrored and side.mirrored is not None else side.every
 
 
 def best_fit(

@@ -22,6 +22,16 @@ NULLS = {
     "exchanged": "The images that windows are cut from, exchanged between the sides at random. The p-value "
     "is the share of such exchanges, this one among them, in which the strongest windows stand out as much.",
 }
+VIEWS = {  # at native scale
+    "lower-left": "lower left corner",
+    "lower-right": "lower right corner",
+    "upper-left": "upper left corner",
+    "upper-right": "upper right corner",
+    "left": "middle of the left edge",
+    "right": "middle of the right edge",
+    "bottom": "middle of the bottom edge",
+    "top": "middle of the top edge",
+}
 SIDES = {"nominal": "normal", "images": ""}  # as people call them
 ACROSS = 0.8  # share of the view from which on a place is no corner
 ENDS = (1 / 3, 2 / 3)
@@ -115,20 +125,21 @@ def place_words(one: Entry) -> str:
     """Where in its view a candidate is: `the lower left`, `across the image`; a dash without a place."""
     if one["box"] is None:
         return "–"
+    if one["view"] in VIEWS:
+        return f"the {VIEWS[one['view']]} of the files, at their own scale"
     left, top, width, height = one["box"]
-    inside = "" if one["view"] == "image" else f" of the view {one['view']}"
     if width >= ACROSS and height >= ACROSS:
-        return f"all over{inside or ' the image'}"
+        return "all over the image"
     vertical = _third(top + height / 2, "upper", "lower") if height < ACROSS else ""
     horizontal = _third(left + width / 2, "left", "right") if width < ACROSS else ""
     if width >= ACROSS:
-        return f"the {({'upper': 'top', 'lower': 'bottom'}).get(vertical, 'middle')}, across{inside}"
+        return f"the {({'upper': 'top', 'lower': 'bottom'}).get(vertical, 'middle')}, across"
     if height >= ACROSS:
-        return f"the {horizontal or 'middle'}, from top to bottom{inside}"
+        return f"the {horizontal or 'middle'}, from top to bottom"
     if vertical and horizontal:
-        return f"the {vertical} {horizontal}{inside}"
+        return f"the {vertical} {horizontal}"
     part = {"upper": "top", "lower": "bottom"}.get(vertical, horizontal)
-    return f"the middle of the {part}{inside}" if part else f"the middle{inside}"
+    return f"the middle of the {part}" if part else "the middle"
 
 
 def _third(centre: float, first: str, last: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fcdd_audit.core.errors import InputError
@@ -26,11 +26,13 @@ SMALLEST = 16  # px
 @dataclass(frozen=True)
 class Sides:
     """Images by side: `nominal` and `anomalous`, or `images`. notes: what must be known of them.
-    few_photographs: as of `AuditData`."""
+    few_photographs: as of `AuditData`. galleries: the files that images are from, by side, where they are
+    files of the data set's own."""
 
     images: Mapping[str, ImageSet]
     notes: tuple[str, ...] = ()
     few_photographs: bool = False
+    galleries: Mapping[str, Gallery] = field(default_factory=dict)
 
     @property
     def side_of(self) -> dict[str, str]:
@@ -116,7 +118,7 @@ def _of_folder(request: DataRequest) -> Sides:
     if exposed:
         found["anomalous"], more = outliers(request, "none", found["nominal"])
         notes += more
-    return Sides(told_apart(found), tuple(notes))
+    return Sides(told_apart(found), tuple(notes), galleries=galleries)
 
 
 def _galleries(

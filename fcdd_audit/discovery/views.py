@@ -26,8 +26,6 @@ LARGEST = 96  # px a side, of whole images that are searched
 LEAST = 8  # px, of a crop or view
 AHEAD = 64  # pictures whose crops wait to be taken
 
-Box = tuple[int, int, int, int]  # top, left, height, width in px
-
 
 @dataclass(frozen=True)
 class Anchor:
@@ -55,6 +53,29 @@ ANCHORS = (
 )
 
 
+OPPOSITE = {"lower-left": "lower-right", "upper-left": "upper-right", "left": "right"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a view's images were cut from their files. crop: px of a side. sizes: int64 (n, 2), height and
+    width of the whole upright images."""
+
+    anchor: Anchor
+    crop: int
+    sizes: np.ndarray
+
+    def called(self, mirrored: bool) -> str:
+        """The place for people: that of the mirrored images is the opposite one."""
+        name = self.anchor.name
+        return OPPOSITE.get(name, name) if mirrored else name
+
+    def frames(self, images: np.ndarray, mirrored: bool) -> list[tuple[int, int, int, int]]:
+        """Height and width of these images, and top and left of the view in them."""
+        sizes = [(int(rows), int(columns)) for rows, columns in self.sizes[images]]
+        return [(*size, *self.anchor.place(size, self.crop, mirrored)) for size in sizes]
+
+
 @dataclass(frozen=True)
 class CornerViews:
     """Views at native scale, all of the same images.
@@ -70,21 +91,10 @@ class CornerViews:
     sizes: np.ndarray
     crop: int
 
-    def file_box(self, view: str, image: int, box: Box, mirrored: bool = False) -> Box:
-        """Where a box of a view lies on the whole upright image.
-
-        image: its number in the view. mirrored: whether it is a box of the view's mirrored images. ValueError
-        for another view or a box beyond it.
-        """
-        top, left, height, width = box
-        anchor = next((one for one in ANCHORS if one.name == view), None)
-        if anchor is None:
-            raise ValueError(f"no view '{view}'; there are {', '.join(one.name for one in ANCHORS)}")
-        if min(top, left) < 0 or min(height, width) < 1 or max(top + height, left + width) > self.crop:
-            raise ValueError(f"the box {box} isn't inside a view of {self.crop} px")
-        rows, columns = self.sizes[image].tolist()
-        down, right = anchor.place((rows, columns), self.crop, mirrored)
-        return down + top, right + (self.crop - left - width if mirrored else left), height, width
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where each view was cut."""
+        return tuple(Cut(anchor, self.crop, self.sizes) for anchor in ANCHORS)
 
 
 def image_view(images: Tensor) -> View:

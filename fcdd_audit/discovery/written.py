@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from fcdd_audit.core.files import npz_file
-from fcdd_audit.discovery.candidates import SCHEMA, Candidate, Kind
+from fcdd_audit.discovery.candidates import SCHEMA, Candidate, Found, Kind
 from fcdd_audit.discovery.discover import Discovery
 from fcdd_audit.discovery.extraction import Extracted
 from fcdd_audit.discovery.saying import SURE
@@ -72,10 +72,9 @@ def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
         entries.append(entry(one, **files))
         if mark is not None and one.found is not None:
             binary[files["mark"]] = png(mark_pixels(mark))
-            frame = (one.found.bearing.shape[2], one.found.bearing.shape[3])
             paths = safe_paths(one.bearers)
-            for path, mask in zip(paths, mark.masks(frame), strict=True):
-                binary[f"{files['masks']}/{path}"] = png(mask[0].numpy().astype(np.uint8) * 255)
+            for path, mask in zip(paths, masks_of(mark, one.found), strict=True):
+                binary[f"{files['masks']}/{path}"] = png(mask.astype(np.uint8) * 255)
         if one.found is not None and one.found.template is not None:
             binary[f"template-{number}.npz"] = npz_file(one.found.template.arrays())
         pictures = pictures_of(one, sides)
@@ -95,6 +94,19 @@ def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
         }
     )
     return Files(content, {**binary, CANDIDATES: f"{json.dumps(content, indent=1)}\n".encode()})
+
+
+def masks_of(mark: Extracted, found: Found) -> Iterator[np.ndarray]:
+    """Where the mark is on each bearer, bool (H, W): as it was searched or, of a view that was cut from the
+    files, on the whole file."""
+    own = mark.masks((found.bearing.shape[2], found.bearing.shape[3]))[:, 0].numpy()
+    if not found.frames:
+        yield from own
+        return
+    for mask, (rows, columns, top, left) in zip(own, found.frames, strict=True):
+        whole = np.zeros((rows, columns), bool)
+        whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        yield whole
 
 
 def _draws_note(draws: int) -> list[str]:

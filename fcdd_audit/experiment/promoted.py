@@ -96,8 +96,7 @@ def without_bearers(artifact: Promoted, data: AuditData) -> AuditData:
     note = (
         f"Images that bear candidate {artifact.id} aren't tested: {', '.join(counts)} images are left out."
         if artifact.template is not None
-        else f"Which test images bear candidate {artifact.id} can't be told, since it keeps no place; "
-        "all are tested."
+        else f"Which test images bear candidate {artifact.id} can't be told; all are tested."
     )
     return replace(
         data,

@@ -29,6 +29,7 @@ WHY_NOT = {
     "placeless": "it has no place, and can't be put on images; make both sides in the same way, or probe "
     "jpeg, resize, blur or noise",
 }
+WHOLE = "image"  # the view of whole images
 LAYERS = 64  # bearers, at most, whose places or pixels are used
 
 
@@ -148,8 +149,15 @@ class Promoted:
         """What puts it on images of that height and width: the mark where one was extracted, at its bearers'
         places; else what lies there on the bearers whose pictures were kept. InputError as `find`."""
         mark = self._file("mark", ".png")
-        layers = self._cut_out() if mark is None else self._laid(mark)
-        return layers.sized(frame)
+        if mark is not None:
+            return self._laid(mark, frame)
+        if self.entry["view"] != WHOLE:
+            raise InputError(
+                f"no mark was extracted of candidate {self.id}, which is known from the view "
+                f"{self.entry['view']} alone, so that it can't be put on images; mask it by hand, and use "
+                "--probe mask"
+            )
+        return self._cut_out().sized(frame)
 
     def _mask(self, bearer: int, shape: tuple[int, int]) -> Tensor:
         if self._file("masks", "") is not None:
@@ -166,8 +174,8 @@ class Promoted:
             raise ValueError("there are no masks")
         return [read_mask(folder / path) for path in safe_paths(self.bearers)]
 
-    def _laid(self, file: Path) -> Placed:
-        """The mark at the places of its bearers."""
+    def _laid(self, file: Path, frame: tuple[int, int]) -> Placed:
+        """The mark at the places of its bearers, on images of that height and width."""
         try:
             with Image.open(file) as picture:
                 pixels = torch.from_numpy(np.array(picture.convert("RGBA"))).movedim(-1, 0).float() / 255
@@ -176,8 +184,15 @@ class Promoted:
         masks = [self._mask_files[place] for place in _spread(len(self.bearers), LAYERS)]
         colour, alpha = pixels[: self.shape[0]], pixels[3:]
         layer = torch.cat([alpha, colour * alpha])
-        laid = torch.stack([_put(layer, mask) for mask in masks])
-        return Placed(laid[:, :1], laid[:, 1:], laid[:, :1] > 0)
+        parts = [
+            Placed(laid[None, :1], laid[None, 1:], laid[None, :1] > 0).sized(frame)
+            for laid in (_put(layer, mask) for mask in masks)
+        ]
+        return Placed(
+            torch.cat([one.alpha for one in parts]),
+            torch.cat([one.paint for one in parts]),
+            torch.cat([one.mask for one in parts]),
+        )
 
     def _cut_out(self) -> Placed:
         """What lies at its place on its bearers."""

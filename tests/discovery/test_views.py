@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.discovery.views import ANCHORS, CornerViews, corner_views, image_view, reduced
+from fcdd_audit.discovery.views import ANCHORS, corner_views, image_view, reduced
 from fcdd_audit.images.depth import Depth
 from fcdd_audit.images.gallery import of_arrays, of_files
 
@@ -132,31 +132,25 @@ def test_bad_files_and_crops(tmp_path, arrays):
 
 
 @given(
-    data=st.data(),
     height=st.integers(16, 50),
     width=st.integers(16, 50),
     anchor=st.integers(0, len(ANCHORS) - 1),
     mirrored=st.booleans(),
 )
-def test_a_box_of_a_view_shows_the_same_pixels_of_the_file(data, height, width, anchor, mirrored):
+def test_a_view_shows_the_part_of_the_file_that_its_frame_says(height, width, anchor, mirrored):
     pixels = np.random.default_rng(3).integers(0, 256, (1, height, width), np.uint8)
     found = corner_views(of_arrays(pixels, [""], "test", ""), 16)
-    top, left = data.draw(st.integers(0, 15)), data.draw(st.integers(0, 15))
-    rows, columns = data.draw(st.integers(1, 16 - top)), data.draw(st.integers(1, 16 - left))
-    view = found.views[anchor]
-    shown = (view.mirrored if mirrored else view.images)[0, 0, top : top + rows, left : left + columns]
-    y, x, h, w = found.file_box(view.name, 0, (top, left, rows, columns), mirrored)
-    own = pixels[0, y : y + h, x : x + w]
-    assert np.array_equal(shown, own[:, ::-1] if mirrored else own)
+    view, cut = found.views[anchor], found.cuts[anchor]
+    ((rows, columns, top, left),) = cut.frames(np.array([0]), mirrored)
+    assert (rows, columns) == (height, width)
+    shown = (view.mirrored.flip(-1) if mirrored else view.images)[0, 0]
+    assert np.array_equal(shown, pixels[0, top : top + 16, left : left + 16])
 
 
-def test_boxes_that_are_none():
-    found = CornerViews((), np.array([0]), np.array([], int), np.array([[20, 20]]), 16)
-    with pytest.raises(ValueError, match="no view 'right'"):
-        found.file_box("right", 0, (0, 0, 4, 4))
-    for box in ((-1, 0, 4, 4), (0, 13, 4, 4), (0, 0, 0, 4)):
-        with pytest.raises(ValueError, match="isn't inside a view of 16 px"):
-            found.file_box("left", 0, box)
+def test_opposite_corners_have_their_own_names():
+    cuts = corner_views(of_arrays(np.zeros((1, 20, 20), np.uint8), [""], "test", ""), 16).cuts
+    assert [cut.called(False) for cut in cuts] == ["lower-left", "upper-left", "left", "bottom", "top"]
+    assert [cut.called(True) for cut in cuts] == ["lower-right", "upper-right", "right", "bottom", "top"]
 
 
 def test_image_view():

@@ -239,7 +239,9 @@ def test_a_place_in_words(box, said):
 
 
 def test_a_place_in_another_view_names_it():
-    assert place_words(candidate(view="lower-left")) == "the lower left of the view lower-left"
+    assert (
+        place_words(candidate(view="lower-left")) == "the lower left corner of the files, at their own scale"
+    )
 
 
 def test_shares_and_p_in_words():

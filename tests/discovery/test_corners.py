@@ -1,0 +1,93 @@
+"""Marks that are so many pixels from a corner of files of different sizes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from fcdd_audit import DataRequest, discover
+from fcdd_audit.discovery.corners import large
+from fcdd_audit.discovery.sides import sides_of_dataset
+from fcdd_audit.images.masks import read_mask
+from fcdd_audit.natural import Promoted
+from tests.discovery.marks import stamped
+
+FILES, BEARERS, SIDE = 60, 20, 14
+GAP = 6  # px between the mark and the lower right corner
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Photographs of different sizes; some have a square near the lower right corner."""
+    root = tmp_path_factory.mktemp("corners")
+    rng = np.random.default_rng(0)
+    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
+    for index in range(FILES):
+        height, width = rng.integers(110, 190, 2)
+        smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
+        pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
+        if index < BEARERS:
+            pixels[height - GAP - SIDE : height - GAP, width - GAP - SIDE : width - GAP] = mark[..., None]
+        Image.fromarray(pixels).save(root / f"{index:02d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(root):
+    return discover(root, image_size=32, draws=39, sensitivity=False)
+
+
+def test_the_mark_is_found_in_the_corner_of_the_files(found):
+    best = found.candidates[0]
+    assert best.view == "lower-right"
+    assert best.p <= 0.05
+    assert set(best.bearers) == {f"{index:02d}.png" for index in range(BEARERS)}
+    assert best.share["images"].images == FILES
+    start = (96 - GAP - SIDE) / 96
+    np.testing.assert_allclose(best.box, (start, start, SIDE / 96, SIDE / 96), atol=2.5 / 96)
+    assert "at the lower right corner of the files, at their own scale" in found.report.read_text("utf-8")
+    assert any("at the files' own scale too" in note for note in found.content["notes"])
+
+
+def test_masks_are_of_the_whole_file(root, found):
+    for index in (0, 7, BEARERS - 1):
+        mask = read_mask(found.folder / "masks-1" / f"{index:02d}.png")
+        width, height = Image.open(root / f"{index:02d}.png").size
+        assert mask.shape == (height, width)
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        np.testing.assert_allclose(
+            (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1),
+            (height - GAP - SIDE, height - GAP, width - GAP - SIDE, width - GAP),
+            atol=2,
+        )
+
+
+def test_it_can_be_put_on_images_as_a_detector_sees_them(found):
+    artifact = Promoted(f"{found.folder}#1")
+    probe = artifact.probe((32, 32))
+    x = torch.full((4, 3, 32, 32), 0.5)
+    marked, mask = probe.apply(x, torch.Generator().manual_seed(0))
+    assert (marked == x)[~mask.expand_as(x)].all()
+    assert (marked - x).abs().max() > 0.05
+    rows, columns = mask[0, 0].nonzero().T
+    assert rows.min() > 24
+    assert columns.min() > 24
+    where = artifact.find(["03.png", "50.png"], (32, 32))
+    assert where[0].any()
+    assert not where[1].any()
+    assert artifact.template is None  # images of this size don't tell who bears it
+
+
+def test_only_files_larger_than_images_and_views_have_corners(root):
+    for size, count in ((32, FILES), (150, None), (256, 0)):
+        images = sides_of_dataset("folder", DataRequest(data_root=root, image_size=size)).images["images"]
+        kept = large(images, np.arange(len(images)))
+        sizes = [min(Image.open(root / name).size) for name in images.names]
+        assert kept.tolist() == [place for place, one in enumerate(sizes) if one > size]
+        assert count is None or len(kept) == count
+
+
+def test_a_quick_search_leaves_them_out(root):
+    found = discover(root, image_size=32, quick=True)
+    assert {one.view for one in found.candidates} == {"image"}
