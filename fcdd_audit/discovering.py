@@ -178,7 +178,7 @@ def write_discovery(
     check_writable(path)
     _check_free(path)
     sides = sides.enough()
-    asked = replace(asked, near_copies=asked.near_copies and not sides.few_photographs)
+    asked = replace(asked, few_photographs=sides.few_photographs)
     folder = RunWriter.at(path)
     with folder.opened():
         with progress_bar(not quiet, desc="search", unit="step") as bar:
@@ -202,7 +202,8 @@ def write_discovery(
             "design": DISCOVERY,
             "config": {
                 "data": config.data.model_dump(mode="json"),
-                "discovery": asdict(asked) | {"model": config.detector.model},
+                "discovery": asdict(asked)
+                | {name: getattr(config.detector, name) for name in ("model", "mean", "std", "trust_model")},
                 "run": {"out": config.run.out.as_posix()},
             },
             "shape": list(next(iter(sides.images.values())).images.shape[1:]),

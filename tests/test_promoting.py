@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 import fcdd_audit
-from fcdd_audit import InputError, make_config, run_audit
+from fcdd_audit import InputError, explain_run, make_config, render_report, run_audit
 from fcdd_audit.cli.app import app
 from fcdd_audit.experiment.setup import AS_IS, prepare
+from fcdd_audit.natural import Promoted
 
 SIDE = 32
 PARTS = {"train/nominal": 60, "train/anomalous": 60, "test/nominal": 20, "test/anomalous": 20}
@@ -107,6 +109,47 @@ def test_twins_give_a_verdict(images, candidate, tmp_path):
     assert "with the artifact removed" not in page
     written = json.loads((result.folder / "config.json").read_text(encoding="utf-8"))
     assert written["config"]["artifact"]["candidate"] == candidate
+    again = explain_run(result.folder, ["gradient"])
+    assert {one.explainer for one in again.findings[0].explainers} >= {"gradient", "native"}
+    assert render_report(result.folder) == result.report
+
+
+def test_every_audit_searches_its_training_images_and_advises_to_audit_what_it_finds(images, tmp_path):
+    config = make_config({**QUICK, "dataset": "folder", "data_root": images, "out": tmp_path})
+    result = run_audit(config)
+    own = result.folder / "discovery-0"
+    (found,) = json.loads((own / "candidates.json").read_text(encoding="utf-8"))["candidates"]
+    assert set(found["bearers"]) == {f"train/anomalous/{index}.png" for index in range(BEARERS)}
+    page = result.report.read_text(encoding="utf-8")
+    assert "What repeats in the training images" in page
+    assert f"at the lower left, on 0 of 48 normal and {BEARERS} of 60 anomalous images" in page
+    assert page.count("discovery-0/candidates.json#1") == 2  # on the first screen, and on its card
+    assert Promoted(f"{own}#1").bearers == found["bearers"]
+    described = json.loads((result.folder / "config.json").read_text(encoding="utf-8"))
+    assert described["searched"] == {"sample": 192, "largest": 48}
+
+
+def test_a_template_that_is_gone_is_an_error_and_no_excuse(images, candidate, tmp_path):
+    folder = tmp_path / "found"
+    shutil.copytree(candidate.removesuffix("/candidates.json#1"), folder)
+    (folder / "template-1.npz").unlink()
+    with pytest.raises(InputError, match=r"template-1\.npz' can't be read"):
+        prepare(config_of(images, f"{folder}#1", tmp_path), None)
+
+
+def test_a_searched_image_is_never_tested(images, candidate, tmp_path):
+    root = tmp_path / "images"
+    shutil.copytree(images / "train", root / "train")
+    shutil.copytree(images / "test", root / "test")
+    content = json.loads(Path(candidate.removesuffix("#1")).read_text(encoding="utf-8"))
+    content["candidates"][0]["bearers"][0] = "test/anomalous/0.png"
+    shutil.copytree(Path(candidate.removesuffix("#1")).parent, tmp_path / "found")
+    (tmp_path / "found/candidates.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "own.py").write_text(MODEL, encoding="utf-8")
+    given = {"dataset": "folder", "data_root": root, "image_size": SIDE, "out": tmp_path, "threshold": 0.2}
+    given |= {"candidate": f"{tmp_path}/found#1", "model": f"{tmp_path}/own.py:load", "trust_model": True}
+    with pytest.raises(InputError, match="is a test image of 'folder'; images that were searched"):
+        run_audit(make_config(given))
 
 
 def test_a_finished_model_gets_a_verdict(images, candidate, tmp_path):

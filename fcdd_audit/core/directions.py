@@ -124,7 +124,7 @@ DIRECTIONS.register("found-on-nominal")(
 DIRECTIONS.register("transplanted-from-anomalous")(
     Direction(
         trained="found on {share} of the anomalous training images",
-        tested="put on the nominal test images, none of which bears it",
+        tested="put on the nominal test images that aren't known to bear it",
         side="anomalous",
         usual=CLEAN,
         conflict=ON_NOMINAL,
@@ -134,7 +134,7 @@ DIRECTIONS.register("transplanted-from-anomalous")(
 DIRECTIONS.register("transplanted-from-nominal")(
     Direction(
         trained="found on {share} of the nominal training images",
-        tested="put on the anomalous test images, none of which bears it",
+        tested="put on the anomalous test images that aren't known to bear it",
         side="nominal",
         usual=CLEAN,
         conflict=ON_ANOMALOUS,

@@ -28,6 +28,7 @@ from fcdd_audit.images.sets import ImageSet
 FEWEST = 24  # images of a side; of fewer nothing can be told from chance
 DRAWS = 199  # null searches
 SMALLEST = 16  # px a side
+CROPS = "none: crops of few photographs repeat by nature"
 SCORED = 2000  # images that are a step of the progress
 SAMPLED = 256  # images of a side that are searched; all are matched with what was found
 
@@ -39,8 +40,9 @@ class Search:
     draws: null searches; the least p is 1 / (1 + draws). sample: images of a side that are compared with each
     other, at most; all are matched with what was found. sensitivity: whether marks are put on the images to
     see which are found. seed: of all that is drawn at random. largest: px, to which larger images are
-    reduced. colour: whether colours are compared too, and not brightness alone. near_copies: whether they are
-    looked for. corners: whether corners and edges of the files are searched too, where there are files larger
+    reduced. colour: whether colours are compared too, and not brightness alone. few_photographs: whether
+    images are cut from few photographs: then near-copies are no candidate, and no null judges what repeats.
+    corners: whether corners and edges of the files are searched too, where there are files larger
     than the images. InputError for a number that makes no search.
     """
 
@@ -50,7 +52,7 @@ class Search:
     seed: int = 0
     largest: int = LARGEST
     colour: bool = True
-    near_copies: bool = True
+    few_photographs: bool = False
     corners: bool = True
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class Search:
 
 
 # Some seconds on two cores, for every audit.
-QUICK = Search(draws=99, sample=192, sensitivity=False, largest=48, colour=False, corners=False)
+QUICK = Search(sample=192, sensitivity=False, largest=48, colour=False, corners=False)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def discover(
             f"windows are pasted from one side onto the other, and there is no other than "
             f"'{', '.join(sides)}'; give at least {FEWEST} images of both sides, or no model"
         )
-    groups = _groups(sides, asked)
+    parts = [images.images for images in sides.values()]
+    groups = copies(torch.cat(parts) if len(parts) > 1 else parts[0])
     searched = _searched(sides, groups, asked, galleries or {})
     total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
     pasted = count_scored(sides) if score is not None else 0
@@ -147,12 +150,14 @@ def discover(
         tally.end(pasted)
         # One budget of errors for both kinds.
         candidates = [replace(one, p=min(1.0, 2 * (one.p or 0))) for one in (*candidates, *pasted_ones)]
+    if asked.few_photographs:
+        candidates = [replace(one, p=None, null=CROPS) for one in candidates]
     level = SURE if score is None else SURE / 2
     spiked = spike(families, draws, seed, level, step) if sensitivity and families else ()
     both = set(sides) == set(SIDES)
     origin = check_origin(sides["nominal"], sides["anomalous"]) if both else None
     placeless = [] if origin is None else _placeless(origin, sides)
-    near = _near_copies(groups, sides)
+    near = [] if asked.few_photographs else _near_copies(groups, sides)
     return Discovery(
         ranked([*candidates, *placeless, *near]),
         {name: len(images) for name, images in sides.items()},
@@ -184,14 +189,6 @@ class _Tally:
             self.told = steps
 
 
-def _groups(sides: Mapping[str, ImageSet], asked: Search) -> np.ndarray:
-    """The group of near-copies of each image, int64 (n,)."""
-    if not asked.near_copies:
-        return np.arange(sum(len(images) for images in sides.values()))
-    parts = [images.images for images in sides.values()]
-    return copies(torch.cat(parts) if len(parts) > 1 else parts[0])
-
-
 def _searched(
     sides: Mapping[str, ImageSet], groups: np.ndarray, asked: Search, galleries: Mapping[str, Gallery]
 ) -> list[Searched]:
@@ -206,7 +203,9 @@ def _searched(
         _, firsts = np.unique(own, return_index=True)
         if len(firsts) < FEWEST:
             continue
-        files = large(images, np.sort(firsts)) if asked.corners and name in galleries else firsts[:0]
+        files = firsts[:0]
+        if asked.corners and name in galleries and {*images.names} <= {*galleries[name].names}:
+            files = large(images, np.sort(firsts))
         with_corners = len(files) >= FEWEST
         drawn = numpy_generator(asked.seed, f"{name} images of a discovery").permutation(
             files if with_corners else np.sort(firsts)
@@ -301,12 +300,14 @@ def _notes(
     if any(one.cut is not None for one in searched):
         notes.append(
             f"Corners and middles of the edges, {CROP} px each, were searched at the files' own scale too; "
-            "shares there are of the images that were compared, and images smaller than that were left out."
+            "of a mark that isn't sure, shares there are of the images that were compared."
         )
     if any(images.images.shape[2] > asked.largest for images in sides.values()):
         notes.append(f"Images were reduced to {asked.largest} px; marks of a few pixels may be lost.")
     if not asked.colour:
         notes.append("Brightness alone was compared; a mark that differs in colour only isn't found.")
-    if not asked.near_copies:
-        notes.append("These images are cut from few photographs, and weren't searched for near-copies.")
+    if asked.few_photographs:
+        notes.append(
+            "These images are cut from few photographs: what repeats, and near-copies, can be due to that."
+        )
     return notes

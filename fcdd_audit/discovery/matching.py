@@ -26,7 +26,8 @@ FEWEST = 3  # bearers that a template is made of
 @dataclass(frozen=True)
 class Template:
     """The mean of what bearers have in common at a window, as a unit vector (d,), and the least correlation
-    with it that makes a bearer: what no decoy reaches. side: px, of the view's images."""
+    with it that makes a bearer: what no decoy reaches. side: px, of the view's images. anchor: of a view that
+    is cut from the files; empty: whole images."""
 
     field: str
     window: Window
@@ -35,6 +36,7 @@ class Template:
     moves: tuple[int, ...]
     limit: float
     side: int
+    anchor: str = ""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays, for `read_template`; the whitening in half precision, as it is large."""
@@ -45,6 +47,7 @@ class Template:
             "moves": np.array(self.moves),
             "limit": np.array(self.limit),
             "side": np.array(self.side),
+            "anchor": np.array(self.anchor),
             **{f"window.{name}": np.array(value) for name, value in asdict(self.window).items()},
             **whiten,
         }
@@ -55,7 +58,7 @@ def read_template(path: Path) -> Template:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return _template({name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever numpy raises on a damaged file
         raise InputError(
             f"'{path}' can't be read ({type(error).__name__}), which tells the images that bear the "
             "candidate; search again"
@@ -67,14 +70,19 @@ def _template(arrays: Mapping[str, Any]) -> Template:
     if field not in FIELDS:
         raise ValueError(f"no field {field!r}")
     top, left, height, width = (int(arrays[f"window.{name}"]) for name in PLACE)
+    side, vector, moves = int(arrays["side"]), arrays["vector"], arrays["moves"].tolist()
+    inside = 0 <= top <= side - height and 0 <= left <= side - width and min(height, width) > 0
+    if not inside or vector.ndim != 1 or len(vector) % (height * width) or not moves or max(moves) > side:
+        raise ValueError("the window doesn't fit")
     return Template(
         field,
         Window(top, left, height, width, bool(arrays["window.mirrored"])),
-        torch.from_numpy(arrays["vector"]),
+        torch.from_numpy(vector).float(),
         torch.from_numpy(arrays["whiten"]).float() if "whiten" in arrays else None,
-        tuple(arrays["moves"].tolist()),
+        tuple(map(int, moves)),
         float(arrays["limit"]),
-        int(arrays["side"]),
+        side,
+        str(arrays["anchor"]),
     )
 
 
@@ -116,7 +124,8 @@ def fit(
     bears = (own @ vector).max(dim=0).values > limit
     without = F.normalize(aligned.sum(0) - aligned, dim=1)  # of the others, for each that is in it
     bears[found] = torch.einsum("mbd,bd->mb", own[:, found], without).max(dim=0).values > limit
-    return template, np.flatnonzero(bears.numpy())
+    named = np.flatnonzero(bears.numpy())
+    return template, named if len(named) >= FEWEST else named[:0]
 
 
 def _within_memory(reach: int, least: int, vectors: Vectors) -> tuple[int, ...]:

@@ -36,7 +36,8 @@ class Searched:
     view: of the images that are searched. every: all images of the side that are matched in that view, uint8
     (N, C, S, S); names: of them. sampled: places of the searched ones in them, the same images in all views
     of the side. asked: fields and shapes that are compared. cut: where the view was cut from files; None: it
-    shows whole images.
+    shows whole images. every_mirrored: what stands in the place of `every` once it is mirrored; None: the
+    same, mirrored. widened: the same with all images of the side matched; None: they are.
     """
 
     side: str
@@ -46,11 +47,8 @@ class Searched:
     sampled: np.ndarray
     asked: tuple[tuple[str, Shape], ...]
     cut: Cut | None = None
-
-    @property
-    def mirrored(self) -> Tensor | None:
-        """What stands in the place of `every` once it is mirrored; None: the same, mirrored."""
-        return None if self.cut is None else self.view.mirrored
+    widened: Callable[[], Searched] | None = None
+    every_mirrored: Tensor | None = None
 
 
 def count_families(searched: Sequence[Searched]) -> int:
@@ -157,8 +155,10 @@ def _is_moved(repeat: Repeat, earlier: Repeat) -> bool:
 
 def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Generator) -> Candidate:
     """What was found as a candidate: who bears it, on either side, and the mark. others: the same view of the
-    other side, or none."""
+    other side, or none. Of a view that is cut from files all are matched only if the candidate is sure."""
     repeat, own = one.first, one.own
+    if repeat.p <= SURE:
+        own, *others = (other.widened() if other.widened is not None else other for other in (own, *others))
     family, window = repeat.family, repeat.window
     template, bears = best_fit(family.view, window, repeat.bearers, family.field, one.reach)
     names: list[str] = []
@@ -166,7 +166,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
     bearing_images, other_images, frames = [], [], []
     for side in (own, *others):
         if len(bears):
-            has = bearing(side.every, template, side.mirrored)
+            has = bearing(side.every, template, side.every_mirrored)
             if side is own:
                 has[own.sampled] = False  # each by the template of the others
                 has[own.sampled[bears]] = True
@@ -211,7 +211,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
             together.bearing,
             together.others,
             mark,
-            template if len(bears) and own.cut is None else None,
+            replace(template, anchor="" if own.cut is None else own.cut.anchor.name) if len(bears) else None,
             tuple(frames),
         ),
     )
@@ -219,7 +219,7 @@ def candidate_of(one: Joined, others: Sequence[Searched], generator: torch.Gener
 
 def _shown(side: Searched, window: Window) -> Tensor:
     """The images as people see them: of a window in the opposite corner that corner, upright."""
-    return side.mirrored.flip(-1) if window.mirrored and side.mirrored is not None else side.every
+    return side.every_mirrored.flip(-1) if window.mirrored and side.every_mirrored is not None else side.every
 
 
 def best_fit(

@@ -6,7 +6,7 @@ detector's size, they come to lie at other places and blur; cut from the files a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ class Cut:
 class CornerViews:
     """Views at native scale, all of the same images.
 
-    views: in the order of ANCHORS. places: int64 (m,), of the views' images in what they were cut from.
+    views: in the order of `anchors`. places: int64 (m,), of the views' images in what they were cut from.
     left_out: int64, places of images smaller than the crop. sizes: int64 (m, 2), height and width in px of
     the whole upright images. crop: side of the views, in px.
     """
@@ -90,11 +90,12 @@ class CornerViews:
     left_out: np.ndarray
     sizes: np.ndarray
     crop: int
+    anchors: tuple[Anchor, ...] = ANCHORS
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
         """Where each view was cut."""
-        return tuple(Cut(anchor, self.crop, self.sizes) for anchor in ANCHORS)
+        return tuple(Cut(anchor, self.crop, self.sizes) for anchor in self.anchors)
 
 
 def image_view(images: Tensor) -> View:
@@ -121,6 +122,7 @@ def corner_views(
     gallery: Gallery,
     crop: int = CROP,
     *,
+    anchors: Sequence[Anchor] = ANCHORS,
     depth: Depth = OWN_DEPTH,
     advance: Callable[[int], None] = lambda _: None,
 ) -> CornerViews:
@@ -131,17 +133,20 @@ def corner_views(
     "top" the middle of that edge and its own mirror image. Views have 3 channels if any crop has colour,
     else 1. Each picture is decoded once, and only its crops are kept.
 
-    crop: side of the views, in px. depth: of the pictures' data set. advance: is told of pictures that are
-    done. ValueError for a crop under LEAST; InputError for a picture that can't be decoded.
+    crop: side of the views, in px. anchors: of the views that are cut. depth: of the pictures' data set.
+    advance: is told of pictures that are done. ValueError for a crop under LEAST; InputError for a picture
+    that can't be decoded.
     """
     if crop < LEAST:
         raise ValueError(f"crops are at least {LEAST} px, not {crop}")
-    shape = (len(ANCHORS), 2, len(gallery), 3, crop, crop)
+    shape = (len(anchors), 2, len(gallery), 3, crop, crop)
     cut = np.empty(shape, np.uint8)  # memory that is never written to is never taken
     places: list[int] = []
     sizes: list[tuple[int, int]] = []
     coloured = False
-    for place, (size, crops) in in_order(gallery, _cutter(gallery, crop, depth), "cut", AHEAD, False):
+    for place, (size, crops) in in_order(
+        gallery, _cutter(gallery, crop, anchors, depth), "cut", AHEAD, False
+    ):
         advance(1)
         if crops is None:
             continue
@@ -153,16 +158,17 @@ def corner_views(
     if not coloured:
         kept = kept[:, :, :, :1].clone()
     return CornerViews(
-        tuple(View(anchor.name, *both) for anchor, both in zip(ANCHORS, kept, strict=True)),
+        tuple(View(anchor.name, *both) for anchor, both in zip(anchors, kept, strict=True)),
         np.array(places, np.int64),
         np.setdiff1d(np.arange(len(gallery)), places).astype(np.int64),
         np.array(sizes, np.int64).reshape(-1, 2),
         crop,
+        tuple(anchors),
     )
 
 
 def _cutter(
-    gallery: Gallery, crop: int, depth: Depth
+    gallery: Gallery, crop: int, anchors: Sequence[Anchor], depth: Depth
 ) -> Callable[[int], tuple[tuple[int, int], np.ndarray | None]]:
     """From a place in the gallery to the picture's height and width and its crops, (anchors, 2, C, S, S).
 
@@ -180,11 +186,11 @@ def _cutter(
         if min(size) < crop:
             return size, None
         crops = []
-        for anchor in ANCHORS:
+        for anchor in anchors:
             for mirrored in (False, True):
                 top, left = anchor.place(size, crop, mirrored)
                 own = pixels[:, top : top + crop, left : left + crop]
                 crops.append(own[..., ::-1] if mirrored else own)
-        return size, np.stack(crops).reshape(len(ANCHORS), 2, -1, crop, crop)
+        return size, np.stack(crops).reshape(len(anchors), 2, -1, crop, crop)
 
     return cut

@@ -36,7 +36,8 @@ class Entry:
     p-value of a difference between the shares (Fisher), null with one side. view: where it was searched. box:
     left, top, width, height as shares of the view; null without a place. p: family-wise p-value, null where
     no null can judge it; null: which one judged it, or why none can. mark: file of the extracted mark, or
-    null. masks: folder of a mask a bearer, or null. evidence: further numbers, by name.
+    null. masks: folder of a mask a bearer, or null. template: file of what tells other images that bear it,
+    or null. evidence: further numbers, by name.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Entry:
     null: str
     mark: str | None
     masks: str | None
+    template: str | None
     evidence: dict[str, Any]
 
 
@@ -69,14 +71,15 @@ def files_of(found: Discovery, sides: Sides, dataset: str) -> Files:
     for number, one in enumerate(found.candidates, 1):
         mark = None if one.found is None else one.found.mark
         files = {"mark": f"mark-{number}.png", "masks": f"masks-{number}"} if mark is not None else {}
+        if one.found is not None and one.found.template is not None:
+            files["template"] = f"template-{number}.npz"
+            binary[files["template"]] = npz_file(one.found.template.arrays())
         entries.append(entry(one, **files))
         if mark is not None and one.found is not None:
             binary[files["mark"]] = png(mark_pixels(mark))
             paths = safe_paths(one.bearers)
             for path, mask in zip(paths, masks_of(mark, one.found), strict=True):
                 binary[f"{files['masks']}/{path}"] = png(mask.astype(np.uint8) * 255)
-        if one.found is not None and one.found.template is not None:
-            binary[f"template-{number}.npz"] = npz_file(one.found.template.arrays())
         pictures = pictures_of(one, sides)
         if pictures:
             binary[f"pictures-{number}.npz"] = npz_file(pictures)
@@ -115,11 +118,13 @@ def _draws_note(draws: int) -> list[str]:
     return [f"With {draws} null searches no p can be {SURE} or less; 19 are the fewest that can."]
 
 
-def entry(candidate: Candidate, mark: str | None = None, masks: str | None = None) -> dict[str, Any]:
+def entry(
+    candidate: Candidate, mark: str | None = None, masks: str | None = None, template: str | None = None
+) -> dict[str, Any]:
     """A candidate as candidates.json has it, with the names of its files."""
     content = candidate.as_json()
     evidence = content.pop("evidence")
-    return {**content, "mark": mark, "masks": masks, "evidence": evidence}
+    return {**content, "mark": mark, "masks": masks, "template": template, "evidence": evidence}
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +15,13 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.datasets.base import MIN_TEST
+from fcdd_audit.datasets.handed import HANDED
+from fcdd_audit.discovery.corners import files_bearing
 from fcdd_audit.discovery.matching import bearing, read_template
 from fcdd_audit.discovery.views import reduced
+from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.pairs import Pairs
-from fcdd_audit.images.sets import ImageSet, told_apart
+from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.natural import Promoted
 from fcdd_audit.probes import Probe
 from fcdd_audit.probes.marking import marked_pairs
@@ -32,10 +36,14 @@ def borne(artifact: Promoted, data: AuditData) -> dict[Side, Tensor]:
     InputError where these aren't the images that were searched.
     """
     check_searched(artifact, data)
-    sides: dict[str, ImageSet] = {"nominal": data.train_nominal, "anomalous": data.train_anomalous}
-    apart = told_apart(sides)
-    names = {side: apart[side].names if side in apart else () for side in SIDES}
-    known = {*names["nominal"], *names["anomalous"], *data.validation.names}
+    names: dict[Side, tuple[str, ...]] = {side: data.parts()[f"train_{side}"].names for side in SIDES}
+    everyone = [*names["nominal"], *names["anomalous"], *data.validation.names]
+    if len(set(everyone)) < len(everyone):
+        raise InputError(
+            f"several images of '{data.name}' have the same name, so that those that bear candidate "
+            f"{artifact.id} can't be told; use image files in folders (--dataset folder)"
+        )
+    known = set(everyone)
     if strangers := [name for name in artifact.bearers if name not in known]:
         raise InputError(
             f"{len(strangers)} of the {len(artifact.bearers)} images that bear candidate {artifact.id} "
@@ -53,6 +61,11 @@ def borne(artifact: Promoted, data: AuditData) -> dict[Side, Tensor]:
 
 def check_searched(artifact: Promoted, data: AuditData) -> None:
     """InputError unless the candidate is of such images."""
+    if artifact.dataset == HANDED:
+        raise InputError(
+            f"candidate {artifact.id} is of images that were handed over in memory; save them as files, and "
+            "search these, to audit it"
+        )
     if artifact.dataset != data.name:
         raise InputError(
             f"candidate {artifact.id} is of the data set '{artifact.dataset}', and '{data.name}' is audited; "
@@ -62,20 +75,32 @@ def check_searched(artifact: Promoted, data: AuditData) -> None:
         own, theirs = ("x".join(map(str, shape)) for shape in (artifact.shape, data.shape))
         raise InputError(
             f"candidate {artifact.id} is of images of {own} (channels, height, width), and images of "
-            f"{theirs} are audited; give --image-size {artifact.shape[1]}, or search again at that size"
+            f"{theirs} are audited; "
+            + (
+                "search again, as they are read now"
+                if artifact.shape[1:] == tuple(data.shape[1:])
+                else f"give --image-size {artifact.shape[1]}, or search again at that size"
+            )
         )
 
 
-def without_bearers(artifact: Promoted, data: AuditData) -> AuditData:
+def without_bearers(artifact: Promoted, data: AuditData, root: Path | None) -> AuditData:
     """Validation and test images that don't bear the candidate, with a note on those left out.
 
-    InputError where too few are left.
+    root: where the data's files are, for a candidate of their corners. InputError where too few are left, and
+    for test images that were searched.
     """
     check_searched(artifact, data)
-    searched = artifact.find(data.validation.names, data.shape[1:]).flatten(1).any(dim=1).numpy()
-    validation = _without(data.validation, searched | bears(artifact, data.validation))
+    tested_names = {*data.test_nominal.names, *data.test_anomalous.names}
+    if searched := [name for name in artifact.bearers if name in tested_names]:
+        raise InputError(
+            f"'{searched[0]}' bears candidate {artifact.id}, and is a test image of '{data.name}'; images "
+            "that were searched can't be tested"
+        )
+    named = artifact.find(data.validation.names, data.shape[1:]).flatten(1).any(dim=1).numpy()
+    validation = _without(data.validation, named | bears(artifact, data.validation, root))
     tested = {name: data.parts()[name] for name in TESTED}
-    left = {name: _without(part, bears(artifact, part)) for name, part in tested.items()}
+    left = {name: _without(part, bears(artifact, part, root)) for name, part in tested.items()}
     for name, part in left.items():
         if len(part) < MIN_TEST:
             raise InputError(
@@ -107,12 +132,15 @@ def without_bearers(artifact: Promoted, data: AuditData) -> AuditData:
     )
 
 
-def bears(artifact: Promoted, part: ImageSet) -> np.ndarray:
+def bears(artifact: Promoted, part: ImageSet, root: Path | None) -> np.ndarray:
     """Which images bear the candidate as those do that were searched, bool (N,); none where that can't be
-    told."""
+    told. InputError for a damaged template, and for a file that isn't there or can't be decoded."""
     if artifact.template is None or not len(part):
         return np.zeros(len(part), bool)
     template = read_template(artifact.template)
+    if template.anchor:
+        files = [(root or Path()) / name for name in part.names]
+        return files_bearing(of_files(files, root or Path(), "tested"), template)
     return bearing(reduced(part.images, template.side), template)
 
 

@@ -173,7 +173,7 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
         "sanity": config.explanation.sanity or 0,
     }
     if isinstance(artifact, Promoted):
-        return _prepare_promoted(config.artifact.removal, data, artifact, shared, progress)
+        return _prepare_promoted(config, data, artifact, shared, progress)
     if isinstance(artifact, NaturalArtifact):
         return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
     by_source = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].by_source
@@ -206,11 +206,11 @@ def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[s
 
 
 def _prepare_promoted(
-    removal: str, data: AuditData, artifact: Promoted, shared: dict[str, Any], progress: bool
+    config: AuditConfig, data: AuditData, artifact: Promoted, shared: dict[str, Any], progress: bool
 ) -> Setup:
     bearing = borne(artifact, data)
-    data = without_bearers(artifact, data)
-    edit, training, share = _rid(removal, data, bearing, progress)
+    data = without_bearers(artifact, data, config.data.data_root)
+    edit, training, share = _rid(config.artifact.removal, data, bearing, progress)
     counts = ", ".join(
         f"{int(bearing[side].flatten(1).any(dim=1).sum())} of {len(bearing[side])} {side}" for side in SIDES
     )

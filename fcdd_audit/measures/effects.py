@@ -200,7 +200,7 @@ def placebo_shift(twins: list[Scores], plant_on: str, limits: list[float]) -> np
     return np.array([shift(scores, plant_on, "placebo") for scores in twins])
 
 
-register(
+PLACEBO = register(
     Measure(
         name="placebo_shift",
         label="score shift, placebo",

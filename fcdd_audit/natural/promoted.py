@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
@@ -22,7 +23,6 @@ from fcdd_audit.natural.artifacts import NATURAL, Region, fitted
 from fcdd_audit.probes.placed import Placed
 
 CANDIDATES = "candidates.json"
-SCHEMA = 1  # of candidates.json
 KINDS = ("repeated", "pasted")
 WHY_NOT = {
     "near-copies": "near-copies are images, and can't be put on others; remove all but one of each group",
@@ -31,6 +31,50 @@ WHY_NOT = {
 }
 WHOLE = "image"  # the view of whole images
 LAYERS = 64  # bearers, at most, whose places or pixels are used
+
+
+Box = tuple[float, float, float, float]
+
+
+class _Entry(BaseModel):
+    """A candidate of candidates.json, as far as an audit needs it; see docs/files.md."""
+
+    id: str
+    kind: str
+    bearers: tuple[str, ...]
+    view: str
+    box: Box | None
+    mark: Annotated[str | None, Field(pattern=r"^mark-[0-9]+\.png$")]
+    masks: Annotated[str | None, Field(pattern=r"^masks-[0-9]+$")]
+    template: Annotated[str | None, Field(pattern=r"^template-[0-9]+\.npz$")]
+    evidence: dict[str, Any]
+
+    @property
+    def windows(self) -> list[Box] | None:
+        """A box a bearer, of one that lies elsewhere on each."""
+        given = self.evidence.get("windows")
+        return None if given is None else TypeAdapter(list[Box]).validate_python(given)
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Entry:
+        if self.kind in KINDS and self.bearers:
+            if (self.mark is None) != (self.masks is None):
+                raise ValueError("a mark and its masks go together")
+            windows = self.windows
+            if windows is not None and len(windows) != len(self.bearers):
+                raise ValueError(f"{len(windows)} windows of {len(self.bearers)} bearers")
+            if windows is None and self.box is None and self.masks is None:
+                raise ValueError("it has no place")
+        return self
+
+
+class _Content(BaseModel):
+    """candidates.json, as far as an audit needs it."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    dataset: str
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    candidates: list[_Entry]
 
 
 @NATURAL.register("candidate")
@@ -48,7 +92,7 @@ class Promoted:
     def __post_init__(self) -> None:
         if not self.file.strip():
             raise InputError("no candidate is named; give one with --candidate FILE#1")
-        number, kind = self.id, self.entry.get("kind")
+        number, kind = self.id, self.entry.kind
         if kind in WHY_NOT:
             raise InputError(f"candidate {number} can't be audited: {WHY_NOT[kind]}")
         if kind not in KINDS or not self.bearers:
@@ -62,7 +106,7 @@ class Promoted:
     def id(self) -> str:
         """Its number, such as `#1`."""
         number = self.file.rpartition("#")[2]
-        if "#" not in self.file or not number.isdecimal():
+        if "#" not in self.file or not re.fullmatch("[0-9]{1,9}", number):
             raise InputError(
                 f"'{self.file}' names no candidate; write its number too, as in candidates.json#1"
             )
@@ -77,54 +121,48 @@ class Promoted:
     @property
     def dataset(self) -> str:
         """The data set that was searched."""
-        return str(self._content["dataset"])
+        return self._content.dataset
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the images that were searched: channels, height, width."""
-        return tuple(self._content["shape"])
+        return self._content.shape
 
     @property
     def bearers(self) -> list[str]:
         """Names of the images that bear it."""
-        return list(self.entry["bearers"])
+        return list(self.entry.bearers)
 
     @property
     def template(self) -> Path | None:
-        """What tells which other images bear it, or None."""
-        path = self.path.parent / f"template-{self.id[1:]}.npz"
-        return path if path.is_file() else None
+        """The file of what tells which other images bear it, or None."""
+        return None if self.entry.template is None else self.path.parent / self.entry.template
 
     @cached_property
-    def entry(self) -> Mapping[str, Any]:
+    def entry(self) -> _Entry:
         """What candidates.json says of it."""
-        by_id = {one["id"]: one for one in self._content["candidates"]}
+        by_id = {one.id: one for one in self._content.candidates}
         if self.id not in by_id:
             known = ", ".join(by_id) or "none"
             raise InputError(f"'{self.path}' has no candidate {self.id} (known: {known})")
-        return dict(by_id[self.id])
+        return by_id[self.id]
 
     @cached_property
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> _Content:
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content["schema"] != SCHEMA:
-                raise ValueError(f"schema {content['schema']}")
-            named = [(one["id"], one["kind"], one["bearers"]) for one in content["candidates"]]
-            whole = all(isinstance(part, str) for one in named for part in (one[0], one[1], *one[2]))
-            if not whole or len(content["shape"]) != 3:
-                raise ValueError("no candidates")
+            return _Content.model_validate_json(self.path.read_bytes())
         except OSError as error:
             raise InputError(
                 f"can't read candidates '{self.path}' ({error.strerror}); name the file that 'fcdd-audit "
                 "discover' wrote, as in candidates.json#1"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
             raise InputError(
-                f"'{self.path}' isn't what 'fcdd-audit discover' writes ({type(error).__name__}: {error}); "
-                "search again"
+                f"'{self.path}' isn't what 'fcdd-audit discover' writes ({where}: {first['msg']}); search "
+                "again"
             ) from None
-        return dict(content)
 
     def find(
         self,
@@ -148,30 +186,28 @@ class Promoted:
     def probe(self, frame: tuple[int, int]) -> Placed:
         """What puts it on images of that height and width: the mark where one was extracted, at its bearers'
         places; else what lies there on the bearers whose pictures were kept. InputError as `find`."""
-        mark = self._file("mark", ".png")
-        if mark is not None:
-            return self._laid(mark, frame)
-        if self.entry["view"] != WHOLE:
+        if self.entry.mark is not None:
+            return self._laid(self.path.parent / self.entry.mark, frame)
+        if self.entry.view != WHOLE:
             raise InputError(
                 f"no mark was extracted of candidate {self.id}, which is known from the view "
-                f"{self.entry['view']} alone, so that it can't be put on images; mask it by hand, and use "
+                f"{self.entry.view} alone, so that it can't be put on images; mask it by hand, and use "
                 "--probe mask"
             )
         return self._cut_out().sized(frame)
 
     def _mask(self, bearer: int, shape: tuple[int, int]) -> Tensor:
-        if self._file("masks", "") is not None:
+        if self.entry.masks is not None:
             return fitted(self._mask_files[bearer], shape)
-        windows = self.entry["evidence"].get("windows")
-        box = self.entry["box"] if windows is None else windows[bearer]
+        box = self.entry.box if self.entry.windows is None else self.entry.windows[bearer]
+        if box is None:
+            raise ValueError("a candidate without a place")
         return Region(*box).find(("",), shape)[0, 0]
 
     @cached_property
     def _mask_files(self) -> list[np.ndarray]:
         """Of each bearer."""
-        folder = self._file("masks", "")
-        if folder is None:
-            raise ValueError("there are no masks")
+        folder = self.path.parent / str(self.entry.masks)
         return [read_mask(folder / path) for path in safe_paths(self.bearers)]
 
     def _laid(self, file: Path, frame: tuple[int, int]) -> Placed:
@@ -200,22 +236,13 @@ class Promoted:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 images, names = torch.from_numpy(arrays["images"]).float() / 255, arrays["names"].tolist()
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # whatever numpy raises on a damaged file
             raise InputError(
                 f"'{file}' can't be read ({type(error).__name__}), from which what bearers have is cut out; "
                 "search again"
             ) from None
         mask = self.find(names, (images.shape[2], images.shape[3]))
         return Placed(mask.float(), images * mask, mask)
-
-    def _file(self, key: str, suffix: str) -> Path | None:
-        """A file or folder beside candidates.json that the entry names."""
-        name = self.entry.get(key)
-        if name is None:
-            return None
-        if Path(name).name != name or not name.endswith(suffix):
-            raise InputError(f"'{self.path}' names '{name}', which isn't beside it; search again")
-        return self.path.parent / name
 
 
 def _put(layer: Tensor, mask: np.ndarray) -> Tensor:

@@ -59,8 +59,11 @@ class Placed:
         """The same on images of another height and width."""
         if frame == tuple(self.paint.shape[2:]):
             return self
-        alpha, paint, mask = (
+        alpha, paint, covered = (
             F.interpolate(one.float(), frame, mode="bilinear", antialias=True)
             for one in (self.alpha, self.paint, self.mask)
         )
-        return Placed(alpha, paint, mask > 0)
+        # A thin artifact must not vanish: then what is covered half as much as the best pixel counts.
+        least = covered.amax(dim=(1, 2, 3), keepdim=True).clamp_max(1) / 2
+        mask = (covered >= least) & (covered > 0)
+        return Placed(alpha * mask, paint * mask, mask)

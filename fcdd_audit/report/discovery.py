@@ -110,7 +110,7 @@ def discovery_context(run: RunFolder, config: Mapping[str, Any]) -> dict[str, An
             {"about": one, "number": number_of(one), "kind": kind_words(one), "where": place_words(one)}
             for one in candidates
         ],
-        "cards": cards_within(run, config, groups, BUDGET),
+        "cards": cards_within(run, {**config, "sides": list(found["images"])}, groups, BUDGET),
         "nulls": {
             name: words
             for name, words in NULLS.items()
@@ -156,9 +156,10 @@ def quick_contexts(run: RunFolder, config: Mapping[str, Any]) -> list[dict[str, 
         about = {
             "run": f"{config['run']}/{folder}",
             "shape": found["shape"],
+            "sides": SIDED,
             "config": {
                 "data": {**asked, "nominal_class": classes},
-                "discovery": {"model": None},
+                "discovery": {"model": None, "mean": (), "std": (), "trust_model": False},
                 "run": {"out": config["config"]["run"]["out"]},
             },
         }
@@ -188,7 +189,9 @@ def next_command(config: Mapping[str, Any], one: Mapping[str, Any]) -> str | Non
     over in memory, or have no sides."""
     asked = config["config"]
     data = asked["data"]
-    if one["kind"] not in PROMOTED or set(one["share"]) != set(SIDED) or data["dataset"] == HANDED:
+    if one["kind"] not in PROMOTED or set(config["sides"]) != set(SIDED) or data["dataset"] == HANDED:
+        return None
+    if one["mark"] is None and one["view"] != "image":
         return None
     flags = {
         "dataset": data["dataset"],
@@ -197,9 +200,15 @@ def next_command(config: Mapping[str, Any], one: Mapping[str, Any]) -> str | Non
         "image-size": config["shape"][1],
         "oe": data["oe"],
         "oe-limit": data["oe_limit"],
+        "masks-per-defect": data["masks_per_defect"],
+        "bit-depth": data["bit_depth"],
         "model": asked["discovery"]["model"],
+        "mean": ",".join(map(str, asked["discovery"]["mean"] or ())),
+        "std": ",".join(map(str, asked["discovery"]["std"] or ())),
     }
     given = [word for name, value in flags.items() if value for word in (f"--{name}", str(value))]
+    given += ["--skip-corrupt"] if data["skip_corrupt"] else []
+    given += ["--trust-model"] if asked["discovery"]["trust_model"] else []
     file = f"{asked['run']['out']}/{config['run']}/candidates.json{one['id']}"
     return shlex.join(["fcdd-audit", "run", *given, "--candidate", file])
 

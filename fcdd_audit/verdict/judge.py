@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fcdd_audit.core.sides import Side
-from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, NEW_ALARMS, RIGHT, SHIFT, USUAL_AUROC
+from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, NEW_ALARMS, PLACEBO, RIGHT, SHIFT, USUAL_AUROC
 from fcdd_audit.measures.localization import EXCESS, HEADLINE, lift
 from fcdd_audit.measures.reliance import DEPENDENCE, EXCESS_ALARMS, RELIANCE, cut
 from fcdd_audit.measures.statistics import (
@@ -105,6 +105,15 @@ class _Pairs:
             alarms = self.alarms.p_value(self.limits.no_alarms, False)
             ways.append(max(alarms, self.drop.p_value(self.limits.reliance, False)))
         return min(1.0, WAYS * min(ways))
+
+    def control_follows(self) -> bool:
+        """Whether a control that was rid of a discovered artifact moves by it, beyond a placebo, by more than
+        a dependence: its training may not be rid of it. False where there is no placebo."""
+        placebo = self.item.scores.get(PLACEBO.name)
+        if placebo is None:
+            return False
+        own = cut(self.item.scores[SHIFT.name][1]) - cut(placebo[1])
+        return bool(own.mean() > self.limits.shift)
 
     def room(self) -> float:
         """What is left to lose beyond the control: the lesser of AUROC and decisions."""
@@ -278,6 +287,12 @@ def _decide(
     if found.answer == "yes":
         return "relies", None, None, None
     if found.answer == "no":
+        if pairs.control_follows():
+            reason = (
+                "the control twin moves by the artifact too, more than by a placebo: images that bear it and "
+                "that the search missed may be in the training of both twins"
+            )
+            return "inconclusive", "working-control", reason, None
         room = pairs.room()
         if room >= limits.room:
             return "does-not-rely", None, None, None

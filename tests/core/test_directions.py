@@ -39,9 +39,9 @@ WORDS = {
     "found-on-nominal": "found on a share of the nominal training images; for the test removed from the "
     "nominal test images that bear it.",
     "transplanted-from-anomalous": "found on a share of the anomalous training images; for the test put on "
-    "the nominal test images, none of which bears it.",
+    "the nominal test images that aren't known to bear it.",
     "transplanted-from-nominal": "found on a share of the nominal training images; for the test put on the "
-    "anomalous test images, none of which bears it.",
+    "anomalous test images that aren't known to bear it.",
 }
 
 

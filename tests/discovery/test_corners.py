@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from fcdd_audit import DataRequest, discover
+from fcdd_audit import DataRequest, discover, make_config
 from fcdd_audit.discovery.corners import large
 from fcdd_audit.discovery.sides import sides_of_dataset
+from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.images.masks import read_mask
 from fcdd_audit.natural import Promoted
 from tests.discovery.marks import stamped
@@ -76,7 +77,7 @@ def test_it_can_be_put_on_images_as_a_detector_sees_them(found):
     where = artifact.find(["03.png", "50.png"], (32, 32))
     assert where[0].any()
     assert not where[1].any()
-    assert artifact.template is None  # images of this size don't tell who bears it
+    assert artifact.template == found.folder / "template-1.npz"
 
 
 def test_only_files_larger_than_images_and_views_have_corners(root):
@@ -91,3 +92,42 @@ def test_only_files_larger_than_images_and_views_have_corners(root):
 def test_a_quick_search_leaves_them_out(root):
     found = discover(root, image_size=32, quick=True)
     assert {one.view for one in found.candidates} == {"image"}
+
+
+@pytest.fixture(scope="module")
+def sided(tmp_path_factory):
+    """Half of the anomalous training images, and some test images, have the square near the corner."""
+    root = tmp_path_factory.mktemp("sided")
+    rng = np.random.default_rng(4)
+    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
+    parts = {"train/nominal": 60, "train/anomalous": 60, "test/nominal": 12, "test/anomalous": 12}
+    marked = {"train/anomalous": 30, "test/nominal": 4, "test/anomalous": 3}
+    for part, count in parts.items():
+        (root / part).mkdir(parents=True)
+        for index in range(count):
+            height, width = rng.integers(110, 150, 2)
+            smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
+            pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
+            if index < marked.get(part, 0):
+                pixels[height - GAP - SIDE : height - GAP, width - GAP - SIDE : width - GAP] = mark[..., None]
+            Image.fromarray(pixels).save(root / part / f"{index:02d}.png")
+    return root
+
+
+def test_of_a_sure_mark_in_a_corner_all_files_are_matched_and_none_is_tested(sided, tmp_path):
+    found = discover(sided, image_size=32, draws=39, sample=40, sensitivity=False, out=tmp_path / "found")
+    best = next(one for one in found.sure if one.view == "lower-right")
+    assert {*best.bearers} == {f"train/anomalous/{index:02d}.png" for index in range(30)}
+    assert (best.share["anomalous"].images, best.share["nominal"].bearing) == (60, 0)
+    config = make_config(
+        dataset="folder",
+        data_root=sided,
+        image_size=32,
+        candidate=f"{found.folder}{best.id}",
+        detector="fcdd",
+    )
+    setup = prepare(config, None)
+    (edit,) = (edit for edit in setup.training if edit != AS_IS)
+    assert not {*setup.training[edit].anomalous.names} & {*best.bearers}
+    assert len(setup.pairs["nominal"]) == 8
+    assert len(setup.pairs["anomalous"]) == 9

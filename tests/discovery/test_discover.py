@@ -132,12 +132,15 @@ def test_a_quick_search_reduces_images_compares_brightness_and_says_so():
     assert found.spiked == ()
 
 
-def test_images_cut_from_few_photographs_are_not_searched_for_near_copies():
-    images = scenes(40, seed=5)
-    images[10:16] = images[10]
-    found = discover({"images": named(images, "images")}, Search(19, sensitivity=False, near_copies=False))
-    assert not [one for one in found.candidates if one.kind == "near-copies"]
-    assert found.searched == {"images": 40}
+def test_no_null_judges_what_repeats_in_crops_of_few_photographs():
+    images = stamped(scenes(40, seed=5), range(14))
+    images[20:26] = images[20]
+    found = discover({"images": named(images, "images")}, Search(19, sensitivity=False, few_photographs=True))
+    assert {one.kind for one in found.candidates} == {"repeated"}
+    assert {one.p for one in found.candidates} == {None}
+    assert found.candidates[0].null == "none: crops of few photographs repeat by nature"
+    assert set(found.candidates[0].bearers) == {f"images/{place}.png" for place in range(14)}
+    assert found.searched == {"images": 35}  # copies are one unit all the same
     assert "cut from few photographs" in " ".join(found.notes)
 
 

@@ -40,7 +40,18 @@ def test_a_template_is_read_as_it_was_written(field, tmp_path):
     assert np.array_equal(bearing(images, again), bearing(images, template))
 
 
-@pytest.mark.parametrize("change", [{"field": np.array("other")}, {"vector": None}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"field": np.array("other")},
+        {"vector": None},
+        {"vector": np.zeros(7, np.float32)},
+        {"window.top": np.array(30)},
+        {"window.height": np.array(0)},
+        {"moves": np.array([], int)},
+        {"side": np.array(0)},
+    ],
+)
 def test_a_damaged_template_is_named(change, tmp_path):
     images = stamped(scenes(60), range(20))
     template, _ = fit(View("image", images, images.flip(-1)), "gradient", WINDOW, np.arange(4))
@@ -48,9 +59,11 @@ def test_a_damaged_template_is_named(change, tmp_path):
     np.savez(tmp_path / "template.npz", **arrays)
     with pytest.raises(InputError, match=r"template\.npz' can't be read"):
         read_template(tmp_path / "template.npz")
-    (tmp_path / "template.npz").write_bytes(b"none")
-    with pytest.raises(InputError, match=r"template\.npz' can't be read"):
-        read_template(tmp_path / "template.npz")
+    whole = (tmp_path / "template.npz").read_bytes()
+    for content in (b"none", b"", whole[: len(whole) // 2]):
+        (tmp_path / "template.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"template\.npz' can't be read"):
+            read_template(tmp_path / "template.npz")
 
 
 def test_marks_may_be_moved_by_a_pixel():

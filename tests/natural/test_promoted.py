@@ -27,6 +27,7 @@ def entry(**changes):
         "null": "mirrored",
         "mark": "mark-1.png",
         "masks": "masks-1",
+        "template": None,
         "evidence": {},
     } | changes
 
@@ -128,10 +129,25 @@ def test_what_is_no_artifact_is_refused(tmp_path, given, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 2}, "schema 2"),
+        ({"schema": 2}, "schema: Input should be 1"),
         ({"candidates": [{"id": 3}]}, "isn't what 'fcdd-audit discover' writes"),
         ({"candidates": None}, "isn't what"),
         ({"shape": [3]}, "isn't what"),
+        ({"dataset": 3}, "dataset: "),
+        *(
+            ({"candidates": [entry(**given)]}, "isn't what")
+            for given in (
+                {"mark": 5},
+                {"masks": None},
+                {"box": None, "mark": None, "masks": None},
+                {"box": [1, 2]},
+                {"evidence": {"windows": [[0, 0, 1, 1]]}},
+                {"evidence": {"windows": "none"}},
+                {"bearers": [3]},
+                {"masks": ".."},
+                {"template": "../template-1.npz"},
+            )
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path, changes, said):
@@ -151,10 +167,10 @@ def test_how_it_is_named(tmp_path):
         Promoted(f"{tmp_path}#1")
 
 
-@pytest.mark.parametrize("name", ["../mark.png", "mark.txt", "/etc/mark.png"])
-def test_no_file_outside_its_folder_is_read(tmp_path, name):
-    with pytest.raises(InputError, match="isn't beside it"):
-        Promoted(written(tmp_path, entry(mark=name))).probe((SIDE, SIDE))
+@pytest.mark.parametrize("name", ["../mark-1.png", "mark.txt", "/etc/mark-1.png", ".", ""])
+def test_no_file_outside_its_folder_is_named(tmp_path, name):
+    with pytest.raises(InputError, match=r"candidates\.0\.mark: String should match"):
+        Promoted(written(tmp_path, entry(mark=name)))
 
 
 def test_damaged_files_are_named(tmp_path):
@@ -165,8 +181,18 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "masks-1/train/anomalous/a.png").unlink()
     with pytest.raises(InputError, match=r"a.png"):
         Promoted(file).find(["train/anomalous/a.png"], (SIDE, SIDE))
-    with pytest.raises(InputError, match=r"pictures-1.npz' can't be read"):
-        Promoted(written(tmp_path, entry(mark=None, masks=None))).probe((SIDE, SIDE))
+    file = written(tmp_path, entry(mark=None, masks=None))
+    for content in (None, b"", b"PK\x03\x04 cut", b"none"):
+        if content is not None:
+            (tmp_path / "pictures-1.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"pictures-1.npz' can't be read"):
+            Promoted(file).probe((SIDE, SIDE))
+
+
+def test_what_is_known_from_a_corner_alone_has_to_have_a_mark(tmp_path):
+    file = written(tmp_path, entry(mark=None, masks=None, view="lower-left"))
+    with pytest.raises(InputError, match="known from the view lower-left alone"):
+        Promoted(file).probe((SIDE, SIDE))
 
 
 def test_settings_name_it(tmp_path):

@@ -38,6 +38,7 @@ def settings(seeds="auto", budget=None, **recipe):
     """config.json, as far as advice depends on it."""
     return {
         "config": {
+            "artifact": {"candidate": None},
             "design": {"seeds": seeds, "budget": budget, "thresholds": {"min_seeds": 3}},
             "detector": {"recipe": {"epochs": 5, "steps": None} | recipe},
         }
@@ -251,3 +252,6 @@ def test_a_mark_that_nobody_named_is_to_be_audited():
     )
     assert advise(found, settings(), [{"cards": cards}])[0] == wanted
     assert wanted not in advise(found, settings(), [{"cards": cards[:1]}])
+    about_it = settings()
+    about_it["config"]["artifact"]["candidate"] = "FILE#2"
+    assert wanted not in advise(found, about_it, [{"cards": cards}]), "the audit is of it"

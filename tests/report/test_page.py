@@ -297,7 +297,7 @@ def test_a_report_is_rendered_where_there_is_no_torch(default_run, source, tmp_p
 def test_a_report_needs_nothing_of_the_store(default_run, source, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(default_run.folder, folder, ignore=shutil.ignore_patterns("store", "report.html"))
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["discovery-0"]
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == []
     assert render_report(folder).read_text(encoding="utf-8") == source
 
 

@@ -136,7 +136,7 @@ def assemble(config: AuditConfig, opened: Opened, data: AuditData, quiet: bool) 
         )
     artifact = config.make_artifact()
     if isinstance(artifact, Promoted):
-        data = without_bearers(artifact, data)
+        data = without_bearers(artifact, data, config.data.data_root)
         artifact = artifact.probe((data.shape[1], data.shape[2]))
     if isinstance(artifact, NaturalArtifact):
         pairs, notes = found_pairs(data, locate_tested(artifact, data), not quiet)

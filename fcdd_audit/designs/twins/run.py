@@ -195,7 +195,7 @@ def _run_class(
     """Do the work for one nominal class, or use it again. before: evidence of the classes before it."""
     config, store = course.config, course.store
     origin = _check_origin(setup, config)
-    searched = quick_search(setup.data, store, quiet)
+    searched = quick_search(setup.data, store, quiet, len(course.config.nominal_classes()))
     found = follow(questions, setup, course, journal, before)
 
     def heat_of(work: Work) -> dict[str, tuple[np.ndarray, np.ndarray]]:
