@@ -202,3 +202,15 @@ def test_too_few_test_images_without_it_are_refused(images, candidate, tmp_path)
         shutil.copyfile(root / "train/anomalous/0.png", root / f"test/nominal/{index}.png")
     with pytest.raises(InputError, match="0 test nominal images of 'folder' don't bear candidate #1"):
         prepare(config_of(root, candidate, tmp_path), None)
+
+
+def test_a_small_share_is_said_before_training(images, candidate, tmp_path, caplog):
+    content = json.loads(Path(candidate.removesuffix("#1")).read_text(encoding="utf-8"))
+    content["candidates"][0]["bearers"] = content["candidates"][0]["bearers"][:2]
+    shutil.copytree(Path(candidate.removesuffix("#1")).parent, tmp_path / "found")
+    (tmp_path / "found/candidates.json").write_text(json.dumps(content), encoding="utf-8")
+    prepare(config_of(images, f"{tmp_path}/found#1", tmp_path), None)
+    assert "is on 0 of 48 nominal, 2 of 60 anomalous training images, under 5 % of each side" in caplog.text
+    caplog.clear()
+    prepare(config_of(images, candidate, tmp_path), None)
+    assert "under 5 %" not in caplog.text

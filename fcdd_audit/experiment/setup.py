@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,10 @@ from fcdd_audit.probes import Probe, mark_all
 from fcdd_audit.probes.marking import marked_pairs
 
 AS_IS = AsIs()
+SMALL_SHARE = 0.05  # of a side, under which a mark was hardly learned (docs/discovery.md)
 ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the words for an object without words of its own
+
+log = logging.getLogger("fcdd_audit")
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,14 @@ def _prepare_promoted(
         f"{int(bearing[side].flatten(1).any(dim=1).sum())} of {len(bearing[side])} {side}" for side in SIDES
     )
     note = f"Candidate {artifact.id} is on {counts} training images. For the control twin {edit.removal}."
+    if max(share.values()) < SMALL_SHARE:
+        log.warning(
+            "candidate %s is on %s training images, under %g %% of each side: so few are hardly learned, and "
+            "16 pairs of twins may not tell",
+            artifact.id,
+            counts,
+            100 * SMALL_SHARE,
+        )
     return Setup(
         data=replace(data, notes=(*data.notes, note)),
         pairs=transplanted(artifact.probe((data.shape[1], data.shape[2])), data, bearing),

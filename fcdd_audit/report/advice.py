@@ -36,7 +36,7 @@ def advise(
     urgent = [
         *_remedy(findings, name),
         *_origin(found["origin"]),
-        *(_repeated(searched) if config["config"]["artifact"]["candidate"] is None else []),
+        *(_repeated(searched) if config["config"]["artifact"].get("candidate") is None else []),
         *_untold(findings, config),
         *_hidden(findings),
         *_harm(findings, name),

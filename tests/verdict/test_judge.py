@@ -35,7 +35,9 @@ def evidence(pairs, looks=None, overlaps=None, turns=None, **changes):
     """A question; numbers by measure are given for both twins, each one for all pairs or a list."""
     numbers = {
         **DEFAULTS,
-        **{name: changes.pop(name) for name in [*DEFAULTS, "usual_auroc"] if name in changes},
+        **{
+            name: changes.pop(name) for name in [*DEFAULTS, "usual_auroc", "placebo_shift"] if name in changes
+        },
     }
     scores = {
         name: tuple(np.broadcast_to(np.atleast_1d(np.asarray(one, float))[:pairs], pairs) for one in both)
@@ -198,6 +200,21 @@ def test_where_nothing_is_left_to_lose_there_is_no_all_clear(changes):
     assert finding.reason.startswith("saturated: beyond the control only 0.1")
     assert finding.settled, "more pairs make no room"
     assert judge_one(6, Thresholds(room=0.05), **changes).verdict == "does-not-rely"
+
+
+@pytest.mark.parametrize(
+    ("control", "placebo", "verdict"),
+    [(1.0, 0.2, "inconclusive"), (1.0, 0.6, "does-not-rely"), (0.2, 0.0, "does-not-rely")],
+)
+def test_a_control_that_moves_by_a_discovered_artifact_may_have_been_trained_on_it(control, placebo, verdict):
+    """By more than .5 beyond a placebo: the search may have missed images that bear it."""
+    finding = judge_one(6, score_shift=(control, control), placebo_shift=(placebo, placebo))
+    assert finding.verdict == verdict
+    if verdict == "inconclusive":
+        assert finding.missing == "working-control"
+        assert "may be in the training of both twins" in finding.reason
+    relying = judge_one(6, score_shift=(3 + control, control), placebo_shift=(placebo, placebo))
+    assert relying.verdict == "relies", "which it can't forge"
 
 
 def test_room_is_that_of_the_images_in_use():
