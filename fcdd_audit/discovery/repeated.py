@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.core.threads import single
+from fcdd_audit.discovery.boxes import Box
 from fcdd_audit.discovery.candidates import MIRRORED, SURE, Candidate, Found, Share
-from fcdd_audit.discovery.extraction import Box, Extracted, extract
+from fcdd_audit.discovery.extraction import Extracted, extract
 from fcdd_audit.discovery.familywise import Repeat, coins, strongest
 from fcdd_audit.discovery.matching import Template, bearing, fit
 from fcdd_audit.discovery.repeats import Family, Shape, View, Window, compare, fields_of

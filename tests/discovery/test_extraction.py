@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.discovery import extraction
+from fcdd_audit.discovery import blending, boxes, extraction
 from fcdd_audit.discovery.extraction import Extracted, extract
 
 SIDE = 32
@@ -186,8 +186,8 @@ def test_guesses_of_the_background_are_unbiased():
     inside = torch.zeros(16, 16, dtype=torch.bool)
     inside[5:10, 5:10] = True
     place = inside.flatten()
-    guess, spread, scale = extraction._background(
-        clean, clean, place, extraction._ring(inside), (16, 16), stored(backgrounds(400, 1))
+    guess, spread, scale = blending._background(
+        clean, clean, place, blending._ring(inside), (16, 16), stored(backgrounds(400, 1))
     )
     truth = clean[:, :, place]
     both = ((guess - guess.mean(0)) * (truth - truth.mean(0))).mean(0)
@@ -198,14 +198,14 @@ def test_guesses_of_the_background_are_unbiased():
 
 
 def test_the_scale_of_students_t():
-    errors = torch.distributions.StudentT(extraction.DEGREES).sample((20000, 2)) * torch.tensor([1.0, 3.0])
-    assert extraction._student_scale(errors).tolist() == pytest.approx([1, 3], rel=0.05)
+    errors = torch.distributions.StudentT(blending.DEGREES).sample((20000, 2)) * torch.tensor([1.0, 3.0])
+    assert blending._student_scale(errors).tolist() == pytest.approx([1, 3], rel=0.05)
 
 
 def test_the_covariance_of_pixels_by_hand():
     """Columns of +-1, each by its own coin: pixels of a column are one, others independent."""
     coins = torch.randint(2, (4000, 1, 1, 5), generator=torch.Generator().manual_seed(0))
-    table = extraction._covariance((coins * 255).expand(-1, -1, 4, -1).to(torch.uint8))
+    table = blending._covariance((coins * 255).expand(-1, -1, 4, -1).to(torch.uint8))
     expected = torch.zeros(4, 5)
     expected[:, 0] = 0.25
     assert torch.allclose(table, expected, atol=0.02)
@@ -221,7 +221,7 @@ def test_the_likeliest_blend_of_one_pixel(opacity, colour, count, seed):
     guess = torch.rand(count, 1, 1, generator=generator)
     true = guess + 0.01 * torch.randn(count, 1, 1, generator=generator)
     pixel = true * (1 - opacity) + opacity * colour
-    found, paint, varying = extraction._fitted(
+    found, paint, varying = blending._fitted(
         pixel,
         guess,
         torch.full((1, 1), 0.01),
@@ -238,6 +238,6 @@ def test_the_likeliest_blend_of_one_pixel(opacity, colour, count, seed):
 def test_what_is_laid_is_cut_again(down, right):
     values = torch.rand(1, 2, 4, 5)
     moves = torch.tensor([[down, right], [0, 0]])
-    laid = extraction._laid(values, (4, 4, 4, 5), moves, (12, 13))
+    laid = boxes.laid(values, (4, 4, 4, 5), moves, (12, 13))
     assert laid.sum() == pytest.approx(2 * values.sum().item(), rel=1e-4)
-    assert torch.equal(extraction._cut(laid, (4, 4, 4, 5), moves, 0), values.expand(2, -1, -1, -1))
+    assert torch.equal(boxes.cut(laid, (4, 4, 4, 5), moves, 0), values.expand(2, -1, -1, -1))
