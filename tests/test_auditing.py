@@ -212,7 +212,7 @@ def test_a_side_the_detector_cannot_learn_from_gets_words_and_no_number(tmp_path
     assert finding.reason.startswith("identical by construction")
     assert finding.reliance is None
     assert finding.verdict == "inconclusive"
-    assert not list((result.folder / "store" / "trained").iterdir())
+    assert not (result.folder / "store").exists()
     assert "identical by construction" in result.report.read_text()
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
 
 from fcdd_audit.core.errors import InputError, RunError
 
@@ -88,10 +85,3 @@ def append_text(path: Path, text: str) -> Path:
             os.truncate(path, size)
             raise
     return path
-
-
-def npz_file(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays as a compressed .npz; equal ones give equal bytes."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()

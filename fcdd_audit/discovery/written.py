@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcdd_audit.core.files import npz_file
+from fcdd_audit.core.arrays import npz_file
 from fcdd_audit.discovery.candidates import SCHEMA, Candidate, Found, Kind
 from fcdd_audit.discovery.discover import Discovery
 from fcdd_audit.discovery.extraction import Extracted

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fcdd_audit.core.files import npz_file
+from fcdd_audit.core.arrays import npz_file
 from fcdd_audit.experiment.folder import read_csv
 from fcdd_audit.measures.reliance import Scores
 

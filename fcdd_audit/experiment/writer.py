@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from fcdd_audit.core.arrays import npz_file
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.files import TEMPORARY, npz_file, writing
+from fcdd_audit.core.files import TEMPORARY, writing
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.experiment.store import Store
 

@@ -1,6 +1,7 @@
 """The audit that a run was asked for, from its config.json."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +37,11 @@ AUDITS = {
         "probe": "mask",
         "removal": "drop",
         "options": {"mask": {"masks": "marks.json"}},
+    },
+    "a candidate": {
+        "dataset": "folder",
+        "data_root": "images",
+        "candidate": f"{Path(__file__).parent / 'candidates.json'}#1",
     },
     "a region": {"probe": "region", "options": {"region": {"width": 0.5, "height": 0.25}}},
     "a chain with options": {

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from fcdd_audit.core.threads import SHORT, one_if_short
+from fcdd_audit.core.threads import SHORT, one_if_short, single
 
 
 @pytest.fixture
@@ -45,3 +45,14 @@ def test_threads_come_back_if_the_pass_itself_fails(threads):
     with pytest.raises(ZeroDivisionError), one_if_short(lambda: 1 / 0):
         raise AssertionError("it isn't entered")
     assert torch.get_num_threads() == 2
+
+
+def test_one_thread_for_each_operation():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with single() as threads:
+            assert (threads, torch.get_num_threads()) == (2, 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
