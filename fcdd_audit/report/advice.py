@@ -145,6 +145,10 @@ def _failed(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
 
 
 def _identical(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
+    if DIRECTIONS[those[0]["plant_on"]].found:
+        names = _detectors(those)
+        sees = one_of(names, "it never sees", "they never see")
+        return Advice(f"Leave {listed(names)} out: {sees} the artifact in training.")
     return Advice(
         f"Put the artifact on a side that {listed(_detectors(those))} can learn from.", f"--plant-on {AUTO}"
     )

@@ -255,3 +255,10 @@ def test_a_mark_that_nobody_named_is_to_be_audited():
     about_it = settings()
     about_it["config"]["artifact"]["candidate"] = "FILE#2"
     assert wanted not in advise(found, about_it, [{"cards": cards}]), "the audit is of it"
+
+
+def test_what_never_sees_a_found_artifact_is_left_out_of_its_audit():
+    blind = finding("ae", UNTOLD, missing="identical", plant_on="transplanted-from-nominal")
+    assert advised(blind)[0] == Advice("Leave AE out: it never sees the artifact in training.")
+    planted = finding("ae", UNTOLD, missing="identical")
+    assert advised(planted)[0].command == "--plant-on auto"
