@@ -46,7 +46,7 @@ def discover(
         bool,
         typer.Option(
             "--quick",
-            help="Search in some seconds, as every audit does: brightness alone, reduced images.",
+            help="Search quickly, as every audit does: brightness alone, reduced images.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is drawn at random.")] = 0,
