@@ -10,9 +10,10 @@ from scipy.ndimage import gaussian_filter
 
 import fcdd_audit
 from fcdd_audit import DataRequest, ImageSet, InputError
+from fcdd_audit.core.arrays import spread
 from fcdd_audit.discovery.candidates import Candidate, Found, Share
 from fcdd_audit.discovery.sides import Sides, sides_of_dataset
-from fcdd_audit.discovery.written import pictures_of, plain, spread
+from fcdd_audit.discovery.written import pictures_of, plain
 from fcdd_audit.images.sets import told_apart
 
 QUICK = {"draws": 19, "sensitivity": False}

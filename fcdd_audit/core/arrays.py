@@ -1,4 +1,4 @@
-"""Arrays as files."""
+"""Arrays as files, and places in them."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def npz_file(arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of `count` places, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcdd_audit.core.arrays import npz_file
+from fcdd_audit.core.arrays import npz_file, spread
 from fcdd_audit.discovery.candidates import SCHEMA, Candidate, Found, Kind
 from fcdd_audit.discovery.discover import Discovery
 from fcdd_audit.discovery.extraction import Extracted
@@ -186,11 +186,6 @@ def pictures_of(candidate: Candidate, sides: Sides) -> dict[str, np.ndarray]:
         frame = (bearing.shape[2], bearing.shape[3])
         arrays["masks"] = mark.masks(frame)[chosen, 0].numpy()
     return arrays
-
-
-def spread(count: int, most: int) -> list[int]:
-    """At most so many of `count` places, evenly spread."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def _mean(images: Tensor) -> np.ndarray:

@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
+from fcdd_audit.core.arrays import spread
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.images.decode import Fit, Origin
 from fcdd_audit.images.masks import read_mask
@@ -31,7 +32,6 @@ WHY_NOT = {
 }
 WHOLE = "image"  # the view of whole images
 LAYERS = 64  # bearers, at most, whose places or pixels are used
-
 
 Box = tuple[float, float, float, float]
 
@@ -217,7 +217,7 @@ class Promoted:
                 pixels = torch.from_numpy(np.array(picture.convert("RGBA"))).movedim(-1, 0).float() / 255
         except OSError as error:
             raise InputError(f"the mark '{file}' can't be read ({error}); search again") from None
-        masks = [self._mask_files[place] for place in _spread(len(self.bearers), LAYERS)]
+        masks = [self._mask_files[place] for place in spread(len(self.bearers), LAYERS)]
         colour, alpha = pixels[: self.shape[0]], pixels[3:]
         layer = torch.cat([alpha, colour * alpha])
         parts = [
@@ -263,7 +263,3 @@ def _put(layer: Tensor, mask: np.ndarray) -> Tensor:
     whole = layer.new_zeros(len(layer), *mask.shape)
     whole[:, top:bottom, left:right] = layer[:, above : above + bottom - top, before : before + right - left]
     return whole
-
-
-def _spread(count: int, most: int) -> list[int]:
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
