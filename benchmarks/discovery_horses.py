@@ -97,13 +97,18 @@ def search_others(animals: Path, mark: Extracted, cut: Cut) -> Iterator[str]:
                     else:
                         (Path(folder) / file.name).symlink_to(file.resolve())
                 found = list(candidates(Path(folder), len(files)))
-            best = max(found[:FIRST], key=lambda one: len(bearing & {Path(name).stem for name in one[2]}))
-            true = len(bearing & {Path(name).stem for name in best[2]})
+            best = max(found[:FIRST], key=lambda one: _true(one[2], bearing))
+            true = _true(best[2], bearing)
             hit = best[1] <= LEVEL and 2 * true >= len(best[2])
             yield (
                 f"{count} of {len(files)} {animal}: {'found' if hit else 'not found'}, p {best[1]:.3f}, view "
                 f"{best[0]}, {true} of {len(best[2])} named bearers true"
             )
+
+
+def _true(names: Iterable[str], bearing: set[str]) -> int:
+    """How many of the named images bear the tag."""
+    return len(bearing & {Path(name).stem for name in names})
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ from fcdd_audit.discovery.views import Cut
 
 MOVED = 4  # px by which a mark may be moved from where it was found first
 SHIFT = 2  # the same for what was found at one place
-MOST_OF = 0.5  # of a repeat's images, by which it is another moved
+MOST_OF = 0.5  # of a repeat's images, by which it is another moved, or seen in another view
+FEWEST_COMMON = 3
 LISTED = 3  # candidates that are listed however unsure they are
 MOST = 10  # candidates, at most
 GROWTHS = 4  # of the region that a mark is extracted from
@@ -116,28 +117,47 @@ def search(
 
 @dataclass(frozen=True)
 class Joined:
-    """Repeats of one mark. first: the strongest. reach: by how many pixels it is moved on others of them, at
-    most; None: no more than where images are compared."""
+    """Repeats of one mark.
+
+    first: the strongest, or that of the view which tells most bearers. bears: places of these among the
+    searched images. reach: by how many pixels it is moved on others of them, at most; None: no more than where
+    images are compared.
+    """
 
     first: Repeat
     own: Searched
+    bears: np.ndarray
     reach: int | None = None
 
 
 def joined(found: Iterable[tuple[Repeat, Searched]]) -> list[Joined]:
-    """The repeats, the strongest first, without those that are an earlier one moved by a few pixels.
+    """The repeats, the strongest first, without those that are an earlier one, moved by a few pixels or seen
+    in another view.
 
-    A mark that is at one of several places on each image is found once for each place.
+    A mark that is at one of several places on each image is found once for each place. Views overlap on small
+    files: of repeats that are borne by the same images that of most bearers is kept, with the surer p.
     """
     kept: list[Joined] = []
     for repeat, own in found:
+        _, bears = best_fit(repeat.family.view, repeat.window, repeat.bearers, repeat.family.field)
+        new = Joined(repeat, own, bears if len(bears) else repeat.bearers)
         for place, one in enumerate(kept):
             if one.own is own and _is_moved(repeat, one.first):
                 kept[place] = replace(one, reach=MOVED)
                 break
+            if one.own is not own and one.own.side == own.side and _same_bearers(one, new):
+                seen = replace(new, first=replace(repeat, p=one.first.p))
+                kept[place] = max(one, seen, key=lambda either: len(either.bears))
+                break
         else:
-            kept.append(Joined(repeat, own))
+            kept.append(new)
     return kept
+
+
+def _same_bearers(one: Joined, other: Joined) -> bool:
+    fewer = min(len(one.bears), len(other.bears))
+    common = len(np.intersect1d(one.bears, other.bears))
+    return common >= max(FEWEST_COMMON, MOST_OF * fewer)
 
 
 def _is_moved(repeat: Repeat, earlier: Repeat) -> bool:

@@ -126,3 +126,22 @@ def test_of_a_sure_mark_in_a_corner_all_files_are_matched_and_none_is_tested(sid
     assert not {*setup.training[edit].anomalous.names} & {*best.bearers}
     assert len(setup.pairs["nominal"]) == 8
     assert len(setup.pairs["anomalous"]) == 9
+
+
+def test_a_mark_that_several_views_show_is_one_candidate(tmp_path):
+    """On files that are hardly larger than a view, all of them show the mark."""
+    rng = np.random.default_rng(6)
+    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
+    for index in range(FILES):
+        height, width = rng.integers(98, 110, 2)
+        smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
+        pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
+        if index < BEARERS:
+            pixels[height - 40 : height - 40 + SIDE, width - 40 : width - 40 + SIDE] = mark[..., None]
+        Image.fromarray(pixels).save(tmp_path / f"{index:02d}.png")
+    found = discover(tmp_path, image_size=32, draws=39, sensitivity=False)
+    bearing = {f"{index:02d}.png" for index in range(BEARERS)}
+    about_it = [one for one in found.candidates if len(bearing & {*one.bearers}) > 2]
+    assert len(about_it) == 1
+    assert {*about_it[0].bearers} == bearing
+    assert about_it[0].p <= 0.05
