@@ -120,8 +120,8 @@ class Joined:
     """Repeats of one mark.
 
     first: the strongest, or that of the view which tells most bearers. bears: places of these among the
-    searched images. reach: by how many pixels it is moved on others of them, at most; None: no more than where
-    images are compared.
+    searched images. reach: by how many pixels it is moved on others of them, at most; None: no more than
+    where images are compared.
     """
 
     first: Repeat
