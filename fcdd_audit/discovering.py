@@ -126,11 +126,10 @@ def discover(
     on the images, to say what could have been found; the first side is then compared thrice. corners: also
     search corners and edges of files that are larger than the images, at their own scale. model: a
     detector, forms as in `audit`; windows of one side are also pasted on the other's images, to see what
-    moves its scores. The same seed gives the same result. quick: search as every audit does, in some
-    seconds: brightness alone, images of at most 48 px, 192 of a side; draws, sample and sensitivity don't
-    count then. out: folder for the files; None: a temporary one.
-    progress: a bar on stderr. settings: how files are read: bit_depth, skip_corrupt, cache, oe; and how the
-    model is: mean, std, trust_model, device.
+    moves its scores. The same seed gives the same result. quick: search as every audit does: brightness
+    alone, images of at most 48 px, 192 of a side; it sets draws, sample and sensitivity. out: folder for the
+    files; None: a temporary one. progress: a bar on stderr. settings: how files are read: bit_depth,
+    skip_corrupt, cache, oe; and how the model is: mean, std, trust_model, device.
 
     InputError for what can't be searched.
     """
@@ -146,6 +145,8 @@ def discover(
         "name": folder.name,
         **settings,
     }
+    if quick and (draws, sample, sensitivity) != (DRAWS, SAMPLED, True):
+        raise InputError("quick sets draws, sample and sensitivity; leave it out, or them")
     asked = replace(QUICK, seed=seed) if quick else Search(draws, sample, sensitivity, seed, corners=corners)
     if anomalous is None and isinstance(images, str | Path):
         config = make_config(given, dataset=FOLDER, data_root=images)

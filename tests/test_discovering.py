@@ -90,6 +90,7 @@ def test_a_side_with_too_few_images_is_left_out_with_a_note():
         ({"images": 5}, "holds no images"),
         ({"images": images_of(24), "draws": 0}, "draws is 0"),
         ({"images": images_of(24), "sample": 5}, "sample is 5"),
+        ({"images": images_of(24), "quick": True, "draws": 19}, "quick sets draws"),
         ({"images": images_of(24), "detector": "fcdd"}, "takes no detector"),
         ({"images": images_of(24), "oe": "photos"}, "takes oe for a folder only"),
     ],

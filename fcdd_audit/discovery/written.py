@@ -21,8 +21,8 @@ from fcdd_audit.discovery.extraction import Extracted
 from fcdd_audit.discovery.saying import SURE
 from fcdd_audit.discovery.sides import Sides
 from fcdd_audit.images.paths import safe_paths
+from fcdd_audit.natural.promoted import CANDIDATES
 
-CANDIDATES = "candidates.json"
 WINDOWS = "windows"  # evidence that is a box of each bearer, as shares
 SHOWN = 12  # bearers whose pictures are kept
 

@@ -23,7 +23,6 @@ from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.natural import Promoted
-from fcdd_audit.probes import Probe
 from fcdd_audit.probes.marking import marked_pairs
 
 DONORS = 64  # images that don't bear it, at most, from which placebos are cut
@@ -148,10 +147,11 @@ def _without(part: ImageSet, bearers: np.ndarray) -> ImageSet:
     return part if not bearers.any() else part.take(np.flatnonzero(~bearers).tolist())
 
 
-def transplanted(probe: Probe, data: AuditData, training: Mapping[Side, Tensor]) -> dict[Side, Pairs]:
+def transplanted(artifact: Promoted, data: AuditData, training: Mapping[Side, Tensor]) -> dict[Side, Pairs]:
     """Test images without the candidate, with it put on, and with a placebo: the same region of a training
     image that doesn't bear it. training: where the candidate is on training images, as `borne` gives it."""
-    donors = _donors(data, training)
+    probe = artifact.probe((data.shape[1], data.shape[2]))
+    donors = _donors(data, training, artifact.entry.mark is not None)
     generator = torch_generator(0, "stamped test images")
     pairs: dict[Side, Pairs] = {}
     for side in SIDES:
@@ -164,11 +164,14 @@ def transplanted(probe: Probe, data: AuditData, training: Mapping[Side, Tensor])
     return pairs
 
 
-def _donors(data: AuditData, training: Mapping[Side, Tensor]) -> Tensor:
-    """Images, uint8 (n, C, H, W), of the side where most bear it, that don't. InputError where all do."""
+def _donors(data: AuditData, training: Mapping[Side, Tensor], extracted: bool) -> Tensor:
+    """Images, uint8 (n, C, H, W), that don't bear it. InputError where all do.
+
+    Of an extracted mark they are of the side where fewest bear it, so that hardly one that the search missed
+    is among them; what was cut out of bearers shows their side's scenes too, and so do its placebos.
+    """
     borne_by = {side: mask.flatten(1).any(dim=1) for side, mask in training.items()}
-    side = max(SIDES, key=lambda one: int(borne_by[one].sum()))
-    for one in (side, *(other for other in SIDES if other != side)):
+    for one in sorted(SIDES, key=lambda side: int(borne_by[side].sum()), reverse=not extracted):
         free = (~borne_by[one]).nonzero().flatten()
         if len(free):
             drawn = torch.randperm(len(free), generator=torch_generator(0, "donors of placebos"))[:DONORS]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from fcdd_audit.core.progress import progress_bar
 from fcdd_audit.datasets import AuditData
 from fcdd_audit.discovery.candidates import SURE, ranked
-from fcdd_audit.discovery.discover import FEWEST, QUICK, SMALLEST, Discovery, discover
+from fcdd_audit.discovery.discover import FEWEST, QUICK, SMALLEST, Discovery, Search, discover
 from fcdd_audit.discovery.sides import Sides, sides_of
 from fcdd_audit.discovery.written import files_of
 from fcdd_audit.experiment.records import key_of, plain
@@ -28,12 +29,14 @@ def quick_search(data: AuditData, store: Store, quiet: bool, classes: int = 1) -
     if not can_be_searched(data):
         return {}
     sides = sides_of(data).enough()
+    # So many null searches that a p of the classes' share of the errors can be reached.
+    asked = replace(QUICK, draws=max(QUICK.draws, math.ceil(classes / SURE)))
     level = SURE / classes
-    place = searched_place(data, sides, level)
+    place = searched_place(data, sides, asked, level)
     with store.making(place):
         record = store.read(place)
         if record is None:
-            found = _searched(sides, level, quiet)
+            found = _searched(sides, asked, level, quiet)
             store.write(place, files_of(found, sides, data.name).binary)
             record = store.read(place)
     return {} if record is None else record.files
@@ -46,28 +49,28 @@ def can_be_searched(data: AuditData) -> bool:
     return height == width >= SMALLEST and most >= FEWEST and not data.few_photographs
 
 
-def searched_place(data: AuditData, sides: Sides, level: float) -> Place:
+def searched_place(data: AuditData, sides: Sides, asked: Search, level: float) -> Place:
     """Of what a search found. level: the p up to which a candidate is kept."""
     identity = plain(
         {
             "stage": SEARCHING,
             "dataset": data.name,
             "images": {side: images.content() for side, images in sides.images.items()},
-            "search": asdict(QUICK),
+            "search": asdict(asked),
             "level": level,
         }
     )
     return f"{SEARCHED}/{key_of(identity)}", identity
 
 
-def _searched(sides: Sides, level: float, quiet: bool) -> Discovery:
+def _searched(sides: Sides, asked: Search, level: float, quiet: bool) -> Discovery:
     with progress_bar(not quiet, desc="search for other artifacts", unit="step", leave=False) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = discover(dict(sides.images), QUICK, advance=advance)
+        found = discover(dict(sides.images), asked, advance=advance)
     sure = [one for one in found.sure if one.p is not None and one.p <= level]
     kept = [*sure, *(one for one in found.candidates if one.kind == "near-copies")]
     return replace(found, candidates=ranked(kept[:MOST]))

@@ -229,7 +229,7 @@ def _prepare_promoted(
         )
     return Setup(
         data=replace(data, notes=(*data.notes, note)),
-        pairs=transplanted(artifact.probe((data.shape[1], data.shape[2])), data, bearing),
+        pairs=transplanted(artifact, data, bearing),
         validation=data.validation,
         training=training,
         plantable={},

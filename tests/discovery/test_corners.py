@@ -16,6 +16,17 @@ from tests.discovery.marks import stamped
 
 FILES, BEARERS, SIDE = 60, 20, 14
 GAP = 6  # px between the mark and the lower right corner
+MARK = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
+
+
+def photograph(rng, sizes, bears, gap=GAP):
+    """Smooth noise of a random size; a bearer has a square near the lower right corner."""
+    height, width = rng.integers(*sizes, 2)
+    smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
+    pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
+    if bears:
+        pixels[height - gap - SIDE : height - gap, width - gap - SIDE : width - gap] = MARK[..., None]
+    return Image.fromarray(pixels)
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +34,8 @@ def root(tmp_path_factory):
     """Photographs of different sizes; some have a square near the lower right corner."""
     root = tmp_path_factory.mktemp("corners")
     rng = np.random.default_rng(0)
-    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
     for index in range(FILES):
-        height, width = rng.integers(110, 190, 2)
-        smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
-        pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
-        if index < BEARERS:
-            pixels[height - GAP - SIDE : height - GAP, width - GAP - SIDE : width - GAP] = mark[..., None]
-        Image.fromarray(pixels).save(root / f"{index:02d}.png")
+        photograph(rng, (110, 190), index < BEARERS).save(root / f"{index:02d}.png")
     return root
 
 
@@ -99,18 +104,13 @@ def sided(tmp_path_factory):
     """A third of the anomalous training images, and some test images, have the square near the corner."""
     root = tmp_path_factory.mktemp("sided")
     rng = np.random.default_rng(4)
-    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
     parts = {"train/nominal": 60, "train/anomalous": 60, "test/nominal": 12, "test/anomalous": 12}
     marked = {"train/anomalous": 20, "test/nominal": 4, "test/anomalous": 3}
     for part, count in parts.items():
         (root / part).mkdir(parents=True)
         for index in range(count):
-            height, width = rng.integers(110, 190, 2)
-            smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
-            pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
-            if index < marked.get(part, 0):
-                pixels[height - GAP - SIDE : height - GAP, width - GAP - SIDE : width - GAP] = mark[..., None]
-            Image.fromarray(pixels).save(root / part / f"{index:02d}.png")
+            bears = index < marked.get(part, 0)
+            photograph(rng, (110, 190), bears).save(root / part / f"{index:02d}.png")
     return root
 
 
@@ -131,14 +131,8 @@ def test_of_a_sure_mark_in_a_corner_all_files_are_matched_and_none_is_tested(sid
 def test_a_mark_that_several_views_show_is_one_candidate(tmp_path):
     """On files that are hardly larger than a view, all of them show the mark."""
     rng = np.random.default_rng(6)
-    mark = stamped(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), [0], 0, 0, SIDE)[0, 0].numpy()
     for index in range(FILES):
-        height, width = rng.integers(98, 110, 2)
-        smooth = 5 * gaussian_filter(rng.normal(size=(height, width, 3)), (3, 3, 0))
-        pixels = (120 + 60 * (smooth + 0.2 * rng.normal(size=smooth.shape))).clip(0, 255).astype(np.uint8)
-        if index < BEARERS:
-            pixels[height - 40 : height - 40 + SIDE, width - 40 : width - 40 + SIDE] = mark[..., None]
-        Image.fromarray(pixels).save(tmp_path / f"{index:02d}.png")
+        photograph(rng, (98, 110), index < BEARERS, gap=26).save(tmp_path / f"{index:02d}.png")
     found = discover(tmp_path, image_size=32, draws=39, sensitivity=False)
     bearing = {f"{index:02d}.png" for index in range(BEARERS)}
     about_it = [one for one in found.candidates if len(bearing & {*one.bearers}) > 2]
