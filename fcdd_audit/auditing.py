@@ -174,7 +174,7 @@ def _describe(config: AuditConfig, audited: Audited, started: float) -> dict[str
         "run": config.run_name,
         "design": config.design_name,
         "config": config.as_json(),
-        "probe": repr(config.make_artifact()),
+        "probe": ", ".join(repr(config.make_artifact(probe)) for probe in config.artifact.probes),
         "measures": described_measures(DESIGNS[config.design_name].families),
         "headline": HEADLINE.name,
         "versions": versions(),

@@ -73,11 +73,13 @@ class AuditConfig(Part):
 
     @property
     def run_name(self) -> str:
-        """Name of the run folder: as given, or data set and probe, and whether the detector was finished."""
+        """Name of the run folder: as given, or data set and probes, and whether the detector was finished."""
         suffix = DESIGNS[self.design_name].suffix
         number = (self.artifact.candidate or "").rpartition("#")[2]
-        probe = f"{self.artifact.probe}-{number}" if number.isdecimal() else self.artifact.probe
-        return self.run.name or f"{self.data.dataset}-{probe}{suffix}"
+        numbered = (number,) if number.isdecimal() else ()
+        together = ("together",) if self.artifact.together else ()
+        named = "-".join((self.data.dataset, *self.artifact.probes, *numbered, *together))
+        return self.run.name or f"{named}{suffix}"
 
     @property
     def design_name(self) -> str:
@@ -126,9 +128,12 @@ class AuditConfig(Part):
             asked |= {*DETECTORS[detector].explained_by, *REFERENCES}
         return tuple(name for name in EXPLAINERS if name in asked)
 
-    def make_artifact(self) -> Probe | NaturalArtifact:
-        """The probe, the chain of several, or the natural artifact, with its options."""
-        name, options = self.artifact.probe, self.options
+    def make_artifact(self, probe: str | None = None) -> Probe | NaturalArtifact:
+        """A probe, a chain of several, or a natural artifact, with its options.
+
+        probe: which of those that are asked about; None: the only one, ValueError where there are others.
+        """
+        name, options = probe or self.artifact.probe, self.options
         if self.data.strict:  # is checked to have that option
             options = {**options, name: {**options.get(name, {}), "strict": True}}
         if self.artifact.candidate is not None:
@@ -183,7 +188,7 @@ def resolve(given: Given) -> AuditConfig:
         below: dict[str, Any] = {**preset_settings(str(preset), str(dataset))}
     above = dict(given.values)
     if "candidate" in above:
-        below["probe"] = CANDIDATE
+        below["probes"] = CANDIDATE
     with given.blamed("explainers"):
         if read("explainer", Names, explainers) == (ALL,):
             del above["explainers"]

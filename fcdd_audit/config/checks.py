@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fcdd_audit.config.layers import Given
 from fcdd_audit.config.parts import ALL
 from fcdd_audit.config.settings import settings
-from fcdd_audit.core.directions import AUTO, plantable
+from fcdd_audit.core.directions import AUTO, DIRECTIONS, MARKED, plantable
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate"  # the natural artifact that --candidate names
 # Are for twins; a finished detector has none.
-OF_TWINS = ("plant_on", "prevalence", "removal", "seeds", "max_seeds", "budget", "calibration")
+OF_TWINS = ("plant_on", "prevalence", "together", "removal", "seeds", "max_seeds", "budget", "calibration")
 OF_FINISHED = ("threshold", "placebos", "dose")
 OF_MODELS = ("mean", "std", "trust_model")
 
@@ -88,7 +88,8 @@ def _check_names(config: AuditConfig, given: Given) -> None:
     with given.blamed("network"):
         _ = NETWORKS[config.detector.recipe.network]
     _check_known(given, "normalise", "normalisation", config.detector.recipe.normalise, NORMALISATIONS)
-    _check_known(given, "plant_on", "side", config.artifact.plant_on, (AUTO, *plantable()))
+    for side in config.artifact.plant_on:
+        _check_known(given, "plant_on", "side", side, (AUTO, *plantable()))
     _check_known(given, "removal", "removal", config.artifact.removal, (AUTO, *removals()))
 
 
@@ -101,42 +102,85 @@ def _check_known(given: Given, setting: str, kind: str, value: str, known: tuple
 
 
 def _check_artifact(config: AuditConfig, given: Given) -> None:
-    probe = config.artifact.probe
+    probes = config.artifact.probes
     given.check(
-        config.artifact.candidate is None or probe == CANDIDATE,
-        f"--candidate and --probe {probe} both name an artifact; drop one of them",
-        *("candidate", "probe"),
+        config.artifact.candidate is None or probes == (CANDIDATE,),
+        f"--candidate and --probe {','.join(probes)} both name an artifact; drop one of them",
+        *("candidate", "probes"),
     )
-    with given.blamed("probe"):
-        check_artifact(probe)
-    if probe in NATURAL:
-        given.check(
-            _is_default(config, "plant_on") and _is_default(config, "prevalence"),
-            f"'{probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
-            "and can't be calibrated",
-            *("plant_on", "prevalence"),
-        )
+    with given.blamed("probes"):
+        for probe in probes:
+            check_artifact(probe)
+    found = [probe for probe in probes if probe in NATURAL]
+    if found:
+        _check_found(found[0], config, given)
     else:
-        given.check(
-            _is_default(config, "removal"),
-            f"removal '{config.artifact.removal}' is for artifacts that are found on images, and '{probe}' "
-            "is planted; drop --removal",
-            "removal",
-        )
+        _check_planted(config, given)
+    for probe in probes:
+        with given.blamed("candidate", *(f"{part}." for part in probe.split(PLUS))):
+            config.make_artifact(probe)
+
+
+def _check_found(probe: str, config: AuditConfig, given: Given) -> None:
+    """Of an artifact that is on images from the start."""
+    given.check(
+        config.artifact.probes == (probe,),
+        f"'{probe}' is found on images, and what is found is audited by itself; drop the other artifacts, or "
+        "audit them in another run with the same --store",
+        "probes",
+    )
+    given.check(
+        not config.artifact.together,
+        f"--together plants artifacts, and '{probe}' is found on images; drop it",
+        "together",
+    )
+    given.check(
+        _is_default(config, "plant_on") and _is_default(config, "prevalence"),
+        f"'{probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
+        "and can't be calibrated",
+        *("plant_on", "prevalence"),
+    )
     if config.data.strict:
-        given.check(
-            probe in NATURAL and "strict" in options_of(NATURAL[probe]),
-            f"--strict is for artifacts that annotations mark on images, and '{probe}' has none; "
-            "drop --strict",
-            "strict",
-        )
+        given.check("strict" in options_of(NATURAL[probe]), _no_annotations(probe), "strict")
         given.check(
             config.options.get(probe, {}).get("strict", True),
             f"--strict and {probe}.strict=false contradict each other; drop one of them",
             *("strict", f"{probe}.strict"),
         )
-    with given.blamed("candidate", *(f"{part}." for part in probe.split(PLUS))):
-        config.make_artifact()
+
+
+def _check_planted(config: AuditConfig, given: Given) -> None:
+    artifact = config.artifact
+    given.check(
+        _is_default(config, "removal"),
+        f"removal '{artifact.removal}' is for artifacts that are found on images, and '{artifact.probes[0]}' "
+        "is planted; drop --removal",
+        "removal",
+    )
+    given.check(not config.data.strict, _no_annotations(artifact.probes[0]), "strict")
+    in_use = [side for side in artifact.plant_on if side != AUTO and DIRECTIONS[side].usual == MARKED]
+    given.check(
+        len(in_use) in (0, len(artifact.plant_on)),
+        f"with --plant-on {in_use[0] if in_use else ''} test images bear the artifact in use, and with the "
+        "others they don't; ask about it in a run of its own with the same --store",
+        "plant_on",
+    )
+    given.check(
+        not artifact.together or len(artifact.probes) > 1,
+        f"--together plants several artifacts at once, and '{artifact.probes[0]}' is one; name others with "
+        "--probe a,b, or drop it",
+        "together",
+    )
+    given.check(
+        not (artifact.together and in_use),
+        f"--together puts each artifact on test images by itself, and with --plant-on {','.join(in_use)} "
+        "images in use would bear them all; drop one of them",
+        *("together", "plant_on"),
+    )
+
+
+def _no_annotations(probe: str) -> str:
+    return f"--strict is for artifacts that annotations mark on images, and '{probe}' has none; drop --strict"
 
 
 def _check_finished(config: AuditConfig, given: Given) -> None:
@@ -161,6 +205,12 @@ def _check_finished(config: AuditConfig, given: Given) -> None:
             *("detectors", "model"),
         )
     _refuse(config, given, OF_TWINS, f"is for twins, and with {flag} nothing is trained; drop {flag}")
+    given.check(
+        len(config.artifact.probes) == 1,
+        f"a finished detector is tested with one artifact at a time, and --probe names "
+        f"{', '.join(config.artifact.probes)}; run it once for each",
+        "probes",
+    )
     given.check(
         len(config.data.nominal_class) <= 1 and ALL not in config.data.nominal_class,
         "a finished detector has learnt one nominal class; name one with --nominal-class",

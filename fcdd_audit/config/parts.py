@@ -100,14 +100,25 @@ class DataSettings(Part):
 
 
 class ArtifactSettings(Part):
-    """The suspected artifact, and where it is in training."""
+    """The suspected artifacts, and where they are in training."""
 
-    probe: str = Field("watermark", description="Artifact, or several that are applied in order: frame+jpeg.")
+    probes: SomeNames = Field(
+        ("watermark",),
+        description="Artifacts, comma-separated, each asked about by itself; frame+jpeg is one, made of two "
+        "that are applied in order.",
+    )
+    together: bool = Field(
+        False,
+        description="Plant all artifacts at once, each on images of its own draw; the control of each has "
+        "the others.",
+    )
     candidate: Annotated[str | None, Shown("none")] = Field(
         None, description="A discovery's candidate instead of a probe: candidates.json#1."
     )
-    plant_on: str = Field(
-        "auto", description="The side that bears it, or auto: see 'fcdd-audit list directions'."
+    plant_on: SomeNames = Field(
+        (AUTO,),
+        description="Sides that bear it, comma-separated, each asked about by itself, or auto: see "
+        "'fcdd-audit list directions'.",
     )
     prevalence: SomeShares = Field(
         (1.0,), description="Shares of that side's training images that bear it, such as 0.2,1."
@@ -115,6 +126,12 @@ class ArtifactSettings(Part):
     removal: str = Field(
         "auto", description="How training images lose a found artifact, or auto: see 'fcdd-audit list edits'."
     )
+
+    @property
+    def probe(self) -> str:
+        """The artifact of an audit that asks about one. ValueError where it asks about several."""
+        (probe,) = self.probes
+        return probe
 
 
 class DetectorSettings(Part):

@@ -21,8 +21,8 @@ class Audited:
     tables: by file name. arrays: by file name, images and heatmaps that the page shows. files: further
     ones, by name, those of searches in folders of their own. described: what config.json says besides
     settings, versions and times. precision: what was calculated in. origin: for each nominal class,
-    whether its training images differ in how they were made, as in findings.json. conditions: for each,
-    what the error rates of its verdicts depend on; empty where none are known.
+    whether its training images differ in how they were made, as in findings.json. conditions: for each and
+    each artifact, what the error rates of its verdicts depend on; empty where none are known.
     """
 
     findings: list[Finding]

@@ -79,15 +79,17 @@ def in_words(edit: Edit) -> str:
 
 def _word(value: Any) -> str:
     if isinstance(value, tuple):
+        if value and isinstance(value[0], tuple):
+            return ", ".join(" ".join(map(_word, one)) for one in value)
         return "+".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def edit_from(described: Mapping[str, Any]) -> Edit:
     """What `described` was given, also after a way through JSON."""
-    fields = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in described.items()
-        if key != "edit"
-    }
+    fields = {key: _tupled(value) for key, value in described.items() if key != "edit"}
     return EDITS[described["edit"]](**fields)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list | tuple) else value

@@ -32,7 +32,7 @@ from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
 from fcdd_audit.natural import NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
-from fcdd_audit.probes import Probe, mark_all
+from fcdd_audit.probes import Probe, make_probe, mark_all
 from fcdd_audit.probes.marking import marked_pairs
 
 AS_IS = AsIs()
@@ -162,13 +162,20 @@ class Setup:
         return build(detector, nominal, seed, options, self.recipe.network, self.recipe.normalise)
 
 
-def prepare(config: AuditConfig, nominal_class: str | None = None, progress: bool = False) -> Setup:
-    """Load the data, and mark the test images or take off what is found on them."""
+def prepare(
+    config: AuditConfig, nominal_class: str | None = None, progress: bool = False, probe: str | None = None
+) -> Setup:
+    """Load the data, and mark the test images or take off what is found on them.
+
+    probe: which artifact, of those that are asked about; None: the only one, ValueError where there are
+    others.
+    """
+    probe = probe or config.artifact.probe
     device = config.resolve_device()
     data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
-    artifact = config.make_artifact()
+    artifact = config.make_artifact(probe)
     shared = {
-        "probe": config.artifact.probe,
+        "probe": probe,
         "artifact": artifact,
         "recipe": config.detector.recipe,
         "explainers": {name: config.explainers_of(name) for name in config.detector.detectors},
@@ -180,13 +187,16 @@ def prepare(config: AuditConfig, nominal_class: str | None = None, progress: boo
         return _prepare_promoted(config, data, artifact, shared, progress)
     if isinstance(artifact, NaturalArtifact):
         return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
-    by_source = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].by_source
+    directions = {name: DIRECTIONS[name] for name in config.artifact.plant_on if name != AUTO}
+    by_source = [name for name, direction in directions.items() if direction.by_source]
     if by_source and not (data.outlier_exposure and len(data.train_anomalous)):
         raise InputError(
-            f"--plant-on {config.artifact.plant_on} tells outlier exposure from a data set's own images, and "
+            f"--plant-on {by_source[0]} tells outlier exposure from a data set's own images, and "
             f"'{data.name}' is trained without any here; use --plant-on anomalous or nominal"
         )
-    in_use = config.artifact.plant_on != AUTO and DIRECTIONS[config.artifact.plant_on].usual == MARKED
+    beside = config.artifact.probes if config.artifact.together else ()
+    shared["plantable"] = {name: make_probe(name, config.options) for name in beside} or {probe: artifact}
+    in_use = any(direction.usual == MARKED for direction in directions.values())
     return _prepare_planted(in_use, data, artifact, shared)
 
 
@@ -204,7 +214,6 @@ def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[s
         pairs=pairs,
         validation=validation,
         training=training,
-        plantable={shared["probe"]: probe},
         **shared,
     )
 

@@ -193,19 +193,19 @@ def results_table(
     quantile: float,
     heat: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None,
 ) -> pd.DataFrame:
-    """results.csv: tidy, in the order of the plan. A control's rows stand once.
+    """results.csv: tidy, in the order of the plan. A control's rows stand once for each direction.
 
     heat: the kept heatmaps of a cell and what scales them, by explainer, where the twins' are to be compared.
     """
     frames: list[pd.DataFrame] = []
-    seen: set[tuple[str, Cell]] = set()
+    seen: set[tuple[str, str, Cell]] = set()
     for one in measured:
         question = one.question
         for control, planted in question.pairs:
             for twin, cell in (("control", control), ("planted", planted)):
-                if (twin, cell) in seen:
+                if (twin, question.plant_on, cell) in seen:
                     continue
-                seen.add((twin, cell))
+                seen.add((twin, question.plant_on, cell))
                 record = relevant(one.records[cell], question)
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),

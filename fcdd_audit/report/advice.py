@@ -8,7 +8,7 @@ from typing import Any
 
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.text import plain
-from fcdd_audit.report.naming import artifact_name, detector_name, listed, one_of
+from fcdd_audit.report.naming import artifacts_named, detector_name, listed, one_of
 
 MOST = 5
 FURTHER = ("watermark", "jpeg", "frame")  # artifacts to try next
@@ -32,23 +32,23 @@ def advise(
     `discovery.quick_contexts` has it.
     """
     findings = found["findings"]
-    name = artifact_name(findings[0]["probe"])
     urgent = [
-        *_remedy(findings, name),
+        *_remedy(findings),
         *_origin(found["origin"]),
         *(_repeated(searched) if config["config"]["artifact"].get("candidate") is None else []),
         *_untold(findings, config),
         *_hidden(findings),
-        *_harm(findings, name),
-        *_all_clear(findings, name),
+        *_harm(findings),
+        *_all_clear(findings),
     ]
     return [*urgent[: MOST - 1], _finished()]
 
 
-def _remedy(findings: Sequence[Finding], name: str) -> list[Advice]:
-    relying = _detectors(finding for finding in findings if finding["verdict"] == "relies")
-    if not relying:
+def _remedy(findings: Sequence[Finding]) -> list[Advice]:
+    those = [finding for finding in findings if finding["verdict"] == "relies"]
+    if not those:
         return []
+    relying, name = _detectors(those), _name(those)
     if any(DIRECTIONS[finding["plant_on"]].found for finding in findings):
         return [
             Advice(
@@ -182,28 +182,34 @@ def _hidden(findings: Sequence[Finding]) -> list[Advice]:
     return []
 
 
-def _harm(findings: Sequence[Finding], name: str) -> list[Advice]:
+def _harm(findings: Sequence[Finding]) -> list[Advice]:
     alarming, hiding = (
-        _detectors(finding for finding in findings if finding["harm"] == harm) for harm in ("alarms", "hides")
+        [finding for finding in findings if finding["harm"] == harm] for harm in ("alarms", "hides")
     )
     said = []
     if alarming:
-        said.append(Advice(f"Have people look at alarms of {listed(alarming)} on images with the {name}."))
+        of = listed(_detectors(alarming))
+        said.append(Advice(f"Have people look at alarms of {of} on images with the {_name(alarming)}."))
     if hiding:
-        passing = f"{listed(hiding)} {one_of(hiding, 'lets', 'let')} pass"
-        said.append(Advice(f"Have people look at images with the {name} that {passing}."))
+        names = _detectors(hiding)
+        passing = f"{listed(names)} {one_of(names, 'lets', 'let')} pass"
+        said.append(Advice(f"Have people look at images with the {_name(hiding)} that {passing}."))
     return said
 
 
-def _all_clear(findings: Sequence[Finding], name: str) -> list[Advice]:
+def _all_clear(findings: Sequence[Finding]) -> list[Advice]:
     """What it means that no detector relies on the artifact, and what to try next."""
     if any(finding["verdict"] != "does-not-rely" for finding in findings):
         return []
+    probes = [finding["probe"] for finding in findings]
     return [
-        Advice(f"All clear holds for the {name} and this recipe only: another artifact may be learned."),
+        Advice(
+            f"All clear holds for the {artifacts_named(probes)} and this recipe only: another artifact may "
+            "be learned."
+        ),
         *(
             Advice("Try another artifact that your images may bear.", f"fcdd-audit run --probe {probe}")
-            for probe in further(findings[0]["probe"])
+            for probe in further("+".join(probes))
         ),
     ]
 
@@ -215,6 +221,11 @@ def further(probe: str) -> list[str]:
 
 def _finished() -> Advice:
     return Advice("Test the model that you use, on the same data.", "fcdd-audit run --model FILE")
+
+
+def _name(findings: Sequence[Finding]) -> str:
+    """Their artifacts, to stand behind "the"."""
+    return artifacts_named((finding["probe"] for finding in findings), "or")
 
 
 def _detectors(findings: Iterable[Finding]) -> list[str]:

@@ -20,6 +20,7 @@ from fcdd_audit.report.figures import (
     strip_thresholds,
     trust_bars,
 )
+from fcdd_audit.report.headline import several
 from fcdd_audit.report.naming import detector_name
 
 CLASSES = 4  # nominal classes that have figures of their own
@@ -60,7 +61,7 @@ def strips(
     if not names:
         return None
     # Looking through all numbers once for each question takes minutes where there are many.
-    thresholds = strip_thresholds(questions, results[results["metric"] == "threshold"])
+    thresholds = strip_thresholds(findings, questions, results[results["metric"] == "threshold"])
     return Drawn(
         Markup(score_strips(scores, thresholds, names, "strips")),
         rows=score_strips_rows(scores, thresholds, names),
@@ -100,8 +101,9 @@ def _name(findings: list[dict[str, Any]], place: int) -> str:
     """The detector, and what else tells the finding from the others."""
     finding = findings[place]
     parts = [detector_name(finding["detector"])]
-    if len({one["nominal_class"] for one in findings}) > 1:
-        parts.append(finding["nominal_class"])
+    parts += [finding[key] for key in ("nominal_class", "probe") if len({one[key] for one in findings}) > 1]
+    if several(findings, "plant_on"):
+        parts.append(f"{finding['plant_on']} side")
     if len({one["prevalence"] for one in findings}) > 1:
         parts.append(f"{100 * finding['prevalence']:.3g} %")
     return ", ".join(parts)

@@ -86,7 +86,7 @@ def first_screen(
     findings = found["findings"]
     return First(
         headline(findings),
-        scope(findings, config.get("own_code", {})),
+        scope(findings, config.get("own_code", {}), config["config"]["artifact"].get("together", False)),
         picture(run, config, findings, scores),
         rows(findings),
         trust(config["error_rates"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.text import number, share
-from fcdd_audit.report.naming import artifact_name, detector_name, listed
+from fcdd_audit.report.naming import artifact_name, artifacts_named, detector_name, listed
 from fcdd_audit.verdict.words import alarms_of, verdict_words
 
 Finding = Mapping[str, Any]
@@ -121,7 +121,26 @@ class _Part:
 
 
 def headline(findings: Sequence[Finding]) -> list[str]:
-    """Who learns the artifact, who doesn't, who gets no verdict: sentences that name each detector once."""
+    """Who learns the artifact, who doesn't, who gets no verdict: sentences that name each detector once, for
+    each artifact; and for each direction, where a detector was asked about several."""
+    directions = several(findings, "plant_on")
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        key = (finding["probe"], finding["plant_on"] if directions else "")
+        groups.setdefault(key, []).append(finding)
+    return [sentence for group in groups.values() for sentence in _headline(group)]
+
+
+def several(findings: Sequence[Finding], key: str) -> bool:
+    """Whether a detector was asked about several of these, of one class and artifact."""
+    asked: dict[tuple[str, str, str], set[Any]] = {}
+    for one in findings:
+        about = (one["nominal_class"], one["probe"], one["detector"])
+        asked.setdefault(about, set()).add(one[key])
+    return any(len(values) > 1 for values in asked.values())
+
+
+def _headline(findings: Sequence[Finding]) -> list[str]:
     by_detector: dict[str, list[Finding]] = {}
     for finding in findings:
         by_detector.setdefault(finding["detector"], []).append(finding)
@@ -134,10 +153,11 @@ def headline(findings: Sequence[Finding]) -> list[str]:
     return [*_told(told, name), *_untold(untold, name, alone=not told)]
 
 
-def scope(findings: Sequence[Finding], own_code: Mapping[str, str]) -> str:
+def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bool = False) -> str:
     """What was tested: a recipe, and no model of the reader's.
 
-    own_code: by detector, the user's function that trained it, as in config.json.
+    own_code: by detector, the user's function that trained it, as in config.json. together: whether all
+    artifacts were planted at once.
     """
     by_hand = f" ({listed(map(detector_name, own_code))} by your own code)" if own_code else ""
     end = f"No finished model{'' if own_code else ' of yours'} was tested."
@@ -146,9 +166,16 @@ def scope(findings: Sequence[Finding], own_code: Mapping[str, str]) -> str:
             "This tests a training recipe: the artifact came with the images, and each detector was trained "
             f"anew{by_hand}, on the images as they are and on images rid of it. {end}"
         )
+    named = artifacts_named(finding["probe"] for finding in findings)
+    one = len({finding["probe"] for finding in findings}) == 1
+    how = (
+        "all at once, and without one of them each time"
+        if together
+        else f"with and without {'it' if one else 'each of them'}"
+    )
     return (
-        f"This tests a training recipe: the tool planted the {artifact_name(findings[0]['probe'])} itself "
-        f"and trained each detector anew{by_hand}, with and without it. {end}"
+        f"This tests a training recipe: the tool planted the {named} itself and trained each detector "
+        f"anew{by_hand}, {how}. {end}"
     )
 
 
@@ -158,12 +185,18 @@ def rows(findings: Sequence[Finding]) -> list[Row]:
 
 
 def abouts(findings: Sequence[Finding]) -> list[str]:
-    """What tells each finding from others of its detector: class and prevalence, where they vary."""
-    classes = len({finding["nominal_class"] for finding in findings}) > 1
-    doses = len({finding["prevalence"] for finding in findings}) > 1
+    """What tells each finding from others of its detector: artifact, class, direction and prevalence, where
+    they vary."""
+    probes, classes, doses = (
+        len({finding[key] for finding in findings}) > 1 for key in ("probe", "nominal_class", "prevalence")
+    )
+    directions = several(findings, "plant_on")
     return [
         ", ".join(
-            [finding["nominal_class"]] * classes + [f"{dose(finding['prevalence'])} of the images"] * doses
+            [finding["probe"]] * probes
+            + [finding["nominal_class"]] * classes
+            + [f"on the {finding['plant_on']} side"] * directions
+            + [f"{dose(finding['prevalence'])} of the images"] * doses
         )
         for finding in findings
     ]

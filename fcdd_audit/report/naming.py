@@ -36,6 +36,12 @@ def artifact_name(probe: str) -> str:
     return " with ".join(part for part in parts if part) if all(parts) else "artifact"
 
 
+def artifacts_named(probes: Iterable[str], last: str = "and") -> str:
+    """Each once, to stand behind "the": `watermark`, or `watermark and the disc`."""
+    first, *others = dict.fromkeys(map(artifact_name, probes))
+    return listed([first, *(f"the {other}" for other in others)], last)
+
+
 def listed(words: Iterable[str], last: str = "and") -> str:
     """`A`, `A and B`, or `A, B and C`."""
     *others, final = words

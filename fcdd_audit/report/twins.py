@@ -17,6 +17,7 @@ from fcdd_audit.report.discovery import quick_contexts
 from fcdd_audit.report.figures import dose_response, roc_curves
 from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
+from fcdd_audit.report.headline import several
 from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
 from fcdd_audit.report.strips import heat_tiles, mask_list, photos, scales
@@ -93,11 +94,16 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         ),
         "error_rates": config["error_rates"],
         "listed": LISTED,
-        "placed": "mask" in run.read_arrays(config["questions"][0]["examples"]),
+        "placed": any(
+            "mask" in run.read_arrays(file)
+            for file in dict.fromkeys(question["examples"] for question in config["questions"])
+        ),
         "sections": sections,
         "pictures": _by_images(run, sections),
         "undrawn": not all(drawn),
         "many": len(config["data"]) > 1,
+        "artifacts": list(dict.fromkeys(finding["probe"] for finding in found["findings"])),
+        "directions": several(found["findings"], "plant_on"),
         "varied": len({finding["prevalence"] for finding in found["findings"]}) > 1,
         "leading": LEADING,
         "overlaps": (config["headline"], *OVERLAPS, *_own_overlaps(names)),
@@ -124,12 +130,18 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
     many = len({finding["prevalence"] for finding in findings}) > 1
     classes = len({finding["nominal_class"] for finding in findings}) > 1
+    probes = len({finding["probe"] for finding in findings}) > 1
+    directions = several(findings, "plant_on")
     for finding in findings:
         for explainer in finding["explainers"]:
             if not explainer["reference"]:
                 label = f"{detector_name(finding['detector'])} · {explainer['explainer']}"
                 if classes:
                     label = f"{finding['nominal_class']} · {label}"
+                if probes:
+                    label += f" · {finding['probe']}"
+                if directions:
+                    label += f" · {finding['plant_on']} side"
                 if many:
                     label += f" · prevalence {finding['prevalence']:g}"
                 fields[explainer["quadrant"]].append(label)
@@ -137,21 +149,23 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _doses(findings: list[dict[str, Any]], limits: dict[str, float], names: Glossary) -> list[dict[str, Any]]:
-    """A curve for each class and detector with several prevalences."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    """A curve for each class, artifact, direction and detector with several prevalences."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for finding in findings:
         if finding["reliance"]:
-            key = (finding["nominal_class"], finding["detector"], finding["plant_on"])
+            key = tuple(finding[name] for name in ("nominal_class", "probe", "detector", "plant_on"))
             groups.setdefault(key, []).append(finding)
     drawn = [(key, group) for key, group in groups.items() if len(group) > 1][:DOSES]
-    many = len({nominal_class for nominal_class, _, _ in groups}) > 1
+    many, probes = (len({key[place] for key in groups}) > 1 for place in (0, 1))
     return [
         {
-            "name": detector_name(detector) + (f" on {nominal_class}" if many else ""),
+            "name": detector_name(detector)
+            + (f" on {nominal_class}" if many else "")
+            + (f", {probe}" if probes else ""),
             "side": side,
             "svg": Markup(dose_response(group, limits, names.label, f"dose-{index}")),
         }
-        for index, ((nominal_class, detector, side), group) in enumerate(drawn)
+        for index, ((nominal_class, probe, detector, side), group) in enumerate(drawn)
     ]
 
 
@@ -173,7 +187,7 @@ def _by_seed(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The columns that vary, and the numbers of every cell in them."""
     rows: list[dict[str, Any]] = []
-    keys = ["nominal_class", "detector", "plant_on", "prevalence", "twin", "seed"]
+    keys = ["nominal_class", "probe", "detector", "plant_on", "prevalence", "twin", "seed"]
     cells = results[
         (results["twin"] != PAIR) & (results["nominal_class"] != MEAN) & (results["explainer"] == "")
     ]

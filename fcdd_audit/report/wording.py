@@ -24,14 +24,21 @@ def changes(finding: dict[str, Any]) -> str:
 
 
 def artifact_words(probe: str) -> str:
-    """A probe, as its `repr` notes it, for people: `watermark: text © PHOTO, corner lower-left`."""
+    """A probe, as its `repr` notes it, for people: `watermark: text © PHOTO, corner lower-left`;
+    several, with commas between, one after the other."""
     try:
-        call = ast.parse(probe, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            return probe
-        options = [(option.arg or "", ast.literal_eval(option.value)) for option in call.keywords]
+        parsed = ast.parse(probe, mode="eval").body
+        calls = parsed.elts if isinstance(parsed, ast.Tuple) else [parsed]
+        return "; ".join(map(_call_words, calls))
     except (SyntaxError, ValueError):  # a probe from outside the package may call itself anything
         return probe
+
+
+def _call_words(call: ast.expr) -> str:
+    """Of one probe; ValueError if it isn't noted as a call."""
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise ValueError("no call")
+    options = [(option.arg or "", ast.literal_eval(option.value)) for option in call.keywords]
     named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options)
     return call.func.id.lower() + (f": {named}" if named else "")
 

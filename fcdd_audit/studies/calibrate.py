@@ -62,7 +62,13 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.audit.detector.weights is not None:
             raise InputError("a calibration trains its detectors; drop --weights")
-        probe, design = self.audit.artifact.probe, self.audit.design
+        artifact, design = self.audit.artifact, self.audit.design
+        if len(artifact.probes) > 1 or len(artifact.plant_on) > 1 or artifact.together:
+            raise InputError(
+                "a calibration is of one artifact on one side; name one with --probe and one with "
+                "--plant-on, and drop --together"
+            )
+        probe = artifact.probe
         if probe in NATURAL:
             raise InputError(
                 f"'{probe}' is found on images and can't be planted, so it can't be calibrated; "
@@ -169,7 +175,8 @@ def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
 
 def _planner(calibration: Calibration, setup: Setup, detector: str) -> Planner:
     artifact = calibration.audit.artifact
-    plant_on = learned_side(DETECTORS[detector].learns_from, artifact.plant_on)
+    (asked,) = artifact.plant_on
+    plant_on = learned_side(DETECTORS[detector].learns_from, asked)
     side = DIRECTIONS[plant_on].side
     if side not in DETECTORS[detector].learns_from:
         raise InputError(

@@ -62,7 +62,7 @@ def error_rates(
 ) -> dict[str, Any]:
     """The rates for the audit's detectors, what they hold for, and in what the audit differs from that.
 
-    setups: the `conditions` of each nominal class.
+    setups: the `conditions` of each nominal class and artifact.
     """
     differs = [
         label

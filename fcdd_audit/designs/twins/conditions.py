@@ -23,11 +23,18 @@ def conditions(config: AuditConfig, setup: Setup) -> dict[str, Any]:
             config.data.masks_per_defect,
             config.data.confetti_mask,
         ],
-        "probe": repr(setup.artifact),
-        "plant_on": config.artifact.plant_on,
+        "probe": " beside ".join([repr(setup.artifact), *_beside(config, setup)]),
+        "plant_on": ",".join(config.artifact.plant_on),
         "seeds": [look.pairs for look in config.design.looks],
         "recipe": config.detector.recipe.flat(),
         "precision": setup.training_device["precision"],
         "options": {name: dict(config.options[name]) for name in config.options if name in DETECTORS},
         "thresholds": asdict(config.design.thresholds),
     }
+
+
+def _beside(config: AuditConfig, setup: Setup) -> list[str]:
+    """The other artifacts that both twins are trained with."""
+    if not config.artifact.together:
+        return []
+    return [repr(artifact) for name, artifact in setup.plantable.items() if name != setup.probe]

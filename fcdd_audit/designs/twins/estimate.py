@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
@@ -16,20 +16,24 @@ from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
 from fcdd_audit.experiment.explaining import KEPT
+from fcdd_audit.experiment.identity import trained
 from fcdd_audit.experiment.plan import planned_work
+from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import Reuse, reuse
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Work, explained_images
+from fcdd_audit.experiment.work import Missing, Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.models.own import own_kind
 
 Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
+Planned = dict[int, set[str]]  # by number of pairs, keys of what is trained for questions before
 
 
 @dataclass(frozen=True)
 class Group:
-    """Cells of a detector that are trained on the same edit of the images, over all seeds and classes.
+    """Cells of a detector that are trained on the same edit of the images, over all seeds, classes and
+    artifacts.
 
     edit: in words. trained: False: the networks before training, which are only explained. to_train,
     to_measure: how many of the cells aren't in the store yet, trained, or with all measurements. failed: how
@@ -58,8 +62,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take, over all nominal classes, were every question asked at every look; what is
-    settled before needs less. `seconds` and `megabytes` are rough.
+    """What a run would take, over all nominal classes and artifacts, were every question asked at every look;
+    what is settled before needs less. `seconds` and `megabytes` are rough.
 
     groups: the cells. why: in what similar records differ that can't be used, and how often. looks: by number
     of pairs, the seconds until they are judged.
@@ -107,14 +111,18 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
     check_writable(folder.path)
     check_writable(folder.store.path, "--store")
     parts: list[Estimate] = []
+    images: Counter[str] = Counter()
     speeds: Speeds = {}
+    planned: Planned = {look.pairs: set() for look in config.design.looks}
     for nominal_class in config.nominal_classes():
-        setup = prepare(config, nominal_class, progress=not quiet)
-        parts.append(_part(config, setup, folder.store, speeds))
+        for probe in config.artifact.probes:
+            setup = prepare(config, nominal_class, progress=not quiet, probe=probe)
+            parts.append(_part(config, setup, folder.store, speeds, planned))
+        images.update(parts[-1].images)
     return Estimate(
         groups=_together([group for part in parts for group in part.groups]),
         why=dict(sum((Counter(part.why) for part in parts), Counter[str]())),
-        images={name: sum(part.images[name] for part in parts) for name in parts[0].images},
+        images=dict(images),
         looks={pairs: sum(part.looks[pairs] for part in parts) for pairs in parts[0].looks},
         megabytes=sum(part.megabytes for part in parts),
     )
@@ -161,14 +169,24 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
     return seconds / workers, megabytes
 
 
-def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds) -> Estimate:
-    """One nominal class. speeds: is added to."""
+def _once(found: Reuse, setup: Setup, planned: set[str]) -> Reuse:
+    """Without the trainings that are among those planned before. planned: is added to."""
+    missing: dict[Work, Missing] = {}
+    for work, one in found.missing.items():
+        key = key_of(trained(work.cell, setup))
+        missing[work] = replace(one, trained=one.trained and key not in planned)
+        planned.add(key)
+    return replace(found, missing=missing)
+
+
+def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds, planned: Planned) -> Estimate:
+    """One nominal class and artifact. speeds, planned: are added to."""
     questions = plan(config, setup)
     looks = {}
     for look in config.design.looks:
         asked = [question.first(look.pairs) for question in questions]
         works = planned_work(asked, setup, explained_at(look.pairs, config))
-        found = reuse(works.values(), setup, store)
+        found = _once(reuse(works.values(), setup, store), setup, planned[look.pairs])
         looks[look.pairs], megabytes = _cost(config, setup, found, speeds)
     return Estimate(
         groups=_together(

@@ -134,7 +134,8 @@ def follow(
             setup,
             course,
             found,
-            _words(look.pairs, waiting, questions, findings),
+            (f"{setup.probe}: " if len(config.artifact.probes) > 1 else "")
+            + _words(look.pairs, waiting, questions, findings),
         )
         for place in waiting:
             taken = looks[: number + 1]
@@ -203,10 +204,15 @@ def _words(
 ) -> str:
     """For the progress bar: what is still open."""
     prevalences = {question.prevalence for question in questions}
+    directions: dict[str, set[str]] = {}
+    for question in questions:
+        directions.setdefault(question.detector, set()).add(question.plant_on)
     open_ones = []
     for place in waiting:
         question = questions[place]
         name = question.detector + (f" {question.prevalence:g}" if len(prevalences) > 1 else "")
+        if len(directions[question.detector]) > 1:
+            name += f" {question.plant_on}"
         asked = findings[place].open if findings else ()
         open_ones.append(f"{name} ({', '.join(asked)})" if asked else name)
     return f"{pairs} pairs; open: {', '.join(open_ones)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.config.parts import ArtifactSettings
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.options import options_of
@@ -13,6 +14,7 @@ from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.edits.plant import Plant, planted_count
+from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.setup import AS_IS, Setup
@@ -55,11 +57,22 @@ def sides_learned(detector: str, setup: Setup) -> tuple[Side, ...]:
 
 
 def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
-    """A question for each prevalence."""
+    """A question for each direction and prevalence."""
     learns_from = sides_learned(detector, setup)
-    plant_on = learned_side(learns_from, config.artifact.plant_on)
+    directions = dict.fromkeys(learned_side(learns_from, asked) for asked in config.artifact.plant_on)
+    return [
+        question
+        for plant_on in directions
+        for question in _planted_on(plant_on, detector, learns_from, config, setup)
+    ]
+
+
+def _planted_on(
+    plant_on: str, detector: str, learns_from: Sequence[Side], config: AuditConfig, setup: Setup
+) -> list[Question]:
+    """A question for each prevalence."""
     side = DIRECTIONS[plant_on].side
-    about = (config.data.dataset, setup.data.nominal_class, detector, config.artifact.probe, plant_on)
+    about = (config.data.dataset, setup.data.nominal_class, detector, setup.probe, plant_on)
     if side not in learns_from:
         reason = (
             f"identical by construction: {detector} never sees {side} images in training, so the "
@@ -73,11 +86,18 @@ def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]
             reason = "identical by construction: at prevalence 0 nothing is planted"
             questions.append(Question(*about, prevalence, obstacle=reason))
             continue
-        planted, control = twins(
-            detector, Plant(config.artifact.probe, (side,), prevalence), AS_IS, config.design.most_pairs
-        )
+        edits = _edits(config.artifact, setup.probe, side, prevalence)
+        planted, control = twins(detector, *edits, config.design.most_pairs)
         questions.append(Question(*about, prevalence, planted, control))
     return questions
+
+
+def _edits(artifact: ArtifactSettings, probe: str, side: Side, prevalence: float) -> tuple[Edit, Edit]:
+    """Of the planted and of the control twin, which lacks the probe only."""
+    if not artifact.together:
+        return Plant(probe, (side,), prevalence), AS_IS
+    planted = Together(tuple((one, (side,), prevalence) for one in artifact.probes))
+    return planted, planted.without(probe)
 
 
 def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:

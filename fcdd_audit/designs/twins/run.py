@@ -1,11 +1,12 @@
-"""Trains twins, class by class, and judges them together."""
+"""Trains twins, class by class and artifact by artifact, and judges them together."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,50 +42,66 @@ from fcdd_audit.models.own import own_kind
 from fcdd_audit.verdict.findings import Evidence
 from fcdd_audit.verdict.judge import Asked, judge
 
+T = TypeVar("T")
+
 log = logging.getLogger("fcdd_audit")
 
 
 @dataclass(frozen=True)
 class _Class:
-    """What is kept of a nominal class once its cells are finished: of its images only the examples."""
+    """What is said of a nominal class, whatever is asked of it."""
+
+    explainers: list[dict[str, Any]]
+    origin: dict[str, Any]
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is kept of a nominal class and an artifact once its cells are finished: of its images only the
+    examples. detectors: keys of those that were trained, now or before."""
 
     evidence: list[Evidence]
     tables: dict[str, pd.DataFrame]
-    explainers: list[dict[str, Any]]
     data: dict[str, Any]
-    origin: dict[str, Any]
     questions: list[dict[str, Any]]
     arrays: dict[str, dict[str, np.ndarray]]
     conditions: dict[str, Any]
     device: str
     trained_on: dict[str, str]
+    detectors: frozenset[str]
     work: dict[str, int]
     torch: frozenset[str]
     closed: str | None
-    files: dict[str, bytes]
 
 
 def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
-    """Train the twins, class by class, look by look, and judge them together.
+    """Train the twins, class by class, artifact by artifact, look by look, and judge them together.
 
     What is in the store already is used again. known: see `Design.run`.
     """
-    classes = config.nominal_classes()
+    classes, probes = config.nominal_classes(), config.artifact.probes
+    asked = [(nominal_class, probe) for nominal_class in classes for probe in probes]
 
-    def prepared(nominal_class: str | None) -> Setup:
-        setup = prepare(config, nominal_class, progress=not quiet)
+    def prepared(nominal_class: str | None, probe: str) -> Setup:
+        setup = prepare(config, nominal_class, progress=not quiet, probe=probe)
         device = None if known is None else part_of(known, "trained_on")
         return met(config, replace(setup, trained_on_device=device), store, quiet)
 
     together = Asked(0, 0)
-    for index, nominal_class in reversed(list(enumerate(classes))):  # says what can't be audited beforehand
-        setup = prepared(nominal_class)
+    prints: list[str] = []
+    for nominal_class, probe in reversed(asked):  # says what can't be audited beforehand
+        setup = prepared(nominal_class, probe)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
         if known is not None:
-            check_known(known, index, setup.fingerprint)
+            prints.insert(0, setup.fingerprint)
+    if known is not None:
+        for index, own in enumerate(_by_class(prints, len(probes))):
+            check_known(known, index, _fingerprint(own))
     speeds: dict[str, tuple[float, float]] = {}
-    done: list[_Class] = []
+    of_classes: list[_Class] = []
+    done: list[_Part] = []
     with Engine(store, config.run.workers, quiet) as engine:
         course = Course(
             config,
@@ -94,15 +111,17 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             finish=engine.finish_all,
             estimate=lambda works, setup: estimated_seconds(config, setup, store, works, speeds),
         )
-        for index, nominal_class in enumerate(classes):
+        for index, (nominal_class, probe) in enumerate(asked):
             if index > 0:
-                setup = prepared(nominal_class)
+                setup = prepared(nominal_class, probe)
                 questions = plan(config, setup)
             before = [one for part in done for one in part.evidence]
             journal = _journal(config, setup, questions, store, known, len(before), together)
             if known is not None:
                 check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
-            done.append(_run_class(course, setup, questions, journal, index, before, quiet))
+            if index % len(probes) == 0:
+                of_classes.append(_look_at(course, setup, len(of_classes), quiet))
+            done.append(_run_part(course, setup, questions, journal, index, before))
     findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
@@ -118,8 +137,11 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         tables=tables,
         arrays={name: arrays for part in done for name, arrays in part.arrays.items()},
         described={
-            "data": [part.data for part in done],
-            "work": {name: sum(part.work[name] for part in done) for name in done[0].work},
+            "data": [_described(parts) for parts in _by_class(done, len(probes))],
+            "work": {
+                "detectors": len(frozenset().union(*(part.detectors for part in done))),
+                **{name: sum(part.work[name] for part in done) for name in done[0].work},
+            },
             "torch": torch_versions,
             "about": {name: DETECTORS.summary(name) for name in config.detector.detectors},
             "own_code": {
@@ -128,7 +150,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
                 if (kind := own_kind(name)) is not None
             },
             "trained_on": done[0].trained_on,
-            "explainers": [row for part in done for row in part.explainers],
+            "explainers": [row for one in of_classes for row in one.explainers],
             "questions": [question for part in done for question in part.questions],
             "looks": [look.pairs for look in config.design.looks],
             "searched": {"sample": QUICK.sample, "largest": QUICK.largest},
@@ -136,10 +158,29 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         },
         device=done[0].device,
         precision=done[0].trained_on["precision"],
-        origin=[part.origin for part in done],
+        origin=[one.origin for one in of_classes],
         conditions=[part.conditions for part in done],
-        files={name: content for part in done for name, content in part.files.items()},
+        files={name: content for one in of_classes for name, content in one.files.items()},
     )
+
+
+def _by_class(parts: Sequence[T], probes: int) -> list[Sequence[T]]:
+    """Those of a class together, one for each of so many artifacts."""
+    return [parts[first : first + probes] for first in range(0, len(parts), probes)]
+
+
+def _fingerprint(prints: Sequence[str]) -> str:
+    """Of a class, from those of its setups, which differ by artifact."""
+    return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16]
+
+
+def _described(parts: Sequence[_Part]) -> dict[str, Any]:
+    """What config.json says of a class's data."""
+    return {
+        **parts[0].data,
+        "fingerprint": _fingerprint([part.data["fingerprint"] for part in parts]),
+        "notes": list(dict.fromkeys(note for part in parts for note in part.data["notes"])),
+    }
 
 
 def _journal(
@@ -151,7 +192,7 @@ def _journal(
     asked: int,
     together: Asked,
 ) -> Journal:
-    """That of a nominal class. asked: questions of the classes before it."""
+    """That of a nominal class and artifact. asked: questions of those before it."""
     if known is not None:
         looks = [part_of(known, "questions", asked + place, "looks") for place in range(len(questions))]
         return Journal.of_finished(
@@ -183,19 +224,26 @@ def _known_work(
     return works
 
 
-def _run_class(
+def _look_at(course: Course, setup: Setup, index: int, quiet: bool) -> _Class:
+    """What is to be said of a nominal class, the `index`-th, before anything is trained."""
+    config = course.config
+    origin = _check_origin(setup, config)
+    searched = quick_search(setup.data, course.store, quiet, len(config.nominal_classes()))
+    files = {f"discovery-{index}/{name}": content for name, content in searched.items()}
+    return _Class(_explained(config, setup), origin, files)
+
+
+def _run_part(
     course: Course,
     setup: Setup,
     questions: list[Question],
     journal: Journal,
     index: int,
     before: list[Evidence],
-    quiet: bool,
-) -> _Class:
-    """Do the work for one nominal class, or use it again. before: evidence of the classes before it."""
+) -> _Part:
+    """Do the work for one nominal class and artifact, the `index`-th of these, or use it again. before:
+    evidence of those before it."""
     config, store = course.config, course.store
-    origin = _check_origin(setup, config)
-    searched = quick_search(setup.data, store, quiet, len(course.config.nominal_classes()))
     found = follow(questions, setup, course, journal, before)
 
     def heat_of(work: Work) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -211,21 +259,22 @@ def _run_class(
         for place, (one, own) in enumerate(zip(found.measured, chosen, strict=True), asked)
         if own and place < most
     }
-    return _Class(
+    return _Part(
         evidence=found.evidence,
         tables={
             "results.csv": results_table(found.measured, quantile, heat_of if setup.sanity else None),
-            "costs.csv": costs_table(found.measured).assign(nominal_class=setup.data.nominal_class),
+            "costs.csv": costs_table(found.measured).assign(
+                nominal_class=setup.data.nominal_class, probe=setup.probe
+            ),
             "scores.csv": scores_table(found.measured, setup, asked),
             "curves.csv": curves_table(found.measured, asked),
         },
-        explainers=_explained(config, setup),
         data=describe_data(setup.data, setup.fingerprint, training_notes(config, setup)),
-        origin=origin,
         questions=[
             {
                 "nominal_class": one.question.nominal_class,
                 "detector": one.question.detector,
+                "probe": one.question.probe,
                 "plant_on": one.question.plant_on,
                 "prevalence": one.question.prevalence,
                 "seeds": [cell.seed for cell in one.question.control],
@@ -244,8 +293,8 @@ def _run_class(
         conditions=conditions(config, setup),
         device=setup.device,
         trained_on=setup.training_device,
+        detectors=frozenset(key_of(trained(cell, setup)) for cell in found.works if cell.trained),
         work={
-            "detectors": sum(cell.trained for cell in found.works),
             "cells": len(found.works),
             "trained": found.trained,
             "measured": len(found.done),
@@ -253,7 +302,6 @@ def _run_class(
         },
         torch=frozenset().union(*(record.torch for one in found.measured for record in one.records.values())),
         closed=journal.closed,
-        files={f"discovery-{index}/{name}": content for name, content in searched.items()},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from fcdd_audit.core.text import number, share, span
@@ -15,7 +16,7 @@ def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
     """Rows for the terminal from findings.json, head first."""
     rows: list[tuple[str, ...]] = [
         (
-            *("nominal", "detector", "planted on", "prevalence", "verdict"),
+            *("nominal", "artifact", "detector", "planted on", "prevalence", "verdict"),
             *("new alarms", "shift", "AUROC drop", "pairs", "explanations"),
         )
     ]
@@ -24,6 +25,7 @@ def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 finding["nominal_class"],
+                finding["probe"],
                 finding["detector"],
                 finding["plant_on"],
                 f"{finding['prevalence']:g}",
@@ -41,12 +43,13 @@ def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
         prevalence = "" if mean["prevalence"] is None else f"{mean['prevalence']:g}"
         rows.append(
             (
-                *("mean", mean["detector"], side, prevalence, verdicts, number(mean["alarms"])),
+                *("mean", mean["probe"], mean["detector"], side, prevalence, verdicts),
+                number(mean["alarms"]),
                 *(number(mean["dependence"]), number(mean["reliance"]), "", ""),
             )
         )
-    one_class = len({finding["nominal_class"] for finding in found["findings"]}) == 1
-    return [row[1:] for row in rows] if one_class else rows
+    several = [len({finding[key] for finding in found["findings"]}) > 1 for key in ("nominal_class", "probe")]
+    return [tuple(compress(row, [*several, *([True] * len(row[2:]))])) for row in rows]
 
 
 def _quadrants(explainers: Sequence[dict[str, Any]]) -> str:

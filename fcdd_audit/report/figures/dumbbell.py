@@ -99,6 +99,7 @@ def pair_values(finding: dict[str, Any], results: pd.DataFrame) -> list[tuple[in
     mine = results[
         (results["nominal_class"] == finding["nominal_class"])
         & (results["detector"] == finding["detector"])
+        & (results["probe"] == finding["probe"])
         & (results["plant_on"] == finding["plant_on"])
         & (results["explainer"] == "")
         & (results["split"] == "conflict")

@@ -127,20 +127,23 @@ def score_strips_rows(
     return rows
 
 
-def strip_thresholds(questions: Sequence[dict[str, Any]], results: pd.DataFrame) -> pd.DataFrame:
+def strip_thresholds(
+    findings: Sequence[dict[str, Any]], questions: Sequence[dict[str, Any]], results: pd.DataFrame
+) -> pd.DataFrame:
     """question, twin, seed, threshold of every twin; the first seed of a question stands first.
 
-    questions: as in config.json. results: results.csv as `read_results` gives it.
+    findings, questions: as in findings.json and config.json. results: results.csv as `read_results` gives it.
     """
     known = results[(results["split"] == "validation") & (results["metric"] == "threshold")]
     rows = []
-    for index, question in enumerate(questions):
+    for index, (finding, question) in enumerate(zip(findings, questions, strict=True)):
         mine = known[
-            (known["nominal_class"] == question["nominal_class"])
-            & (known["detector"] == question["detector"])
-            & (known["plant_on"] == question["plant_on"])
+            (known["nominal_class"] == finding["nominal_class"])
+            & (known["detector"] == finding["detector"])
+            & (known["probe"] == finding["probe"])
+            & (known["plant_on"] == finding["plant_on"])
         ]
-        alike = np.isclose(mine["prevalence"].astype(float), question["prevalence"])
+        alike = np.isclose(mine["prevalence"].astype(float), finding["prevalence"])
         for twin, found in (
             ("planted", mine[(mine["twin"] == "planted") & alike]),
             ("control", mine[mine["twin"] == "control"]),

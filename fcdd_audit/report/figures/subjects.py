@@ -10,16 +10,19 @@ from fcdd_audit.report.naming import detector_name
 
 
 def subjects(findings: Sequence[dict[str, Any]]) -> list[str]:
-    """The detector of each, with the class, the prevalence and the direction where they vary by detector.
+    """The detector of each, with the class and the artifact where there are several, and the prevalence and
+    the direction where they vary by detector.
 
     findings: as in findings.json.
     """
     classes = len({one["nominal_class"] for one in findings}) > 1
+    probes = len({one["probe"] for one in findings}) > 1
     doses = _vary(findings, "prevalence")
     sides = _vary(findings, "plant_on")
     return [
         detector_name(one["detector"])
         + (f" on {one['nominal_class']}" if classes else "")
+        + (f", {one['probe']}" if probes else "")
         + (f", {share(one['prevalence'])}" if doses else "")
         + (f", {one['plant_on']} side" if sides else "")
         for one in findings

@@ -63,7 +63,7 @@ def overlap_of(mine: pd.DataFrame, twin: str, headline: str) -> pd.DataFrame:
 def untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float:
     """Mean overlap of the networks before training, of runs and classes in which twins rely, as often as they
     do; NaN without any. Of each run and class one network is explained before, or a few."""
-    keys = ["run", "nominal_class", "probe"]
+    keys = ["run", "nominal_class", "probe", "plant_on"]
     chosen = mine[judged(mine, "untrained") & (mine["metric"] == headline)]
     means = chosen.groupby(keys, as_index=False)["value"].mean()
     return float(relying[keys].merge(means, on=keys)["value"].mean())
@@ -71,9 +71,10 @@ def untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float
 
 def control_pairs(controls: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
     """Overlap of each control less that of the next seed's, the last one's less the first's."""
-    known = set(zip(shown["run"], shown["nominal_class"], strict=True))
+    about = ["run", "nominal_class", "probe", "plant_on"]
+    known = set(shown[about].itertuples(index=False, name=None))
     pairs: list[float] = []
-    for case, group in controls.groupby(["run", "nominal_class"], sort=False):
+    for case, group in controls.groupby(about, sort=False):
         overlap = group.sort_values("seed")["overlap"].to_numpy()
         if case in known and len(overlap) > 1:
             pairs.extend(overlap - np.roll(overlap, -1))

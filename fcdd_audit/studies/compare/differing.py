@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 NO_MATTER = ("run.", "data.cache", "data.download")  # where files are, and what does the work
+RENAMED = {"artifact.probe": "artifact.probes"}  # of older runs
+LISTS = ("artifact.probes", "artifact.plant_on")  # older runs have one value
+LACKED = ("artifact.together", False)  # older runs don't say it
 ALONGSIDE = ("probe", "detector", "own_code", "trained_on", "device", "versions")  # in config.json
 
 
@@ -22,8 +25,9 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[
 
 def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in _flat(config["config"], ""):
-        if not name.startswith(NO_MATTER):
-            yield name, value
+        name = RENAMED.get(name, name)
+        if not name.startswith(NO_MATTER) and (name, value) != LACKED:
+            yield name, [value] if name in LISTS and isinstance(value, str) else value
     for data in config["data"]:
         yield f"images.{data['nominal_class']}", data.get("fingerprint")
     for part in ALONGSIDE:

@@ -57,7 +57,7 @@ def _read_run(run: RunFolder, name: str) -> Run:
             "id": name,
             "run": found["run"],
             "dataset": settings["data"]["dataset"],
-            "probe": settings["artifact"]["probe"],
+            "probe": ", ".join(dict.fromkeys(one["probe"] for one in found["findings"])),
             "prevalence": settings["artifact"]["prevalence"],
             "seeds": settings["design"]["seeds"],
             "detectors": settings["detector"]["detectors"],
