@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.work import Work
@@ -83,22 +84,23 @@ def planned_work(
 ) -> dict[Cell, Work]:
     """What is to be done for all cells, each once, twins next to each other.
 
-    Where the artifact has a place, the network of each detector's first control is explained before training
-    too: what an untrained network's maps are worth hardly depends on its initial weights. Of the user's own
-    training code no such network is known.
+    Where the artifact has a place, the network of each detector's first control, of each kind that there is,
+    is explained before training too: what an untrained network's maps are worth hardly depends on its initial
+    weights. Of the user's own training code no such network is known.
     explained: of each side at most so many images; None: all.
     """
     explainers = {name: usable(name, setup) for name in dict.fromkeys(one.detector for one in questions)}
     works: dict[Cell, Work] = {}
     placed = setup.pairs["nominal"].mask is not None
-    begun: set[str] = set()  # detectors whose network before training is among the work
+    begun: set[tuple[str, Edit]] = set()  # of which the network before training is among the work
     for question in questions:
         names = explainers[question.detector]
         telling = tuple(name for name in names if not EXPLAINERS[name].reference)
         for control, planted in question.pairs:
             for cell in (control, planted):
                 works[cell] = Work(cell, names, setup.sanity > 0, explained)
-            if telling and placed and question.detector not in begun and not own_kind(question.detector):
-                begun.add(question.detector)
+            kind = question.detector, control.edit
+            if telling and placed and kind not in begun and not own_kind(question.detector):
+                begun.add(kind)
                 works[before(control)] = Work(before(control), telling, explained=explained)
     return works

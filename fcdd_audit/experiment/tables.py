@@ -164,7 +164,12 @@ def measured_name(measure: str, mask: str) -> str:
     return measure if mask == "exact" else measure + DILATED
 
 
-def _tidy(question: Question, twin: str, seed: int, numbers: list[Number]) -> pd.DataFrame:
+def _share(question: Question, twin: str, cell: Cell) -> float:
+    """The prevalence in rows of a twin: 0 of a control, unless other artifacts are planted in it."""
+    return 0.0 if twin == "control" and not cell.edit.artifacts else question.prevalence
+
+
+def _tidy(question: Question, twin: str, cell: Cell, numbers: list[Number]) -> pd.DataFrame:
     """Rows of results.csv for a twin, or for a pair of twins."""
     frame = pd.DataFrame(numbers, columns=["explainer", "split", "metric", "value"])
     described = {
@@ -173,9 +178,9 @@ def _tidy(question: Question, twin: str, seed: int, numbers: list[Number]) -> pd
         "detector": question.detector,
         "probe": question.probe,
         "plant_on": question.plant_on,
-        "prevalence": 0.0 if twin == "control" else question.prevalence,
+        "prevalence": _share(question, twin, cell),
         "twin": twin,
-        "seed": seed,
+        "seed": cell.seed,
     }
     return frame.assign(**described)[list(COLUMNS)]
 
@@ -213,7 +218,7 @@ def results_table(
                     *untrained_numbers(record.untrained),
                     *check_numbers(record.checks),
                 ]
-                frames.append(_tidy(question, twin, cell.seed, numbers))
+                frames.append(_tidy(question, twin, cell, numbers))
             after, before = (relevant(one.records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on, quantile))
             if heat is not None:
@@ -222,7 +227,7 @@ def results_table(
                     for cell in (planted, control)
                 ]
                 paired += twin_numbers(*maps)
-            frames.append(_tidy(question, PAIR, planted.seed, paired))
+            frames.append(_tidy(question, PAIR, planted, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
@@ -231,8 +236,8 @@ def costs_table(measured: Sequence[Measured]) -> pd.DataFrame:
     shares: dict[tuple[str, Cell], float] = {}
     costs: dict[Cell, dict[str, dict[str, float]]] = {}
     for one in measured:
-        shares |= {("control", cell): 0.0 for cell in one.question.control}
-        shares |= {("planted", cell): one.question.prevalence for cell in one.question.planted}
+        for twin, cells in (("control", one.question.control), ("planted", one.question.planted)):
+            shares |= {(twin, cell): _share(one.question, twin, cell) for cell in cells}
         costs |= {cell: record.costs for cell, record in one.records.items()}
     rows = [
         {

@@ -102,7 +102,10 @@ def _best_feature(origin: Mapping[str, Any]) -> str | None:
 def _untold(findings: Sequence[Finding], config: Mapping[str, Any]) -> list[Advice]:
     """What would settle the findings without a verdict, by what is missing."""
     missing: dict[str, list[Finding]] = {}
+    learning = {one["detector"] for one in findings if one["missing"] != "identical"}
     for finding in findings:
+        if finding["missing"] == "identical" and finding["detector"] in learning:
+            continue  # the other side was asked about too
         if finding["verdict"] == "inconclusive" and finding["missing"] is not None:
             missing.setdefault(finding["missing"], []).append(finding)
     return [REMEDIES[kind](those, config["config"]) for kind, those in missing.items()]

@@ -61,7 +61,10 @@ def strips(
     if not names:
         return None
     # Looking through all numbers once for each question takes minutes where there are many.
-    thresholds = strip_thresholds(findings, questions, results[results["metric"] == "threshold"])
+    asked = [  # older runs don't say the probe there
+        {**question, "probe": finding["probe"]} for finding, question in zip(findings, questions, strict=True)
+    ]
+    thresholds = strip_thresholds(asked, results[results["metric"] == "threshold"])
     return Drawn(
         Markup(score_strips(scores, thresholds, names, "strips")),
         rows=score_strips_rows(scores, thresholds, names),

@@ -128,7 +128,7 @@ def headline(findings: Sequence[Finding]) -> list[str]:
     for finding in findings:
         key = (finding["probe"], finding["plant_on"] if directions else "")
         groups.setdefault(key, []).append(finding)
-    return [sentence for group in groups.values() for sentence in _headline(group)]
+    return [sentence for (_, side), group in groups.items() for sentence in _headline(group, side)]
 
 
 def several(findings: Sequence[Finding], key: str) -> bool:
@@ -140,7 +140,8 @@ def several(findings: Sequence[Finding], key: str) -> bool:
     return any(len(values) > 1 for values in asked.values())
 
 
-def _headline(findings: Sequence[Finding]) -> list[str]:
+def _headline(findings: Sequence[Finding], side: str) -> list[str]:
+    """Of one artifact. side: the direction, where it has to be named, else ""."""
     by_detector: dict[str, list[Finding]] = {}
     for finding in findings:
         by_detector.setdefault(finding["detector"], []).append(finding)
@@ -150,7 +151,7 @@ def _headline(findings: Sequence[Finding]) -> list[str]:
         clear = any(finding["verdict"] != "inconclusive" for finding in own)
         (told if clear else untold)[detector] = own
     name = artifact_name(findings[0]["probe"])
-    return [*_told(told, name), *_untold(untold, name, alone=not told)]
+    return [*_told(told, name), *_untold(untold, name, side, alone=not told)]
 
 
 def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bool = False) -> str:
@@ -168,13 +169,11 @@ def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bo
         )
     named = artifacts_named(finding["probe"] for finding in findings)
     one = len({finding["probe"] for finding in findings}) == 1
-    how = (
-        "all at once, and without one of them each time"
-        if together
-        else f"with and without {'it' if one else 'each of them'}"
-    )
+    itself, how = "itself", f"with and without {'it' if one else 'each of them'}"
+    if together:
+        itself, how = "itself, all at once,", "with all of them and with all but one"
     return (
-        f"This tests a training recipe: the tool planted the {named} itself and trained each detector "
+        f"This tests a training recipe: the tool planted the {named} {itself} and trained each detector "
         f"anew{by_hand}, {how}. {end}"
     )
 
@@ -272,12 +271,13 @@ def _told(by_detector: Mapping[str, list[Finding]], name: str) -> list[str]:
     return sentences
 
 
-def _untold(by_detector: Mapping[str, list[Finding]], name: str, alone: bool) -> list[str]:
+def _untold(by_detector: Mapping[str, list[Finding]], name: str, side: str, alone: bool) -> list[str]:
     """Of the detectors without a verdict: what is missing. alone: whether there are no others."""
     groups: dict[tuple[tuple[str | None, int | None], ...], list[str]] = {}
     for detector, own in by_detector.items():
         groups.setdefault(_missing(own), []).append(detector_name(detector))
-    first = [f"Whether the {name} is learned can't be told."] if alone else []
+    where = f" on the {side} side" if side else ""
+    first = [f"Whether the {name} is learned{where} can't be told."] if alone else []
     return first + [
         f"{listed(names)}: no verdict, {listed(_lacks(*one, len(names)) for one in missing)}."
         for missing, names in groups.items()

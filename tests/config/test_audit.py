@@ -14,6 +14,7 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural.artifacts import Masked, Region
 from fcdd_audit.probes import Chain
+from fcdd_audit.probes.discs import Disc
 from fcdd_audit.probes.stamps import Watermark
 from fcdd_audit.probes.tones import Jpeg
 from fcdd_audit.verdict.thresholds import Thresholds
@@ -336,7 +337,20 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
             {"probe": "watermark+"},
             "probe 'watermark+' has an empty name; give one name, or several joined by +",
         ),
-        ({"probe": ""}, "probe '' has an empty name"),
+        ({"probe": ""}, "probe is ''; at least one is needed"),
+        ({"probe": "frame,bars,frame"}, "none may be named twice"),
+        ({**MASK, "probe": "frame,mask"}, "'mask' is found on images, and what is found is audited"),
+        ({**MASK, "together": True}, "--together plants artifacts, and 'mask' is found on images"),
+        ({"together": True}, "and 'watermark' is one; name others with --probe a,b, or drop it"),
+        ({"plant_on": "nominal,side"}, "unknown side 'side'"),
+        ({"plant_on": "oe,all-but-oe"}, "with --plant-on all-but-oe test images bear the artifact in use"),
+        (
+            {"probe": "frame,bars", "together": True, "plant_on": "all-but-oe"},
+            "images in use would bear them all; drop one of them",
+        ),
+        ({"probe": "frame,bars", "model": "a.onnx"}, "a finished detector is tested with one artifact"),
+        ({"together": True, "probe": "frame,bars", "model": "a.onnx"}, "--together is for twins"),
+        ({"probe": "frame,bars", "candidate": "a.json#1"}, "--candidate and --probe frame,bars both name"),
         ({"probe": "jpeg+jpeg"}, "probe 'jpeg' is named twice in 'jpeg+jpeg'"),
         (
             {"probe": "date+jpeg", "options": {"jpeg": {"quality": 0}}},
@@ -564,6 +578,12 @@ def test_no_limit_of_explained_images_is_0():
 def test_the_run_is_named_after_data_set_and_probe_unless_told():
     assert make_config().run_name == "retina-watermark"
     assert make_config({"probe": "watermark+jpeg"}).run_name == "retina-watermark+jpeg"
+    two = make_config({"probe": "watermark, disc"})
+    assert (two.artifact.probes, two.run_name) == (("watermark", "disc"), "retina-watermark-disc")
+    assert two.having(together="true").run_name == "retina-watermark-disc-together"
+    assert two.make_artifact("disc") == Disc()
+    with pytest.raises(ValueError, match="too many values"):
+        two.make_artifact()
     assert make_config({"dataset": "folder", "name": "mine 2"}).run_name == "mine 2"
 
 

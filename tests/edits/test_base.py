@@ -14,8 +14,15 @@ from fcdd_audit.edits.base import EDITS, described, edit_from, removals
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.inpaint import Inpaint
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.together import Together
 
-ONE_OF_EACH = {"as-is": AsIs(), "plant": Plant("dot", SIDES, 0.5), "drop": Drop(), "inpaint": Inpaint()}
+ONE_OF_EACH = {
+    "as-is": AsIs(),
+    "plant": Plant("dot", SIDES, 0.5),
+    "together": Together((("dot", SIDES, 0.5),)),
+    "drop": Drop(),
+    "inpaint": Inpaint(),
+}
 
 
 def test_every_edit_is_tested_here():

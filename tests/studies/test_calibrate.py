@@ -54,6 +54,8 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"probe": "frame,logo"}, "a calibration is of one artifact on one side; name one with --probe"),
+        ({"plant_on": "anomalous,nominal"}, "a calibration is of one artifact on one side"),
         ({"pairs": 2}, "--pairs is 2; it must be at least 3, the pairs that one audit may need, and at most"),
         ({"null_pairs": 2}, "--null-pairs is 2; it must be at least 3"),
         ({"seeds": "auto", "pairs": 32}, "--null-pairs is 3; it must be at least 16"),

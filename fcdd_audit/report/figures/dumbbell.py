@@ -107,7 +107,8 @@ def pair_values(finding: dict[str, Any], results: pd.DataFrame) -> list[tuple[in
     ]
     alike = np.isclose(mine["prevalence"].astype(float), finding["prevalence"])
     planted = mine[(mine["twin"] == "planted") & alike].set_index("seed")["value"]
-    control = mine[mine["twin"] == "control"].set_index("seed")["value"]
+    control = mine[(mine["twin"] == "control") & (alike | (mine["prevalence"] == 0))]
+    control = control.set_index("seed")["value"]
     return [
         (int(seed), float(planted[seed]), float(control[seed])) for seed in planted.index if seed in control
     ]

@@ -127,26 +127,24 @@ def score_strips_rows(
     return rows
 
 
-def strip_thresholds(
-    findings: Sequence[dict[str, Any]], questions: Sequence[dict[str, Any]], results: pd.DataFrame
-) -> pd.DataFrame:
+def strip_thresholds(questions: Sequence[dict[str, Any]], results: pd.DataFrame) -> pd.DataFrame:
     """question, twin, seed, threshold of every twin; the first seed of a question stands first.
 
-    findings, questions: as in findings.json and config.json. results: results.csv as `read_results` gives it.
+    questions: as in config.json, with the probe. results: results.csv as `read_results` gives it.
     """
     known = results[(results["split"] == "validation") & (results["metric"] == "threshold")]
     rows = []
-    for index, (finding, question) in enumerate(zip(findings, questions, strict=True)):
+    for index, question in enumerate(questions):
         mine = known[
-            (known["nominal_class"] == finding["nominal_class"])
-            & (known["detector"] == finding["detector"])
-            & (known["probe"] == finding["probe"])
-            & (known["plant_on"] == finding["plant_on"])
+            (known["nominal_class"] == question["nominal_class"])
+            & (known["detector"] == question["detector"])
+            & (known["probe"] == question["probe"])
+            & (known["plant_on"] == question["plant_on"])
         ]
-        alike = np.isclose(mine["prevalence"].astype(float), finding["prevalence"])
+        alike = np.isclose(mine["prevalence"].astype(float), question["prevalence"])
         for twin, found in (
             ("planted", mine[(mine["twin"] == "planted") & alike]),
-            ("control", mine[mine["twin"] == "control"]),
+            ("control", mine[(mine["twin"] == "control") & (alike | (mine["prevalence"] == 0))]),
         ):
             by_seed = found.set_index("seed")["value"]
             rows += [

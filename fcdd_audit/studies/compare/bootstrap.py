@@ -16,10 +16,12 @@ DRAWS = 2000
 
 
 def separation(relying: pd.DataFrame, controls: pd.DataFrame, confidence: float) -> Interval:
-    """Within a run and class, relying twins against controls; the mean over all such pairs."""
+    """Within a run, class, artifact and direction, relying twins against controls; the mean over all such
+    pairs."""
+    about = ["run", "nominal_class", "probe", "plant_on"]
     groups = []
-    for key, group in relying.groupby(["run", "nominal_class"], sort=False):
-        here = controls[(controls["run"] == key[0]) & (controls["nominal_class"] == key[1])]
+    for key, group in relying.groupby(about, sort=False):
+        here = controls[(controls[about] == key).all(axis=1)]
         if len(here):
             groups.append((here["overlap"].to_numpy(), group["overlap"].to_numpy()))
     if not groups:

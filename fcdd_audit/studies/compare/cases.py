@@ -74,8 +74,8 @@ def control_pairs(controls: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
     about = ["run", "nominal_class", "probe", "plant_on"]
     known = set(shown[about].itertuples(index=False, name=None))
     pairs: list[float] = []
-    for case, group in controls.groupby(about, sort=False):
+    for case, group in controls.groupby([*about, "prevalence"], sort=False):
         overlap = group.sort_values("seed")["overlap"].to_numpy()
-        if case in known and len(overlap) > 1:
+        if case[:-1] in known and len(overlap) > 1:
             pairs.extend(overlap - np.roll(overlap, -1))
     return np.array(pairs)

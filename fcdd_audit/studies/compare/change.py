@@ -178,6 +178,7 @@ def pairs_of(results: pd.DataFrame, finding: Finding) -> pd.DataFrame:
     }
     control = rows[
         (rows["twin"] == "control")
+        & rows["prevalence"].isin((0.0, finding["prevalence"]))  # with others planted in it, as of its pair
         & (rows["metric"] == "auroc")
         & (rows["split"] == _usual(finding["plant_on"]))
     ]

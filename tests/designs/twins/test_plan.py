@@ -9,6 +9,7 @@ from fcdd_audit import InputError
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.designs.twins.plan import check_trainable, learned_side, plan, training_notes, twins
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.setup import AS_IS, prepare
 
@@ -89,6 +90,29 @@ def test_there_is_a_question_for_each_detector_and_prevalence_with_twins_of_ever
         edit = Plant("frame", (question.plant_on,), question.prevalence)
         assert question.planted == tuple(Cell(question.detector, s, edit) for s in (0, 1))
         assert question.control == tuple(Cell(question.detector, s, AS_IS) for s in (0, 1))
+
+
+def test_every_side_is_asked_about_once_and_twins_share_their_controls(exposed_config):
+    asked = exposed_config.having(detectors=("fcdd", "ae"), plant_on=("nominal", "auto", "anomalous"))
+    questions = plan(asked, prepare(asked))
+    assert [(q.detector, q.plant_on, q.obstacle is None) for q in questions] == [
+        ("fcdd", "nominal", True),
+        ("fcdd", "anomalous", True),
+        ("ae", "nominal", True),
+        ("ae", "anomalous", False),
+    ]
+    assert questions[0].control == questions[1].control
+    assert questions[0].planted == (Cell("fcdd", 0, Plant("frame", ("nominal",), 1.0)),)
+
+
+def test_artifacts_that_are_planted_together_have_one_planted_twin(exposed_config):
+    asked = exposed_config.having(probe="frame,bars,jpeg", together=True, prevalence=(0.5,))
+    plants = tuple((name, ("anomalous",), 0.5) for name in ("frame", "bars", "jpeg"))
+    for place, probe in enumerate(asked.artifact.probes):
+        (question,) = plan(asked, prepare(asked, probe=probe))
+        assert (question.probe, question.prevalence) == (probe, 0.5)
+        assert question.planted == (Cell("fcdd", 0, Together(plants)),)
+        assert question.control == (Cell("fcdd", 0, Together(plants[:place] + plants[place + 1 :])),)
 
 
 def test_a_prevalence_that_plants_on_no_image_is_refused(exposed_config):

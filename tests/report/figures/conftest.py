@@ -25,6 +25,7 @@ def finding():
     return {
         "nominal_class": "cat",
         "detector": "fcdd",
+        "probe": "watermark",
         "plant_on": "anomalous",
         "prevalence": 0.2,
         "alarms": span(0.42, 0.068, 1.0),
@@ -46,6 +47,7 @@ def results():
     cell = {
         "nominal_class": "cat",
         "detector": "fcdd",
+        "probe": "watermark",
         "plant_on": "anomalous",
         "explainer": "",
         "split": "conflict",

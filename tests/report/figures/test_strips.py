@@ -10,6 +10,7 @@ from fcdd_audit.report.figures.strips import DIFFERENCE, MOST, RATIO
 QUESTION = {
     "nominal_class": "cat",
     "detector": "fcdd",
+    "probe": "watermark",
     "plant_on": "anomalous",
     "prevalence": 0.2,
     "seeds": [0, 1],
