@@ -51,7 +51,11 @@ AUDITS = {
         "options": {"jpeg": {"quality": 30}, "fcdd": {"supervision": "pixel"}, "occlusion": {"window": 0.5}},
     },
     "several artifacts on both sides": {"probe": "frame,logo+jpeg", "plant_on": "nominal,anomalous"},
-    "several artifacts at once": {"probe": "frame,jpeg", "together": True, "options": {"jpeg": {"quality": 30}}},
+    "several artifacts at once": {
+        "probe": "frame,jpeg",
+        "together": True,
+        "options": {"jpeg": {"quality": 30}},
+    },
     "every explainer": {"explainers": "all"},
     "some of every explainer's images": {"explainers": "all", "explained": 3, "sanity": 2, "quantile": 0.5},
     "every detector": {"detectors": tuple(DETECTORS), "explainers": ("gradient", "random")},

@@ -43,7 +43,9 @@ def test_which_images_bear_one_does_not_depend_on_what_else_is_planted(training)
     assert first.sum() == 20
     for other in (turned, alone):
         assert torch.equal(bearing(other.anomalous, 0), first)
-    assert torch.equal(planted(training, top, ("low", SIDES, 1.0)).anomalous.images[:, :, 0], both.anomalous.images[:, :, 0])
+    assert torch.equal(
+        planted(training, top, ("low", SIDES, 1.0)).anomalous.images[:, :, 0], both.anomalous.images[:, :, 0]
+    )
     assert not bearing(alone.anomalous, 11).any()
     assert torch.equal(both.nominal.images, training(COUNTS).nominal.images), "the other side is left alone"
 

@@ -262,3 +262,19 @@ def test_what_never_sees_a_found_artifact_is_left_out_of_its_audit():
     assert advised(blind)[0] == Advice("Leave AE out: it never sees the artifact in training.")
     planted = finding("ae", UNTOLD, missing="identical")
     assert advised(planted)[0].command == "--plant-on auto"
+
+
+def test_advice_names_the_artifacts_that_it_is_about():
+    found = advised(finding(), finding(probe="disc"), finding("hsc", CLEAR, probe="frame"))
+    assert "bear the watermark or the disc, remove it" in found[0].text
+    clear = advised(finding(verdict=CLEAR), finding(verdict=CLEAR, probe="jpeg"))
+    assert "All clear holds for the watermark and the JPEG coding and this recipe only" in clear[0].text
+    assert clear[1].command == "fcdd-audit run --probe frame"
+
+
+def test_a_side_that_a_detector_cannot_learn_from_needs_no_advice_where_it_was_asked_about_the_other():
+    lone = finding("ae", UNTOLD, missing="identical")
+    assert any(one.command == "--plant-on auto" for one in advised(lone))
+    assert not any(
+        one.command == "--plant-on auto" for one in advised(lone, finding("ae", plant_on="nominal"))
+    )

@@ -297,3 +297,58 @@ def test_names_and_lists():
     assert artifact_name("logo+jpeg") == "logo with JPEG coding"
     assert artifact_name("logo+mine") == "artifact"
     assert [listed("abc"[:count]) for count in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_each_artifact_has_a_sentence_of_its_own():
+    found = [
+        finding(),
+        finding("hsc", CLEAR),
+        finding(probe="disc", verdict=CLEAR),
+        finding("hsc", probe="disc"),
+    ]
+    assert headline(found) == [
+        "Trained with the watermark on every anomalous image, FCDD learns it and raises false alarms because "
+        "of it; HSC doesn't rely on it.",
+        "Trained with the disc on every anomalous image, FCDD doesn't rely on it; HSC learns it and raises "
+        "false alarms because of it.",
+    ]
+    assert abouts(found) == ["watermark", "watermark", "disc", "disc"]
+
+
+def test_sides_are_told_apart_where_a_detector_was_asked_about_several():
+    found = [
+        finding(),
+        finding(plant_on="nominal", verdict=CLEAR),
+        finding("ae", UNTOLD, missing="identical"),
+        finding("ae", UNTOLD, plant_on="nominal", missing="working-control"),
+    ]
+    assert headline(found) == [
+        "Trained with the watermark on every anomalous image, FCDD learns it and raises false alarms because "
+        "of it.",
+        "AE: no verdict, it can't learn anything from that side.",
+        "Trained with the watermark on every normal image, FCDD doesn't rely on it.",
+        "AE: no verdict, it doesn't detect.",
+    ]
+    assert abouts(found) == ["on the anomalous side", "on the nominal side"] * 2
+    assert headline(found[3:]) == [
+        "Whether the watermark is learned can't be told.",
+        "AE: no verdict, it doesn't detect.",
+    ]
+    untold = [{**one, "verdict": UNTOLD, "missing": "pairs"} for one in found[:2]]
+    assert headline(untold)[::2] == [
+        "Whether the watermark is learned on the anomalous side can't be told.",
+        "Whether the watermark is learned on the nominal side can't be told.",
+    ]
+
+
+def test_the_scope_names_all_that_was_planted_and_whether_at_once():
+    found = [finding(), finding(probe="disc"), finding("hsc", probe="disc")]
+    assert (
+        "the tool planted the watermark and the disc itself and trained each detector anew, with and"
+        in scope(found, {})
+    )
+    together = scope(found, {}, together=True)
+    assert (
+        "the disc itself, all at once, and trained each detector anew, with all of them and with all"
+        in together
+    )

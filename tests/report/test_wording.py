@@ -51,6 +51,8 @@ def test_a_kind_of_audit_of_a_calibration_is_called_by_its_label(carries_over, w
             "watermark: text © PHOTO, corner lower-left, size 0.7",
         ),
         ("JPEG()", "jpeg"),
+        ("Frame(width=0.08), JPEG()", "frame: width 0.08; jpeg"),
+        ("Frame(width=0.08), <own.Dot object at 0x7f>", "Frame(width=0.08), <own.Dot object at 0x7f>"),
         ("Tint(colour=(1, 0.5, 0))", "tint: colour (1, 0.5, 0)"),
         ("<own.Dot object at 0x7f>", "<own.Dot object at 0x7f>"),
         ("a + b", "a + b"),

@@ -274,6 +274,18 @@ def test_settings_that_differ_are_listed_by_their_dotted_names():
     assert differing(before, before) == []
 
 
+def test_one_artifact_as_older_runs_noted_it_is_no_difference():
+    before, after = config(), config()
+    before["config"]["artifact"] = {"probe": "bars", "plant_on": "auto"}
+    after["config"]["artifact"] = {"probes": ["bars"], "plant_on": ["auto"], "together": False}
+    assert differing(before, after) == []
+    after["config"]["artifact"] = {"probes": ["bars", "disc"], "plant_on": ["auto"], "together": True}
+    assert differing(before, after) == [
+        {"setting": "artifact.probes", "before": ["bars"], "after": ["bars", "disc"]},
+        {"setting": "artifact.together", "before": None, "after": True},
+    ]
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [

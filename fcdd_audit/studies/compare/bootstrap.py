@@ -21,7 +21,7 @@ def separation(relying: pd.DataFrame, controls: pd.DataFrame, confidence: float)
     about = ["run", "nominal_class", "probe", "plant_on"]
     groups = []
     for key, group in relying.groupby(about, sort=False):
-        here = controls[(controls[about] == key).all(axis=1)]
+        here = controls[(controls[about] == list(key)).all(axis=1)]
         if len(here):
             groups.append((here["overlap"].to_numpy(), group["overlap"].to_numpy()))
     if not groups:

@@ -1,6 +1,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fcdd_audit.report.figures import dumbbell, dumbbell_rows
@@ -9,6 +10,12 @@ from fcdd_audit.report.figures.dumbbell import pair_values, points
 
 def test_pairs_are_of_the_findings_own_prevalence(finding, results):
     assert pair_values(finding, results) == [(0, 0.9, 0.02), (1, 0.04, 0.08)]
+
+
+def test_the_control_is_of_the_same_prevalence_where_others_are_planted_in_it(finding, results):
+    others = results.assign(prevalence=results["prevalence"].replace(0.0, 0.2))
+    further = others[others["twin"] == "control"].assign(prevalence=1.0, value=0.5)
+    assert pair_values(finding, pd.concat([others, further])) == [(0, 0.9, 0.02), (1, 0.04, 0.08)]
 
 
 def test_a_planted_twin_without_a_control_is_no_pair(finding, results):
