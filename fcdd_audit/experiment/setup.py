@@ -174,7 +174,7 @@ def prepare(
     device = config.resolve_device()
     data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
     artifact = config.make_artifact(probe)
-    shared = {
+    shared: dict[str, Any] = {
         "probe": probe,
         "artifact": artifact,
         "recipe": config.detector.recipe,

@@ -17,6 +17,7 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.base import EDITS, described, edit_from
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import (
     checked,
@@ -88,7 +89,8 @@ def test_what_is_read_back_from_a_record_is_what_was_planned(setup, tmp_path, pl
 @pytest.mark.parametrize("detector", list(DETECTORS))
 def test_a_cell_made_from_a_recorded_identity_has_that_identity(wide, detector, edit):
     """A kind of edit with fields that must be given needs an example here."""
-    made = Plant("frame", SIDES, 0.1) if edit == "plant" else EDITS[edit]()
+    examples = {"plant": Plant("frame", SIDES, 0.1), "together": Together((("frame", SIDES, 0.1),))}
+    made = examples[edit] if edit in examples else EDITS[edit]()
     for cell in (Cell(detector, 3, made), Cell(detector, 3, made, trained=False)):
         found = trained(cell, wide)
         kept = json.loads(as_json(found))
