@@ -123,6 +123,8 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
         reason = (
             f"identical by construction: no {side} training image, from which {detector} learns, bears it"
         )
+    elif side in setup.obstacles:
+        reason = setup.obstacles[side]
     elif not setup.transplanted and count < MIN_TEST:
         reason = (
             f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "
