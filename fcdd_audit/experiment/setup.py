@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from fcdd_audit.experiment.transplanted import REMOVED, TESTED, TRANSPLANTED, Tr
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
-from fcdd_audit.natural import NaturalArtifact, Promoted
+from fcdd_audit.natural import NATURAL, NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import bearing_share, counts_note, locate
 from fcdd_audit.probes import Probe, make_probe, mark_all
 from fcdd_audit.probes.marking import marked_pairs
@@ -168,19 +168,33 @@ class Setup:
         return build(detector, nominal, seed, options, self.recipe.network, self.recipe.normalise)
 
 
+class Subject(NamedTuple):
+    """What a setup is asked about: an artifact, and, of a found one, which half of the question: whether it
+    is `removed` from test images, or `transplanted` to others."""
+
+    probe: str
+    half: str = REMOVED
+
+
+def subjects(config: AuditConfig) -> list[Subject]:
+    """All that an audit asks about."""
+    artifact = config.artifact
+    found = [name for name in artifact.probes if name in NATURAL]
+    halves = artifact.halves if found and artifact.candidate is None else (REMOVED,)
+    return [Subject(probe, half) for probe in artifact.probes for half in halves]
+
+
 def prepare(
     config: AuditConfig,
     nominal_class: str | None = None,
     progress: bool = False,
-    probe: str | None = None,
-    half: str = REMOVED,
+    subject: Subject | None = None,
 ) -> Setup:
     """Load the data, and mark the test images or take off what is found on them.
 
-    probe: which artifact, of those that are asked about; None: the only one, ValueError where there are
-    others. half: whether a found one is `removed` from test images, or `transplanted` to others.
+    subject: which of those that are asked about; None: the first.
     """
-    probe = probe or config.artifact.probe
+    probe, half = subject or subjects(config)[0]
     device = config.resolve_device()
     data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
     artifact = config.make_artifact(probe)

@@ -22,6 +22,7 @@ Harm = Literal["alarms", "hides", "none", "open"]
 Missing = Literal["pairs", "images", "failed-pairs", "working-control", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
+IDENTICAL = "identical by construction"  # begins the reason why twins can't differ
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
     ("relies", "yes"): "exposed",
     ("relies", "no"): "hidden",

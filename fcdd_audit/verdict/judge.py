@@ -23,6 +23,7 @@ from fcdd_audit.measures.statistics import (
 from fcdd_audit.measures.table import measure_of
 from fcdd_audit.measures.transplants import crossed_interval, crossed_p_value
 from fcdd_audit.verdict.findings import (
+    IDENTICAL,
     QUADRANTS,
     Answer,
     Crossed,
@@ -281,7 +282,7 @@ class _Obstacle(NamedTuple):
 def _obstacle(pairs: _Pairs, limits: Thresholds) -> _Obstacle | None:
     item = pairs.item
     if item.obstacle:
-        return _Obstacle("identical", item.obstacle)
+        return _Obstacle("identical" if item.obstacle.startswith(IDENTICAL) else "images", item.obstacle)
     count = item.pairs
     if count < limits.min_seeds and item.failed:
         asked_for = count + len({one.seed for one in item.failed})
@@ -326,7 +327,7 @@ def _decide(
         if pairs.control_follows():
             reason = (
                 "the control twin moves by the artifact too, more than by a placebo: images that bear it and "
-                "that the search missed may be in the training of both twins"
+                "weren't recognised may be in the training of both twins"
             )
             return "inconclusive", "working-control", reason, None
         room = pairs.room()
