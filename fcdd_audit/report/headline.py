@@ -278,7 +278,7 @@ def _untold(by_detector: Mapping[str, list[Finding]], name: str, side: str, alon
     groups: dict[tuple[tuple[str | None, int | None], ...], list[str]] = {}
     for detector, own in by_detector.items():
         groups.setdefault(_missing(own), []).append(detector_name(detector))
-    where = f" {DIRECTIONS[side].label}" if side else ""
+    where = f" ({DIRECTIONS[side].label})" if side else ""
     first = [f"Whether the {name} is learned{where} can't be told."] if alone else []
     return first + [
         f"{listed(names)}: no verdict, {listed(_lacks(*one, len(names)) for one in missing)}."
