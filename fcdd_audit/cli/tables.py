@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +57,15 @@ def print_findings(result: AuditResult, design: Design) -> None:
     """The design's table, why there is no clear answer where there is none, what is missing, and where the
     page is."""
     from fcdd_audit.verdict.findings import said_of
+    from fcdd_audit.verdict.words import caught_words
 
     print_table(design.table(result.as_json()))
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         about = f"{finding.nominal_class}, " if many else ""
         side = f"{finding.finished['side']} images" if finding.finished else finding.detector
+        if (said := caught_words(asdict(finding))) is not None:
+            print(f"{about}{side}: {said}")
         if finding.reason:
             print(f"{about}{side}: {finding.reason}")
         if finding.failed and finding.missing != "failed-pairs":

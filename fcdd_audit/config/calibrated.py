@@ -14,7 +14,7 @@ PREVALENCE = (0.05, 0.2, 1.0)
 PAIRS, NULL_PAIRS = 32, 24  # of twins, for each detector and condition
 DECOYS = ("bars", "patch")  # one unlike a watermark, and one like it
 UNUSED = {  # and why
-    **dict.fromkeys(("removal", "strict"), "it plants its artifacts"),
+    **dict.fromkeys(("removal", "halves", "strict"), "it plants its artifacts"),
     "weights": "it trains its detectors",
     "placebos": "it trains twins",
     "calibration": "it makes one",

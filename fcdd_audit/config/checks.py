@@ -12,6 +12,7 @@ from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
+from fcdd_audit.experiment.transplanted import TESTED
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL, check_artifact
@@ -90,6 +91,8 @@ def _check_names(config: AuditConfig, given: Given) -> None:
     _check_known(given, "normalise", "normalisation", config.detector.recipe.normalise, NORMALISATIONS)
     for side in config.artifact.plant_on:
         _check_known(given, "plant_on", "side", side, (AUTO, *plantable()))
+    for half in config.artifact.halves:
+        _check_known(given, "halves", "half of the question", half, tuple(TESTED))
     _check_known(given, "removal", "removal", config.artifact.removal, (AUTO, *removals()))
 
 
@@ -135,6 +138,11 @@ def _check_found(probe: str, config: AuditConfig, given: Given) -> None:
         "together",
     )
     given.check(
+        _is_default(config, "halves") or probe != CANDIDATE,
+        "a candidate is put on test images that don't bear it, and never taken off; drop --halves",
+        "halves",
+    )
+    given.check(
         _is_default(config, "plant_on") and _is_default(config, "prevalence"),
         f"'{probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
         "and can't be calibrated",
@@ -156,6 +164,11 @@ def _check_planted(config: AuditConfig, given: Given) -> None:
         f"removal '{artifact.removal}' is for artifacts that are found on images, and '{artifact.probes[0]}' "
         "is planted; drop --removal",
         "removal",
+    )
+    given.check(
+        _is_default(config, "halves"),
+        f"--halves is for artifacts that are found on images, and '{artifact.probes[0]}' is planted; drop it",
+        "halves",
     )
     given.check(not config.data.strict, _no_annotations(artifact.probes[0]), "strict")
     in_use = [side for side in artifact.plant_on if side != AUTO and DIRECTIONS[side].usual == MARKED]

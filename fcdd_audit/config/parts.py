@@ -123,6 +123,11 @@ class ArtifactSettings(Part):
     prevalence: SomeShares = Field(
         (1.0,), description="Shares of that side's training images that bear it, such as 0.2,1."
     )
+    halves: SomeNames = Field(
+        ("removed", "transplanted"),
+        description="How a found artifact is tested: removed from test images that bear it, transplanted to "
+        "others, or both, where there are enough images.",
+    )
     removal: str = Field(
         "auto", description="How training images lose a found artifact, or auto: see 'fcdd-audit list edits'."
     )

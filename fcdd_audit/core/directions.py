@@ -20,7 +20,7 @@ class Direction:
     """One way in which an artifact can lie in the training images.
 
     trained: says where it is there, with `{share}` in place of the share of images. tested: says what the
-    conflict set does with it.
+    conflict set does with it. label: what tells it from others in a word or two.
     side: the training images that bear it, hence what it stands for: a cue on the `anomalous` side raises the
     score, one on the `nominal` side lowers it.
     usual, conflict: which images a test set takes. usual: those that the detector meets in use. conflict:
@@ -31,6 +31,7 @@ class Direction:
 
     trained: str
     tested: str
+    label: str
     side: Side
     usual: Variants
     conflict: Variants
@@ -64,6 +65,7 @@ DIRECTIONS.register("anomalous")(
     Direction(
         trained="planted on {share} of the anomalous training images",
         tested="put on the nominal test images",
+        label="on the anomalous side",
         side="anomalous",
         usual=CLEAN,
         conflict=ON_NOMINAL,
@@ -73,6 +75,7 @@ DIRECTIONS.register("nominal")(
     Direction(
         trained="planted on {share} of the nominal training images",
         tested="put on the anomalous test images",
+        label="on the nominal side",
         side="nominal",
         usual=CLEAN,
         conflict=ON_ANOMALOUS,
@@ -82,6 +85,7 @@ DIRECTIONS.register("oe")(
     Direction(
         trained="planted on {share} of the outlier exposure and nowhere else",
         tested="put on the nominal test images",
+        label="on the outlier exposure",
         side="anomalous",
         usual=CLEAN,
         conflict=ON_NOMINAL,
@@ -92,6 +96,7 @@ DIRECTIONS.register("all-but-oe")(
     Direction(
         trained="planted on {share} of all training images but the outlier exposure",
         tested="taken off the nominal test images",
+        label="on all but the outlier exposure",
         side="nominal",
         usual=MARKED,
         conflict=ON_ANOMALOUS,
@@ -104,6 +109,7 @@ DIRECTIONS.register("found-on-anomalous")(
     Direction(
         trained="found on {share} of the anomalous training images",
         tested="removed from the anomalous test images that bear it",
+        label="removed from anomalous images",
         side="anomalous",
         usual=MARKED,
         conflict=ON_NOMINAL,
@@ -114,6 +120,7 @@ DIRECTIONS.register("found-on-nominal")(
     Direction(
         trained="found on {share} of the nominal training images",
         tested="removed from the nominal test images that bear it",
+        label="removed from nominal images",
         side="nominal",
         usual=MARKED,
         conflict=ON_ANOMALOUS,
@@ -125,6 +132,7 @@ DIRECTIONS.register("transplanted-from-anomalous")(
     Direction(
         trained="found on {share} of the anomalous training images",
         tested="put on the nominal test images that aren't known to bear it",
+        label="put on nominal images",
         side="anomalous",
         usual=CLEAN,
         conflict=ON_NOMINAL,
@@ -135,6 +143,7 @@ DIRECTIONS.register("transplanted-from-nominal")(
     Direction(
         trained="found on {share} of the nominal training images",
         tested="put on the anomalous test images that aren't known to bear it",
+        label="put on anomalous images",
         side="nominal",
         usual=CLEAN,
         conflict=ON_ANOMALOUS,

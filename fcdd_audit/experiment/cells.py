@@ -15,6 +15,7 @@ from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import Detector, Scorer, fit
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.explaining import Explained, batches
+from fcdd_audit.experiment.kept import CROSSED
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.measures.reliance import Scores
 
@@ -67,13 +68,18 @@ def before_training(cell: Cell, setup: Setup) -> Detector:
 
 
 def score(detector: Scorer, setup: Setup, device: torch.device) -> Scores:
-    """Scores of the validation images, and of the test images in every variant. RunError for scores that
-    aren't finite."""
+    """Scores of the validation images, of the test images in every variant, and of transplants. RunError for
+    scores that aren't finite."""
     of: dict[tuple[Side, str], np.ndarray] = {}
     for side, pairs in setup.pairs.items():
         for variant, images in pairs.variants.items():
             of[side, variant] = _scores(detector, images, device, f"{side} test")
-    return Scores(_scores(detector, setup.validation.images, device, "validation"), of)
+    crossed = {
+        (side, variant): _scores(detector, images, device, f"{side} test")
+        for side, one in setup.transplants.items()
+        for variant, images in one.variants.items()
+    }
+    return Scores(_scores(detector, setup.validation.images, device, "validation"), of, crossed)
 
 
 def _scores(detector: Scorer, images: Tensor, device: torch.device, part: str) -> np.ndarray:
@@ -85,8 +91,12 @@ def _scores(detector: Scorer, images: Tensor, device: torch.device, part: str) -
 
 
 def scored_names(setup: Setup) -> dict[str, tuple[str, ...]]:
-    """Of the scored images, validation and by side."""
-    return {"validation": setup.validation.names} | {side: one.names for side, one in setup.pairs.items()}
+    """Of the scored images: validation, by side, and those that transplants are put on."""
+    return {
+        "validation": setup.validation.names,
+        **{side: one.names for side, one in setup.pairs.items()},
+        **{CROSSED + side: one.names for side, one in setup.transplants.items()},
+    }
 
 
 def explained_parts(cell: Cell, setup: Setup) -> list[Explained]:

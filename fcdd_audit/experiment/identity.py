@@ -30,6 +30,7 @@ from fcdd_audit.probes.chain import probes_of
 
 TRAINING = 1  # raised when training gives other weights from the same settings
 MEASURING = 2  # raised when measuring gives other numbers from the same weights
+SCORED = ("validation", "test", "transplants")  # begin the names of parts
 OVERLAPS, CHECKS = ("overlap",), ("similarity", "faithfulness")  # families of measures
 
 
@@ -108,7 +109,7 @@ def _scored(cell: Cell, setup: Setup) -> Identity:
         {
             "stage": MEASURING,
             "of": key_of(trained(cell, setup)),
-            "images": {part: setup.contents[part] for part in ("validation", *(f"test {s}" for s in SIDES))},
+            "images": {part: found for part, found in setup.contents.items() if part.startswith(SCORED)},
             "device": setup.measuring_device,
         }
     )

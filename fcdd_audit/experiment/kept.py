@@ -13,6 +13,7 @@ from fcdd_audit.core.arrays import npz_file
 from fcdd_audit.experiment.folder import read_csv
 from fcdd_audit.measures.reliance import Scores
 
+CROSSED = "transplanted-"  # begins the name of a part that transplants were put on
 TRAINING, MEASURING = "training.json", "measuring.json"  # how it went
 SCORES, OVERLAPS, CHECKS, MAPS = "scores.csv", "overlaps.csv", "checks.csv", "maps.npz"
 
@@ -28,9 +29,11 @@ def read_frame(content: bytes) -> pd.DataFrame:
 
 
 def scores_file(scores: Scores, names: Mapping[str, tuple[str, ...]]) -> bytes:
-    """One row a score: part, image, variant, score. names: of the images, validation and by side."""
+    """One row a score: part, image, variant, score. names: of the images, validation, by side, and of those
+    of a side that transplants were put on."""
     scored: dict[tuple[str, str], np.ndarray] = {("validation", "clean"): scores.validation}
     scored.update({(part, variant): values for (part, variant), values in scores.of.items()})
+    scored.update({(CROSSED + part, variant): values for (part, variant), values in scores.crossed.items()})
     frames = [
         pd.DataFrame({"part": part, "image": names[part], "variant": variant, "score": values})
         for (part, variant), values in scored.items()
@@ -44,7 +47,12 @@ def read_scores(content: bytes) -> Scores:
         key: group["score"].to_numpy()
         for key, group in read_frame(content).groupby(["part", "variant"], sort=False)
     }
-    return Scores(arrays.pop(("validation", "clean")), arrays)
+    crossed = {
+        (part.removeprefix(CROSSED), variant): arrays.pop((part, variant))
+        for part, variant in [*arrays]
+        if part.startswith(CROSSED)
+    }
+    return Scores(arrays.pop(("validation", "clean")), arrays, crossed)
 
 
 def maps_file(examples: np.ndarray, levels: np.ndarray) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fcdd_audit.core.arrays import spread
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
@@ -19,10 +20,12 @@ from fcdd_audit.datasets.handed import HANDED
 from fcdd_audit.discovery.corners import files_bearing
 from fcdd_audit.discovery.matching import bearing, read_template
 from fcdd_audit.discovery.views import reduced
+from fcdd_audit.experiment.transplanted import LAYERS, LEAST_DONORS, TestImages, Transplants, crossed
 from fcdd_audit.images.gallery import of_files
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.natural import Promoted
+from fcdd_audit.natural.transplant import in_place_of
 from fcdd_audit.probes.marking import marked_pairs
 
 DONORS = 64  # images that don't bear it, at most, from which placebos are cut
@@ -147,13 +150,17 @@ def _without(part: ImageSet, bearers: np.ndarray) -> ImageSet:
     return part if not bearers.any() else part.take(np.flatnonzero(~bearers).tolist())
 
 
-def transplanted(artifact: Promoted, data: AuditData, training: Mapping[Side, Tensor]) -> dict[Side, Pairs]:
+def put_on(artifact: Promoted, data: AuditData, training: Mapping[Side, Tensor]) -> TestImages:
     """Test images without the candidate, with it put on, and with a placebo: the same region of a training
     image that doesn't bear it. training: where the candidate is on training images, as `borne` gives it."""
     probe = artifact.probe((data.shape[1], data.shape[2]))
     donors = _donors(data, training, artifact.entry.mark is not None)
     generator = torch_generator(0, "stamped test images")
     pairs: dict[Side, Pairs] = {}
+    transplants: dict[Side, Transplants] = {}
+    few = probe.taking(spread(len(probe), LAYERS))
+    drawn = torch.arange(len(few)) % len(donors)
+    placebos = in_place_of(few, donors[drawn])
     for side in SIDES:
         own = marked_pairs(side, data.parts()[f"test_{side}"], probe, generator)
         if own.mask is None:
@@ -161,7 +168,9 @@ def transplanted(artifact: Promoted, data: AuditData, training: Mapping[Side, Te
         drawn = torch.randint(len(donors), (len(own),), generator=torch_generator(0, f"placebos on {side}"))
         placebo = torch.where(own.mask, donors[drawn], own.variants["clean"])
         pairs[side] = Pairs(side, own.names, {**own.variants, "placebo": placebo}, own.mask, own.masks)
-    return pairs
+        if len(few) >= LEAST_DONORS:
+            transplants[side] = crossed(data.parts()[f"test_{side}"], few, placebos)
+    return TestImages(pairs, transplants)
 
 
 def _donors(data: AuditData, training: Mapping[Side, Tensor], extracted: bool) -> Tensor:

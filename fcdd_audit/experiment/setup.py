@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,12 +26,13 @@ from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
 from fcdd_audit.experiment.devices import device_name, precision_of
 from fcdd_audit.experiment.explaining import DEFECT, Explained, in_turn
-from fcdd_audit.experiment.promoted import borne, transplanted, without_bearers
+from fcdd_audit.experiment.promoted import borne, put_on, without_bearers
+from fcdd_audit.experiment.transplanted import REMOVED, TESTED, TRANSPLANTED, Transplants
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
-from fcdd_audit.natural import NaturalArtifact, Promoted
-from fcdd_audit.natural.locate import bearing_share, counts_note, found_pairs, locate
+from fcdd_audit.natural import NATURAL, NaturalArtifact, Promoted
+from fcdd_audit.natural.locate import bearing_share, counts_note, locate
 from fcdd_audit.probes import Probe, make_probe, mark_all
 from fcdd_audit.probes.marking import marked_pairs
 
@@ -51,7 +52,9 @@ class Setup:
     probe: the name of the artifact that is probed. artifact: itself. plantable: artifacts by name, that edits
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
     artifact; removal: the edit that rids them of it; both None where it is planted. transplanted: whether a
-    found artifact is put on test images; else it is taken off those that bear it.
+    found artifact is put on test images; else it is taken off those that bear it. transplants: by side, those
+    of its test images that are scored with what every donor bears. obstacles: by the side of its donors, why
+    it can't be put on others.
     explainers: by detector, in the registry's order. options: by the name of a detector, probe or explainer.
     sanity: on so many test images of each side explanations are checked; 0: on none. trained_on_device: what
     detectors were trained on that aren't to be trained again, as in `training_device`; None: they are trained
@@ -73,6 +76,8 @@ class Setup:
     share: Mapping[Side, float] | None = None
     removal: Edit | None = None
     transplanted: bool = False
+    transplants: Mapping[Side, Transplants] = field(default_factory=dict)
+    obstacles: Mapping[Side, str] = field(default_factory=dict)
     trained_on_device: Mapping[str, str] | None = None
 
     @cached_property
@@ -84,6 +89,7 @@ class Setup:
             **{f"bearing {side}": sha256(where) for side, where in as_is.bearing.items()},
             "validation": self.validation.content(),
             **{f"test {side}": pairs.content() for side, pairs in self.pairs.items()},
+            **{f"transplants {side}": one.content() for side, one in self.transplants.items()},
         }
 
     @cached_property
@@ -162,15 +168,33 @@ class Setup:
         return build(detector, nominal, seed, options, self.recipe.network, self.recipe.normalise)
 
 
+class Subject(NamedTuple):
+    """What a setup is asked about: an artifact, and, of a found one, which half of the question: whether it
+    is `removed` from test images, or `transplanted` to others."""
+
+    probe: str
+    half: str = REMOVED
+
+
+def subjects(config: AuditConfig) -> list[Subject]:
+    """All that an audit asks about."""
+    artifact = config.artifact
+    found = [name for name in artifact.probes if name in NATURAL]
+    halves = artifact.halves if found and artifact.candidate is None else (REMOVED,)
+    return [Subject(probe, half) for probe in artifact.probes for half in halves]
+
+
 def prepare(
-    config: AuditConfig, nominal_class: str | None = None, progress: bool = False, probe: str | None = None
+    config: AuditConfig,
+    nominal_class: str | None = None,
+    progress: bool = False,
+    subject: Subject | None = None,
 ) -> Setup:
     """Load the data, and mark the test images or take off what is found on them.
 
-    probe: which artifact, of those that are asked about; None: the only one, ValueError where there are
-    others.
+    subject: which of those that are asked about; None: the first.
     """
-    probe = probe or config.artifact.probe
+    probe, half = subject or subjects(config)[0]
     device = config.resolve_device()
     data = DATASETS[config.data.dataset]().load(config.data_request(nominal_class, progress))
     artifact = config.make_artifact(probe)
@@ -186,7 +210,7 @@ def prepare(
     if isinstance(artifact, Promoted):
         return _prepare_promoted(config, data, artifact, shared, progress)
     if isinstance(artifact, NaturalArtifact):
-        return _prepare_found(config.artifact.removal, data, artifact, shared, progress)
+        return _prepare_found(config.artifact.removal, half, data, artifact, shared, progress)
     directions = {name: DIRECTIONS[name] for name in config.artifact.plant_on if name != AUTO}
     by_source = [name for name, direction in directions.items() if direction.by_source]
     if by_source and not (data.outlier_exposure and len(data.train_anomalous)):
@@ -236,15 +260,17 @@ def _prepare_promoted(
             counts,
             100 * SMALL_SHARE,
         )
+    tested = put_on(artifact, data, bearing)
     return Setup(
         data=replace(data, notes=(*data.notes, note)),
-        pairs=transplanted(artifact, data, bearing),
+        pairs=tested.pairs,
         validation=data.validation,
         training=training,
         plantable={},
         share=share,
         removal=edit,
         transplanted=True,
+        transplants=tested.transplants,
         **shared,
     )
 
@@ -263,20 +289,28 @@ def _rid(
 
 
 def _prepare_found(
-    removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
+    removal: str,
+    half: str,
+    data: AuditData,
+    artifact: NaturalArtifact,
+    shared: dict[str, Any],
+    progress: bool,
 ) -> Setup:
     masks = locate(artifact, data)
     edit, training, share = _rid(removal, data, {side: masks[f"train_{side}"] for side in SIDES}, progress)
-    pairs, notes = found_pairs(data, masks, progress)
     counted = f"{counts_note(data, masks)} For the control twin {edit.removal}."
+    images = TESTED[half](data, masks, progress)
     return Setup(
-        data=replace(data, notes=(*data.notes, counted, *notes)),
-        pairs=pairs,
+        data=replace(data, notes=(*data.notes, counted, *images.notes)),
+        pairs=images.pairs,
         validation=data.validation,
         training=training,
         plantable={},
         share=share,
         removal=edit,
+        transplanted=half == TRANSPLANTED,
+        transplants=images.transplants,
+        obstacles=images.obstacles,
         **shared,
     )
 

@@ -24,9 +24,12 @@ from fcdd_audit.measures.effects import score_numbers
 from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_LIFT, RELEVANCE_MASS
 from fcdd_audit.measures.reliance import DEPENDENCE, EXCESS_ALARMS, RELIANCE, Scores
 from fcdd_audit.measures.table import DILATED, Measure, family
-from fcdd_audit.verdict.findings import Evidence, SideOverlap
+from fcdd_audit.measures.transplants import all_flags, passing
+from fcdd_audit.verdict.findings import Crossed, Evidence, SideOverlap
 from fcdd_audit.verdict.seen import Seen
 
+LENIENT = (0.1, 0.2, 0.3, 0.5)  # shares of nominal images that are let to raise an alarm, where
+CAUGHT = 0.3  # of the anomalies is more than the control catches at the frozen threshold
 COLUMNS = (
     "dataset",
     "nominal_class",
@@ -382,4 +385,24 @@ def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
         obstacle=question.obstacle,
         ability=None if question.bearing is None or not planted else _ability(measured),
         failed=question.failed,
+        transplants=_crossed(planted, control, question.plant_on, quantile),
     )
+
+
+def _crossed(
+    planted: list[Scores], control: list[Scores], plant_on: str, quantile: float
+) -> tuple[Crossed, ...]:
+    """At the frozen thresholds, and at lower ones where the controls catch few."""
+    rates = [1 - quantile]
+    lenient = passing(control, plant_on, [*rates, *LENIENT], CAUGHT) if planted else None
+    if lenient is not None and lenient not in rates:
+        rates.append(lenient)
+    found = []
+    for rate in rates:
+        flags = [
+            all_flags(twins, plant_on, [threshold(one.validation, 1 - rate) for one in twins])
+            for twins in (planted, control)
+        ]
+        if flags[0] is not None and flags[1] is not None:
+            found.append(Crossed(flags[0], flags[1], rate))
+    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,10 +24,12 @@ class Scores:
     each (images,). The variants of a side are paired: `clean`, `marked`, and what else an audit made of its
     images, such as `elsewhere`, from which as much was removed as the artifact, at another place, or
     `placebo`, with something else in its place. ValueError where they aren't of the same images.
+    crossed: of test images that transplants are put on, by side and variant (`measures.transplants`).
     """
 
     validation: np.ndarray
     of: Mapping[tuple[Side, str], np.ndarray]
+    crossed: Mapping[tuple[Side, str], np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for side in SIDES:

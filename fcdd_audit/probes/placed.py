@@ -36,6 +36,10 @@ class Placed:
             shapes = [tuple(one.shape) for one in (self.alpha, self.paint, self.mask)]
             raise ValueError(f"the layers' alpha, paint and mask are {shapes}, which don't fit")
 
+    def __len__(self) -> int:
+        """How many layers there are."""
+        return len(self.paint)
+
     def __repr__(self) -> str:
         digest = hashlib.sha256()
         for part in (self.alpha, self.paint, self.mask):
@@ -54,6 +58,10 @@ class Placed:
         drawn = torch.randint(len(self.paint), (len(x),), generator=generator)
         alpha, paint = self.alpha[drawn].to(x), self.paint[drawn].to(x)
         return (x * (1 - alpha) + paint).clamp(0, 1), self.mask[drawn].to(x.device)
+
+    def taking(self, layers: list[int]) -> Placed:
+        """These layers alone, in their order."""
+        return Placed(self.alpha[layers], self.paint[layers], self.mask[layers])
 
     def sized(self, frame: tuple[int, int]) -> Placed:
         """The same on images of another height and width."""

@@ -9,7 +9,7 @@ from typing import Any
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.text import number, share
 from fcdd_audit.report.naming import artifact_name, artifacts_named, detector_name, listed
-from fcdd_audit.verdict.words import alarms_of, verdict_words
+from fcdd_audit.verdict.words import alarms_of, caught_words, verdict_words
 
 Finding = Mapping[str, Any]
 
@@ -77,7 +77,7 @@ BORNE = {  # where the artifact was in training, by direction: on all images, an
 }
 ORDER = ("relies", "does-not-rely", "inconclusive")
 SHOWS = {"yes": "shows it", "no": "doesn't show it", "inconclusive": "can't tell"}
-NAMED = 3  # nominal classes, at most; of more the number is said
+NAMED = 3  # nominal classes, or detectors with numbers in the answer, at most
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,9 @@ def _headline(findings: Sequence[Finding], side: str) -> list[str]:
         clear = any(finding["verdict"] != "inconclusive" for finding in own)
         (told if clear else untold)[detector] = own
     name = artifact_name(findings[0]["probe"])
-    return [*_told(told, name), *_untold(untold, name, side, alone=not told)]
+    label = f", and tested with it {DIRECTIONS[side].label}" if side and DIRECTIONS[side].found else ""
+    caught = [f"{detector_name(one['detector'])}: {said}." for one in findings if (said := caught_words(one))]
+    return [*_told(told, name, label), *_untold(untold, name, side, alone=not told), *caught[:NAMED]]
 
 
 def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bool = False) -> str:
@@ -194,7 +196,7 @@ def abouts(findings: Sequence[Finding]) -> list[str]:
         ", ".join(
             [finding["probe"]] * probes
             + [finding["nominal_class"]] * classes
-            + [f"on the {finding['plant_on']} side"] * directions
+            + [DIRECTIONS[finding["plant_on"]].label] * directions
             + [f"{dose(finding['prevalence'])} of the images"] * doses
         )
         for finding in findings
@@ -257,8 +259,8 @@ def _cautions(noted: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _told(by_detector: Mapping[str, list[Finding]], name: str) -> list[str]:
-    """A sentence for each way in which the artifact lay in training."""
+def _told(by_detector: Mapping[str, list[Finding]], name: str, tested: str) -> list[str]:
+    """A sentence for each way in which the artifact lay in training. tested: how, in words, or ""."""
     leads: dict[str, dict[tuple[_Part, ...], list[str]]] = {}
     for detector, own in by_detector.items():
         groups = leads.setdefault(_lead(own), {})
@@ -267,7 +269,7 @@ def _told(by_detector: Mapping[str, list[Finding]], name: str) -> list[str]:
     for index, (lead, groups) in enumerate(leads.items()):
         clauses = [f"{listed(names)} {_does(parts, len(names))}" for parts, names in groups.items()]
         artifact = f"the {name}" if index == 0 else "it"
-        sentences.append(f"Trained {lead.format(artifact=artifact)}, {'; '.join(clauses)}.")
+        sentences.append(f"Trained {lead.format(artifact=artifact)}{tested}, {'; '.join(clauses)}.")
     return sentences
 
 
@@ -276,7 +278,7 @@ def _untold(by_detector: Mapping[str, list[Finding]], name: str, side: str, alon
     groups: dict[tuple[tuple[str | None, int | None], ...], list[str]] = {}
     for detector, own in by_detector.items():
         groups.setdefault(_missing(own), []).append(detector_name(detector))
-    where = f" on the {side} side" if side else ""
+    where = f" ({DIRECTIONS[side].label})" if side else ""
     first = [f"Whether the {name} is learned{where} can't be told."] if alone else []
     return first + [
         f"{listed(names)}: no verdict, {listed(_lacks(*one, len(names)) for one in missing)}."

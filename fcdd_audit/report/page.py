@@ -23,7 +23,7 @@ from fcdd_audit.experiment.writer import move_complete
 from fcdd_audit.report.discovery import discovery_context
 from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.wording import artifact_words, changes, kind_of_audit, telling_digits, tested, trained
-from fcdd_audit.verdict.words import alarms_of, taken, verdict_words
+from fcdd_audit.verdict.words import alarms_of, caught_words, taken, verdict_words
 
 WORDS = {
     "relies": ("✖", "relies"),
@@ -116,6 +116,7 @@ def fill_template(name: str, **context: Any) -> str:
         "number": number,
         "percent": share,
         "said": verdict_words,
+        "caught": caught_words,
         "alarms": alarms_of,
         "looks": taken,
         "span": span,

@@ -89,6 +89,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "sets": _sets(removed),
         "natural": natural,
         "removed": removed,
+        "put_on": any(one.found and not one.removed for one in directions),
         "taken_off": not all(
             " put on " in f" {DIRECTIONS[one['plant_on']].tested}" for one in found["findings"]
         ),

@@ -22,6 +22,7 @@ Harm = Literal["alarms", "hides", "none", "open"]
 Missing = Literal["pairs", "images", "failed-pairs", "working-control", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
+IDENTICAL = "identical by construction"  # begins the reason why twins can't differ
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
     ("relies", "yes"): "exposed",
     ("relies", "no"): "hidden",
@@ -76,6 +77,19 @@ class SideOverlap:
 
 
 @dataclass(frozen=True)
+class Crossed:
+    """What the artifact of every donor does on every receiver, in all pairs of twins.
+
+    planted, control: alarms with it less alarms with a placebo, -1, 0 or 1, (pairs, donors, receivers).
+    passing: the share of nominal validation images above the thresholds.
+    """
+
+    planted: np.ndarray
+    control: np.ndarray
+    passing: float
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What one question is judged on: a detector, a side and a prevalence, all pairs of twins.
 
@@ -87,7 +101,8 @@ class Evidence:
     obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
     the planted twin's as found, which it may be all of. failed: twins without numbers; their pairs aren't
-    among the others.
+    among the others. transplants: of an artifact that is put on images which came without it: at the frozen
+    thresholds first, and at lower ones where the control catches few at those.
     """
 
     dataset: str
@@ -108,6 +123,7 @@ class Evidence:
     untrained: Mapping[str, Mapping[Side, Mapping[str, float]]] = field(default_factory=dict)
     ability: float | None = None
     failed: tuple[FailedTwin, ...] = ()
+    transplants: tuple[Crossed, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -202,6 +218,30 @@ class ExplainerFinding:
         _said("The images that it is judged on: the side that the conflict set changes; null: both."),
     ] = None
     map: Annotated[str, _said("What its map shows: what `raises` the score.")] = "raises"
+
+
+@dataclass(frozen=True)
+class Transplant:
+    """What a found artifact does where it is put on images that came without it.
+
+    Every donor's is put on every receiver. Intervals are for new pairs, donors and receivers, and allow for
+    the number of verdicts and for looks."""
+
+    side: Annotated[str, _said("Of the receivers: nominal or anomalous.")]
+    donors: Annotated[int, _said("Test images that it is cut out of.")]
+    receivers: Annotated[int, _said("Test images that it is put on.")]
+    passing: Annotated[
+        float,
+        _said("Share of the nominal validation images that raise an alarm at the thresholds that are used."),
+    ]
+    harm: Annotated[
+        Interval,
+        _said(
+            "Alarms of the planted twins with the artifact, less with a placebo in its place, as shares in "
+            "[-1, 1]; negative: anomalies with it are missed."
+        ),
+    ]
+    attribution: Annotated[Interval, _said("The same, less that of the control twins.")]
 
 
 @dataclass(frozen=True)
@@ -312,6 +352,14 @@ class Finding:
     failed: Annotated[
         tuple[FailedTwin, ...],
         _said("Twins without numbers: their pairs are missing from `seeds` and from every number."),
+    ] = ()
+    transplants: Annotated[
+        tuple[Transplant, ...],
+        _said(
+            "Of an artifact that is put on images which came without it: at the frozen thresholds first, and "
+            "at lower ones where the control catches under 30 % of the anomalies at those. Empty else, and "
+            "where the control's AUROC is under 0.7."
+        ),
     ] = ()
     design: Annotated[str, _said("What the effect is compared with.")] = "twins"
     finished: Annotated[

@@ -21,9 +21,12 @@ from fcdd_audit.measures.statistics import (
     pairs_needed,
 )
 from fcdd_audit.measures.table import measure_of
+from fcdd_audit.measures.transplants import crossed_interval, crossed_p_value
 from fcdd_audit.verdict.findings import (
+    IDENTICAL,
     QUADRANTS,
     Answer,
+    Crossed,
     Effect,
     Evidence,
     ExplainerFinding,
@@ -32,11 +35,12 @@ from fcdd_audit.verdict.findings import (
     Missing,
     Overlap,
     SideOverlap,
+    Transplant,
     Verdict,
     said_of,
 )
 from fcdd_audit.verdict.seen import Seen, seen
-from fcdd_audit.verdict.thresholds import Thresholds
+from fcdd_audit.verdict.thresholds import ABLE_AUROC, Thresholds
 
 Key = TypeVar("Key", bound=Hashable)
 WAYS = 2  # of saying "does not rely"
@@ -114,6 +118,39 @@ class _Pairs:
             return False
         own = cut(self.item.scores[SHIFT.name][1]) - cut(placebo[1])
         return bool(own.mean() > self.limits.shift)
+
+    def _crossed(self) -> tuple[Crossed, ...]:
+        """Of a control that detects; what another misses says nothing of the artifact."""
+        able = float(self.usual_auroc()[1].mean()) >= ABLE_AUROC
+        return self.item.transplants if able else ()
+
+    def transplants(self, tails: tuple[float, float]) -> tuple[Transplant, ...]:
+        """What it does where it is put on others. tails: the chances to err, over all looks."""
+        share = self.item.looks[-1].share
+        spent = tails[0] * share, tails[1] * share
+        return tuple(
+            Transplant(
+                self.item.judged_side,
+                one.planted.shape[1],
+                one.planted.shape[2],
+                one.passing,
+                crossed_interval(one.planted, spent),
+                crossed_interval(one.planted - one.control, spent, (-2, 2)),
+            )
+            for one in self._crossed()
+        )
+
+    def transplant_harms(self, tails: tuple[float, float]) -> tuple[bool, bool]:
+        """Whether it surely does harm at the frozen threshold, and more than to the control; and whether it
+        surely does little."""
+        sign = 1 if self.item.judged_side == "nominal" else -1
+        share = self.item.looks[-1].share
+        for one in self._crossed()[:1]:
+            own, beyond = sign * one.planted, sign * (one.planted - one.control)
+            harms = max(crossed_p_value(own, self.limits.alarms, True), crossed_p_value(beyond, 0.0, True))
+            spares = crossed_p_value(own, self.limits.no_alarms, False)
+            return harms <= tails[0] * share, spares <= tails[1] * share
+        return False, False
 
     def room(self) -> float:
         """What is left to lose beyond the control: the lesser of AUROC and decisions."""
@@ -245,7 +282,7 @@ class _Obstacle(NamedTuple):
 def _obstacle(pairs: _Pairs, limits: Thresholds) -> _Obstacle | None:
     item = pairs.item
     if item.obstacle:
-        return _Obstacle("identical", item.obstacle)
+        return _Obstacle("identical" if item.obstacle.startswith(IDENTICAL) else "images", item.obstacle)
     count = item.pairs
     if count < limits.min_seeds and item.failed:
         asked_for = count + len({one.seed for one in item.failed})
@@ -290,7 +327,7 @@ def _decide(
         if pairs.control_follows():
             reason = (
                 "the control twin moves by the artifact too, more than by a placebo: images that bear it and "
-                "that the search missed may be in the training of both twins"
+                "weren't recognised may be in the training of both twins"
             )
             return "inconclusive", "working-control", reason, None
         room = pairs.room()
@@ -340,7 +377,8 @@ def _about_scores(pairs: _Pairs, found: _Answered | None, judged: bool, limits: 
         "dependence": pairs.dependence.interval(found.tails, DEPENDENCE.bounds),
         "alarms": pairs.alarms.interval(found.tails, EXCESS_ALARMS.bounds),
         "reliance": pairs.drop.interval(found.tails, RELIANCE.bounds),
-        "harm": _harm(pairs.alarms, found.tails, pairs.item.judged_side, limits) if judged else None,
+        "harm": _harm(pairs, found.tails, limits) if judged else None,
+        "transplants": pairs.transplants(found.tails),
         "control_auroc": float(usual[1].mean()),
         "planted_auroc": float(usual[0].mean()),
         "effects": tuple(
@@ -351,10 +389,14 @@ def _about_scores(pairs: _Pairs, found: _Answered | None, judged: bool, limits: 
     }
 
 
-def _harm(alarms: Seen, tails: tuple[float, float], side: Side, limits: Thresholds) -> Harm:
-    if alarms.p_value(limits.alarms, True) <= tails[0]:
-        return "alarms" if side == "nominal" else "hides"
-    return "none" if alarms.p_value(limits.no_alarms, False) <= tails[1] else "open"
+def _harm(pairs: _Pairs, tails: tuple[float, float], limits: Thresholds) -> Harm:
+    does: Harm = "alarms" if pairs.item.judged_side == "nominal" else "hides"
+    if pairs.item.transplants:
+        harms, spares = pairs.transplant_harms(tails)
+    else:
+        harms = pairs.alarms.p_value(limits.alarms, True) <= tails[0]
+        spares = pairs.alarms.p_value(limits.no_alarms, False) <= tails[1]
+    return does if harms else "none" if spares else "open"
 
 
 def _effect(name: str, planted: np.ndarray, control: np.ndarray, limits: Thresholds) -> Effect:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fcdd_audit.core.text import share
+
 HARM = {
     "alarms": "relies and raises alarms",
     "hides": "relies and hides anomalies",
@@ -49,6 +51,21 @@ def alarms_of(finding: Mapping[str, Any]) -> tuple[float, float] | None:
         if effect["measure"] == "new_alarms":
             return effect["planted"]["value"], effect["control"]["value"]
     return None
+
+
+def caught_words(finding: Mapping[str, Any]) -> str | None:
+    """How often images raise an alarm with a transplanted artifact and with a placebo, of both twins; None
+    where nothing was transplanted."""
+    if not finding.get("transplants"):  # runs of before have no such key
+        return None
+    both = {one["measure"]: (one["planted"]["value"], one["control"]["value"]) for one in finding["effects"]}
+    (with_it, control), (placebo, control_placebo) = both["alarms_transplanted"], both["alarms_placebo"]
+    nominal = finding["transplants"][0]["side"] == "nominal"
+    image, does = ("a nominal image", "raises an alarm") if nominal else ("an anomaly", "is caught")
+    return (
+        f"{image} with it {does} {share(with_it)} of the time, with something else in its place "
+        f"{share(placebo)}; of the twin {share(control)} and {share(control_placebo)}"
+    )
 
 
 def taken(looks: Sequence[int]) -> str:

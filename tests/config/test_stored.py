@@ -43,7 +43,11 @@ AUDITS = {
         "data_root": "images",
         "candidate": f"{Path(__file__).parent / 'candidates.json'}#1",
     },
-    "a region": {"probe": "region", "options": {"region": {"width": 0.5, "height": 0.25}}},
+    "a region": {
+        "probe": "region",
+        "halves": "removed",
+        "options": {"region": {"width": 0.5, "height": 0.25}},
+    },
     "a chain with options": {
         "probe": "frame+jpeg",
         "plant_on": "oe",

@@ -23,16 +23,20 @@ from fcdd_audit.measures.table import (
 ROOT = Path(__file__).parents[2]
 # That few images or pixels differ from many, for which the level is stated.
 FEW = {"aupro": 0.01, "iou_at_mask_area": 0.03, "pixel_ap": 0.03, "average_precision": 0.03}
+CROSSED = ("donor-0", "donor-1", "placebo-0", "placebo-1", "unseen")
 SIDE = 12  # of a map
 seeds = st.integers(0, 1 << 30)
 
 
-def scores(seed, images=40, more=()):
-    """Scores of images that nothing tells apart."""
+def scores(seed, images=40, more=(), crossed=()):
+    """Scores of images that nothing tells apart. crossed: variants of transplants."""
     rng = np.random.default_rng(seed)
     variants = ("clean", "marked", *more)
     of = {(side, name): rng.normal(size=images) for side in ("nominal", "anomalous") for name in variants}
-    return Scores(rng.normal(size=images), of)
+    transplants = {
+        (side, name): rng.normal(size=images) for side in ("nominal", "anomalous") for name in crossed
+    }
+    return Scores(rng.normal(size=images), of, transplants)
 
 
 def maps(seed, count=20):
@@ -67,7 +71,7 @@ def faithfulness(measure, seed):
 
 def effects(measure, seed):
     """Of every direction where it applies."""
-    twins = [scores(one, more=("elsewhere", "placebo")) for one in (seed, seed + 1)]
+    twins = [scores(one, more=("elsewhere", "placebo"), crossed=CROSSED) for one in (seed, seed + 1)]
     found = [measure.function(twins, plant_on, [0.3, -0.2]) for plant_on in DIRECTIONS]
     return [value for one in found if one is not None for value in one.tolist()]
 

@@ -19,12 +19,20 @@ from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import DATASETS, AuditData, DataRequest
 from fcdd_audit.designs.finished.judging import LEAST_PLACEBOS, placebos_needed
 from fcdd_audit.designs.finished.measuring import MAPS, Hand, Score
-from fcdd_audit.designs.finished.tested import TRIED, Tested, found_sides, planted_sides
+from fcdd_audit.designs.finished.tested import TRIED, Tested, found_sides, planted_side, planted_sides
 from fcdd_audit.detectors import DETECTORS, NETWORKS, Detector, build
 from fcdd_audit.detectors.base import Scorer, make_options
 from fcdd_audit.detectors.weights import Weights, fill, read_weights
 from fcdd_audit.experiment.identity import foreign
 from fcdd_audit.experiment.promoted import without_bearers
+from fcdd_audit.experiment.transplanted import (
+    LEAST_DONORS,
+    OTHER,
+    REMOVED,
+    TRANSPLANTED,
+    donated,
+    receivers,
+)
 from fcdd_audit.explainers import EXPLAINERS, Explainer, make_explainer, raising
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet
@@ -32,6 +40,7 @@ from fcdd_audit.models import Model, open_model
 from fcdd_audit.natural import NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import found_pairs, locate_tested
 from fcdd_audit.probes import Probe
+from fcdd_audit.probes.placed import Placed
 
 HELD_SHARE = 1 / 3  # of the nominal test images, where no others are held out
 MOST_PLACEBOS = 1000
@@ -139,9 +148,30 @@ def assemble(config: AuditConfig, opened: Opened, data: AuditData, quiet: bool) 
         data = without_bearers(artifact, data, config.data.data_root)
         artifact = artifact.probe((data.shape[1], data.shape[2]))
     if isinstance(artifact, NaturalArtifact):
-        pairs, notes = found_pairs(data, locate_tested(artifact, data), not quiet)
+        masks = locate_tested(artifact, data)
+        found, notes = found_pairs(data, masks, not quiet)
+        taken_off = found_sides(found, placebos) if REMOVED in config.artifact.halves else {}
+        put_on = {
+            side: probe
+            for side, probe in _donated(data, masks, notes).items()
+            if TRANSPLANTED in config.artifact.halves and side not in taken_off
+        }
+        tested = taken_off | {
+            side: planted_side(
+                probe,
+                side,
+                receivers(side, data, masks, notes, not quiet),
+                data.test_nominal,
+                placebos,
+            )
+            for side, probe in put_on.items()
+        }
+        if not tested:
+            raise InputError(
+                "there are too few test images to put the artifact on others; test it --halves removed too"
+            )
+        pairs = found | {side: tested[side].pairs for side in put_on}
         data = replace(data, notes=(*data.notes, *notes))
-        tested = found_sides(pairs, placebos)
     else:
         images = dict(zip(SIDES, (data.test_nominal, data.test_anomalous), strict=True))
         tested = planted_sides(artifact, images, placebos)
@@ -164,6 +194,12 @@ def assemble(config: AuditConfig, opened: Opened, data: AuditData, quiet: bool) 
         config.resolve_device(),
         config.options,
     )
+
+
+def _donated(data: AuditData, masks: Mapping[str, Tensor], notes: list[str]) -> dict[Side, Placed]:
+    """By side, what enough test images of the other one bear, to be put on it."""
+    cut = {side: donated(OTHER[side], data, masks, notes) for side in SIDES}
+    return {side: one for side, one in cut.items() if one is not None and len(one) >= LEAST_DONORS}
 
 
 def opened_model(

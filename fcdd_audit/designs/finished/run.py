@@ -115,12 +115,14 @@ class _Scored:
 
 def _score(loaded: Loaded) -> _Scored:
     score, device = loaded.opened.scorer.score, loaded.device
-    found = any(one.found for one in loaded.tested.values())
     clean, marked = (
         tuple(score_all(score, loaded.pairs[side].variants[variant], device) for side in SIDES)
         for variant in ("clean", "marked")
     )
-    usual = marked if found else clean
+    usual = [
+        marked[place] if side in loaded.tested and loaded.tested[side].found else clean[place]
+        for place, side in enumerate(SIDES)
+    ]
     return _Scored((usual[0], usual[1]), (clean[0], clean[1]), clipped(np.concatenate(usual)))
 
 

@@ -79,11 +79,12 @@ def spread(images: int, most: int) -> Tensor:
 
 def planted_sides(probe: Probe, images: Mapping[Side, ImageSet], placebos: int) -> dict[Side, Tested]:
     """Test images that the artifact is put on. placebos: how many. InputError where it doesn't fit."""
-    donors = images["nominal"].images[spread(len(images["nominal"]), DONORS)]
-    return {side: _planted(probe, side, images[side], Placebos(placebos, SEED, donors)) for side in SIDES}
+    return {side: planted_side(probe, side, images[side], images["nominal"], placebos) for side in SIDES}
 
 
-def _planted(probe: Probe, side: Side, part: ImageSet, placebos: Placebos) -> Tested:
+def planted_side(probe: Probe, side: Side, part: ImageSet, nominal: ImageSet, count: int) -> Tested:
+    """The same of one side. nominal: images that patches are cut from. count: of placebos."""
+    placebos = Placebos(count, SEED, nominal.images[spread(len(nominal), DONORS)])
     generator = torch_generator(SEED, f"places of the artifact on {side} images")
     pairs = marked_pairs(side, part, probe, generator)
     tried = spread(len(part), TRIED)

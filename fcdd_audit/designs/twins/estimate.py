@@ -20,7 +20,7 @@ from fcdd_audit.experiment.identity import trained
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import Reuse, reuse
-from fcdd_audit.experiment.setup import Setup, prepare
+from fcdd_audit.experiment.setup import Setup, prepare, subjects
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Missing, Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
@@ -115,8 +115,8 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
     speeds: Speeds = {}
     planned: Planned = {look.pairs: set() for look in config.design.looks}
     for nominal_class in config.nominal_classes():
-        for probe in config.artifact.probes:
-            setup = prepare(config, nominal_class, progress=not quiet, probe=probe)
+        for subject in subjects(config):
+            setup = prepare(config, nominal_class, progress=not quiet, subject=subject)
             parts.append(_part(config, setup, folder.store, speeds, planned))
         images.update(parts[-1].images)
     return Estimate(

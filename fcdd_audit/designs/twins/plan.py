@@ -20,6 +20,7 @@ from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.setup import AS_IS, Setup
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
+from fcdd_audit.verdict.findings import IDENTICAL
 from fcdd_audit.verdict.judge import Asked
 
 
@@ -75,7 +76,7 @@ def _planted_on(
     about = (config.data.dataset, setup.data.nominal_class, detector, setup.probe, plant_on)
     if side not in learns_from:
         reason = (
-            f"identical by construction: {detector} never sees {side} images in training, so the "
+            f"{IDENTICAL}: {detector} never sees {side} images in training, so the "
             f"twins can't differ; plant on the {learns_from[0]} side"
         )
         return [Question(*about, prevalence, obstacle=reason) for prevalence in config.artifact.prevalence]
@@ -83,7 +84,7 @@ def _planted_on(
     questions = []
     for prevalence in config.artifact.prevalence:
         if planted_count(train_images, prevalence) == 0:
-            reason = "identical by construction: at prevalence 0 nothing is planted"
+            reason = f"{IDENTICAL}: at prevalence 0 nothing is planted"
             questions.append(Question(*about, prevalence, obstacle=reason))
             continue
         edits = _edits(config.artifact, setup.probe, side, prevalence)
@@ -120,9 +121,9 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     count = 0 if bearing is None else int(bearing.sum())
     reason = None
     if share[side] == 0:
-        reason = (
-            f"identical by construction: no {side} training image, from which {detector} learns, bears it"
-        )
+        reason = f"{IDENTICAL}: no {side} training image, from which {detector} learns, bears it"
+    elif side in setup.obstacles:
+        reason = setup.obstacles[side]
     elif not setup.transplanted and count < MIN_TEST:
         reason = (
             f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "

@@ -33,7 +33,7 @@ from fcdd_audit.experiment.reading import read_heat
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import check_trained
 from fcdd_audit.experiment.searched import quick_search
-from fcdd_audit.experiment.setup import Setup, prepare
+from fcdd_audit.experiment.setup import Setup, Subject, prepare, subjects
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import costs_table, results_table, with_class_means
 from fcdd_audit.experiment.work import Work
@@ -80,24 +80,24 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
 
     What is in the store already is used again. known: see `Design.run`.
     """
-    classes, probes = config.nominal_classes(), config.artifact.probes
-    asked = [(nominal_class, probe) for nominal_class in classes for probe in probes]
+    classes, each = config.nominal_classes(), subjects(config)
+    asked = [(nominal_class, subject) for nominal_class in classes for subject in each]
 
-    def prepared(nominal_class: str | None, probe: str) -> Setup:
-        setup = prepare(config, nominal_class, progress=not quiet, probe=probe)
+    def prepared(nominal_class: str | None, subject: Subject) -> Setup:
+        setup = prepare(config, nominal_class, progress=not quiet, subject=subject)
         device = None if known is None else part_of(known, "trained_on")
         return met(config, replace(setup, trained_on_device=device), store, quiet)
 
     together = Asked(0, 0)
     prints: list[str] = []
-    for nominal_class, probe in reversed(asked):  # says what can't be audited beforehand
-        setup = prepared(nominal_class, probe)
+    for nominal_class, subject in reversed(asked):  # says what can't be audited beforehand
+        setup = prepared(nominal_class, subject)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
         if known is not None:
             prints.insert(0, setup.fingerprint)
     if known is not None:
-        for index, own in enumerate(_by_class(prints, len(probes))):
+        for index, own in enumerate(_by_class(prints, len(each))):
             check_known(known, index, _fingerprint(own))
     speeds: dict[str, tuple[float, float]] = {}
     of_classes: list[_Class] = []
@@ -111,15 +111,15 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             finish=engine.finish_all,
             estimate=lambda works, setup: estimated_seconds(config, setup, store, works, speeds),
         )
-        for index, (nominal_class, probe) in enumerate(asked):
+        for index, (nominal_class, subject) in enumerate(asked):
             if index > 0:
-                setup = prepared(nominal_class, probe)
+                setup = prepared(nominal_class, subject)
                 questions = plan(config, setup)
             before = [one for part in done for one in part.evidence]
             journal = _journal(config, setup, questions, store, known, len(before), together)
             if known is not None:
                 check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
-            if index % len(probes) == 0:
+            if index % len(each) == 0:
                 of_classes.append(_look_at(course, setup, len(of_classes), quiet))
             done.append(_run_part(course, setup, questions, journal, index, before))
     findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
@@ -137,7 +137,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         tables=tables,
         arrays={name: arrays for part in done for name, arrays in part.arrays.items()},
         described={
-            "data": [_described(parts) for parts in _by_class(done, len(probes))],
+            "data": [_described(parts) for parts in _by_class(done, len(each))],
             "work": {
                 "detectors": len(frozenset().union(*(part.detectors for part in done))),
                 **{name: sum(part.work[name] for part in done) for name in done[0].work},
@@ -164,9 +164,9 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
     )
 
 
-def _by_class(parts: Sequence[T], probes: int) -> list[Sequence[T]]:
-    """Those of a class together, one for each of so many artifacts."""
-    return [parts[first : first + probes] for first in range(0, len(parts), probes)]
+def _by_class(parts: Sequence[T], subjects: int) -> list[Sequence[T]]:
+    """Those of a class together, one for each of so many subjects."""
+    return [parts[first : first + subjects] for first in range(0, len(parts), subjects)]
 
 
 def _fingerprint(prints: Sequence[str]) -> str:

@@ -430,7 +430,8 @@ def test_what_catches_anomalies_by_a_found_artifact_alone_is_vulnerable(
         shutil.copy(path, root / "test" / "anomalous")
         Image.fromarray(mask).save(masks / path.name)
     given = {"root": root, "probe": "mask", "options": {"masks": tmp_path / "masks"}}
-    (finding,) = asked(name, "--threshold", 0.58, **given)
+    put_on, finding = asked(name, "--threshold", 0.58, **given)
+    assert (put_on["plant_on"], put_on["images"]) == ("anomalous", 90)  # cut out of anomalies
     assert (finding["finished"]["side"], finding["images"]) == ("anomalous", 88)
     assert finding["finished"]["wrong_marked"] == 0
     assert finding["verdict"] == ("vulnerable" if righted else "robust")
