@@ -53,16 +53,20 @@ def print_rates(result: CalibrationResult) -> None:
 
 
 def print_findings(result: AuditResult, design: Design) -> None:
-    """The design's table, why there is no clear answer where there is none, what is missing, and where the
-    page is."""
+    """Whose training wasn't enough, the design's table, why there is no clear answer where there is none,
+    what is missing, and where the page is."""
     from fcdd_audit.verdict.findings import said_of
+    from fcdd_audit.verdict.words import untrained
 
-    print_table(design.table(result.as_json()))
+    content = result.as_json()
+    for line in untrained(content["findings"]):
+        print(line)
+    print_table(design.table(content))
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         about = f"{finding.nominal_class}, " if many else ""
         side = f"{finding.finished['side']} images" if finding.finished else finding.detector
-        if finding.reason:
+        if finding.reason and finding.missing != "training":
             print(f"{about}{side}: {finding.reason}")
         if finding.failed and finding.missing != "failed-pairs":
             print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")

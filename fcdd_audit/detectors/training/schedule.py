@@ -19,6 +19,9 @@ class Length:
     per_epoch: int
     batch: int
 
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps of {self.batch} images ({self.steps / self.per_epoch:.3g} epochs)"
+
 
 def length_of(optimisation: Optimisation, images: int) -> Length:
     """Of a training on so many nominal images.
