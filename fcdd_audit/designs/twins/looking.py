@@ -144,8 +144,9 @@ def follow(
             found.measured[place] = measured
             found.evidence[place] = evidence(measured, setup.data, quantile)
         findings = judge([*known, *found.evidence], config.design.thresholds, course.together)[len(known) :]
-        for line in untrained([finding.as_json() for finding in findings]) if number == 0 else ():
-            log.warning("%s", line)
+        if number == 0 and len(looks) > 1:  # the run may be ended here; after the last look it is said anyway
+            for line in untrained([finding.as_json() for finding in findings]):
+                log.warning("%s", line)
         waiting = [place for place in waiting if _goes_on(findings[place], place, once_more)]
     return found
 

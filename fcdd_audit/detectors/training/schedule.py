@@ -20,7 +20,8 @@ class Length:
     batch: int
 
     def __str__(self) -> str:
-        return f"{self.steps:,} steps of {self.batch} images ({self.steps / self.per_epoch:.3g} epochs)"
+        epochs = self.steps / self.per_epoch
+        return f"{self.steps:,} steps of {self.batch} images ({epochs:,.{int(epochs < 10)}f} epochs)"
 
 
 def length_of(optimisation: Optimisation, images: int) -> Length:
