@@ -364,7 +364,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
         plan["images"] == "train nominal 8, train anomalous 3, validation 2, test nominal 3, test anomalous 3"
     )
     assert re.fullmatch(
-        r"training  1,000 steps of 8 images \(1,000 epochs\); a pair of twins, on one core: ae [\d.]+ (s|min)",
+        r"training  1,000 steps of 8 images \(1,000 epochs\); a pair of twins, on one core: ae [\d.]+ "
+        "(s|min)",
         training,
     )
     assert plan["time"].startswith("about ")
