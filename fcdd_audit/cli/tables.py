@@ -54,19 +54,22 @@ def print_rates(result: CalibrationResult) -> None:
 
 
 def print_findings(result: AuditResult, design: Design) -> None:
-    """The design's table, why there is no clear answer where there is none, what is missing, and where the
-    page is."""
+    """Whose training wasn't enough, the design's table, why there is no clear answer where there is none,
+    what is missing, and where the page is."""
     from fcdd_audit.verdict.findings import said_of
-    from fcdd_audit.verdict.words import caught_words
+    from fcdd_audit.verdict.words import caught_words, untrained
 
-    print_table(design.table(result.as_json()))
+    content = result.as_json()
+    for line in untrained(content["findings"]):
+        print(line)
+    print_table(design.table(content))
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         about = f"{finding.nominal_class}, " if many else ""
         side = f"{finding.finished['side']} images" if finding.finished else finding.detector
         if (said := caught_words(asdict(finding))) is not None:
             print(f"{about}{side}: {said}")
-        if finding.reason:
+        if finding.reason and finding.missing != "training":
             print(f"{about}{side}: {finding.reason}")
         if finding.failed and finding.missing != "failed-pairs":
             print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from fcdd_audit.config.checks import CANDIDATE, check_config
 from fcdd_audit.config.kinds import Names, read, refusal
-from fcdd_audit.config.layers import PLURAL, Given, Layer, merge, table_of
+from fcdd_audit.config.layers import PLURAL, Given, Layer, merge, over, table_of
 from fcdd_audit.config.options import read_options
 from fcdd_audit.config.parts import (
     ALL,
@@ -69,7 +69,9 @@ class AuditConfig(Part):
         kept = merge(parts, {"options": self.options}).values
         reset = {PLURAL.get(name, name) for name, value in changes.items() if value is None}
         left = {name: value for name, value in kept.items() if reset.isdisjoint((name, table_of(name)))}
-        return resolve(Given({**left, **merge(changes).values}))
+        if "steps" in reset:  # the epochs beside them counted for nothing
+            left.pop("epochs", None)
+        return resolve(Given(over(left, merge(changes).values)))
 
     @property
     def run_name(self) -> str:
@@ -193,7 +195,7 @@ def resolve(given: Given) -> AuditConfig:
         if read("explainer", Names, explainers) == (ALL,):
             del above["explainers"]
             below |= {"explainers": tuple(EXPLAINERS), "explained": ALL_EXPLAINED, "sanity": ALL_CHECKED}
-    given = Given({**merge(below).values, **above})
+    given = Given(over(merge(below).values, above))
     parts = {name: _part(kind, given) for name, kind in PARTS.items()}
     config = AuditConfig(**parts, options=read_options(given))  # type: ignore[arg-type]
     check_config(config, given)

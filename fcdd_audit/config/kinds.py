@@ -48,6 +48,16 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a whole number is needed")
+    return value
+
+
+def _bare(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
 def _as_written(value: Any, read: Callable[[Any], float]) -> float:
     """A whole number stays one: what is trained is known by its options as they are written."""
     number = read(_number(value))
@@ -109,9 +119,10 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-Whole = Annotated[int, BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=0), BeforeValidator(_number)]
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+Flag = Annotated[bool, BeforeValidator(_bare)]  # true, yes, on, 1 and their opposites, in any case
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 CountOrAuto = Annotated[
     int | Literal["auto"],
     BeforeValidator(_count_or_auto, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1)]),
@@ -121,7 +132,7 @@ Seconds = Annotated[
     Field(gt=0, allow_inf_nan=False),
     BeforeValidator(_seconds, json_schema_input_type=str | Annotated[float, Field(gt=0)]),
 ]
-Bits = Annotated[int, Field(ge=8, le=16), BeforeValidator(_number)]
+Bits = Annotated[int, Field(ge=8, le=16), BeforeValidator(_whole)]
 Real = Annotated[float, BeforeValidator(_number)]
 Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]
 Finite = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
@@ -141,6 +152,8 @@ SomeShares = Annotated[
 ]
 # What plain annotations, such as those of the recipe, are read as.
 PLAIN: dict[Any, Any] = {
+    bool: Flag,
+    bool | None: Flag | None,
     int: Whole,
     int | None: Whole | None,
     float: Real,

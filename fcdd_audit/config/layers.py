@@ -125,8 +125,16 @@ def merge(*layers: Layer | Mapping[str, Any]) -> Given:
     """
     values: dict[str, Value] = {}
     for layer in layers:
-        values |= _flat(layer if isinstance(layer, Layer) else Layer(layer))
+        values = over(values, _flat(layer if isinstance(layer, Layer) else Layer(layer)))
     return Given(values)
+
+
+def over(below: Mapping[str, Value], above: Mapping[str, Value]) -> dict[str, Value]:
+    """Both, those above winning. A training is so many epochs or so many steps long: whoever gives epochs
+    alone doesn't mean the steps from below."""
+    if "epochs" in above and "steps" not in above:
+        below = {name: value for name, value in below.items() if name != "steps"}
+    return {**below, **above}
 
 
 def table_of(name: str) -> str | None:

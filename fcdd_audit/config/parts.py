@@ -17,6 +17,7 @@ from fcdd_audit.config.kinds import (
     Count,
     CountOrAuto,
     Finite,
+    Flag,
     Names,
     Place,
     Positive,
@@ -89,14 +90,14 @@ class DataSettings(Part):
     bit_depth: Annotated[Bits | None, Shown("the data set's")] = Field(
         None, description="Bits that the values of deep images use, such as 12 in files of 16."
     )
-    skip_corrupt: bool = Field(False, description="Leave out images that can't be read or decoded.")
-    strict: bool = Field(
+    skip_corrupt: Flag = Field(False, description="Leave out images that can't be read or decoded.")
+    strict: Flag = Field(
         False, description="Refuse annotations with a broken part, instead of leaving that part out."
     )
     cache: Annotated[Place | None, Shown("the user's cache")] = Field(
         None, description="Folder for decoded images."
     )
-    download: bool = Field(False, description="Download missing data where that is possible.")
+    download: Flag = Field(False, description="Download missing data where that is possible.")
 
 
 class ArtifactSettings(Part):
@@ -158,7 +159,7 @@ class DetectorSettings(Part):
         "channel.",
     )
     std: Reals | None = Field(None, description="What they are then divided by.")
-    trust_model: bool = Field(
+    trust_model: Flag = Field(
         False,
         description="Load a --model file that can run code when it is loaded, such as .pt2 or TorchScript.",
     )
@@ -188,7 +189,7 @@ class DesignSettings(Part):
         "auto",
         description="Marks that a finished detector is tested with: auto, as many as are needed, or more.",
     )
-    dose: bool = Field(
+    dose: Flag = Field(
         False,
         description="Of a finished detector: how much of the artifact it takes, and where, in any case.",
     )

@@ -10,7 +10,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
 
 TABLE = Path(__file__).with_name("presets.csv")
-DEFAULT = "quick"
+OTHERS = "python"  # the column of images that are handed over, and so of data sets that aren't in the table
 Row = dict[str, str]
 
 
@@ -36,13 +36,14 @@ def check_preset(name: str) -> None:
 def preset_settings(preset: str, dataset: str) -> Row:
     """A preset's settings for a data set, as text; a name with a dot is an option of a detector or probe.
 
-    An empty field is the tool's default; for a data set that the table doesn't know, `quick` is all defaults.
-    InputError for an unknown preset, or one that says nothing of the data set.
+    An empty field is the tool's default. A data set that the table doesn't know gets what images
+    that are handed over get. InputError for an unknown preset, or one that says nothing of the data set.
     """
     check_preset(preset)
     rows = [row for row in preset_rows() if row["preset"] == preset]
-    settings = {row["setting"]: row[dataset] for row in rows if row.get(dataset)}
-    if not settings and preset != DEFAULT:
+    column = dataset if dataset in rows[0] else OTHERS
+    settings = {row["setting"]: row[column] for row in rows if row[column]}
+    if not settings:
         known = [name for name in rows[0] if name not in ("preset", "setting") and rows[0][name]]
         raise InputError(
             f"preset '{preset}' has no recipe for data set '{dataset}' (it has for {', '.join(known)}); "

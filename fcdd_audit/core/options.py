@@ -12,6 +12,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
 
+NEEDS = {
+    bool: "true or false is needed",
+    int: "a whole number is needed",
+    float: "a finite number is needed",
+    str: "text is needed",
+    tuple: "a tuple is needed",
+}
+
 
 @dataclass(frozen=True)
 class Option:
@@ -64,4 +72,4 @@ def check_options(name: str, entry: type, given: Mapping[str, Any]) -> None:
             names = ", ".join(known) or "none"
             raise InputError(f"{name} has no option '{key}'{suggest(key, list(known))} (known: {names})")
         if not known[key].accepts(value):
-            raise InputError(f"{name} {key} is {value!r}; a {known[key].kind.__name__} is needed")
+            raise InputError(f"{name} {key} is {value!r}; {NEEDS[known[key].kind]}")

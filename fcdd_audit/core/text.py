@@ -58,6 +58,14 @@ def percent(interval: dict[str, float | None] | None) -> str:
     )
 
 
+def duration(seconds: float) -> str:
+    """A time in whole seconds, in minutes, or in hours: `45 s`, `2.5 min`, `30 min`, `1.4 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.{int(minutes < 10)}f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
+
+
 def one_line(text: str) -> str:
     """The text in one line, without characters that XML 1.0 or a terminal can't show."""
     words = (UNFIT.sub("", word) for word in text.split())

@@ -13,6 +13,7 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import Detector, Scorer, fit
+from fcdd_audit.detectors.training.loop import Losses
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.kept import CROSSED
@@ -37,8 +38,8 @@ class Cell:
 
 def train(
     cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
-) -> tuple[Detector, list[float]]:
-    """The cell's trained detector and its loss by epoch. Twins of a seed differ in the edit only.
+) -> tuple[Detector, Losses]:
+    """The cell's trained detector and its losses. Twins of a seed differ in the edit only.
 
     on_step: called after each training step. RunError if training diverges; InputError if the detector can't
     be trained on this data.

@@ -82,11 +82,12 @@ class Engine:
         }
         trained = sum(one.trained for one in todo.values())
         counted = sum(one.trained for work, one in todo.items() if not own_kind(work.cell.detector))
-        steps = counted * length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
+        length = length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
+        steps, each = counted * length.steps, f" of {length}" if counted else ""
         with progress_bar(
             not self.quiet and bool(waiting),
             total=steps or len(waiting),
-            desc=f"{len(waiting)} cells ({', '.join(filter(None, (setup.data.nominal_class, words)))})",
+            desc=f"{len(waiting)} cells{each} ({', '.join(filter(None, (setup.data.nominal_class, words)))})",
             unit="step" if steps else "cell",
         ) as bar:
             finished = itertools.count(1)

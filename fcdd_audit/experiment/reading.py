@@ -61,7 +61,8 @@ class CellRecord:
     localization: one row an image, explainer and mask, one column a measure; no rows for an artifact without
     a place. untrained: the same of the network before training, of the one control for which it was asked.
     checks: rows of explainer, split, metric, value. costs: by explainer, seconds and megabytes a map, and
-    seconds to score an image. torch: the versions that it was trained and measured with.
+    seconds to score an image. torch: the versions that it was trained and measured with. steps: of its
+    training. tenths: the mean loss of each tenth of them; empty where that isn't recorded.
     """
 
     cell: Cell
@@ -71,6 +72,8 @@ class CellRecord:
     checks: pd.DataFrame
     costs: dict[str, dict[str, float]]
     torch: frozenset[str] = field(default_factory=frozenset)
+    steps: int | None = None
+    tenths: tuple[float, ...] = ()
 
 
 def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None) -> CellRecord:
@@ -88,6 +91,7 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
         read_frame(record.files[CHECKS]).assign(explainer=name)[["explainer", *CHECKED]]
         for name, record in checked.items()
     ]
+    training = needed(store, trained_place(cell, setup)).json(TRAINING)
     all_of_it = [scored, *explained.values(), *checked.values()]
     return CellRecord(
         cell,
@@ -103,9 +107,11 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
         torch=frozenset(
             [
                 *(record.json(MEASURING)["versions"]["torch"] for record in all_of_it),
-                needed(store, trained_place(cell, setup)).json(TRAINING)["versions"]["torch"],
+                training["versions"]["torch"],
             ]
         ),
+        steps=training.get("steps"),
+        tenths=tuple(training.get("tenths", ())),
     )
 
 

@@ -352,6 +352,12 @@ def _both(pair: tuple[Overlaps, Overlaps], explainer: str, measure: str) -> tupl
     return float(values[0].mean()), float(values[1].mean())
 
 
+def _tenths(control: Sequence[CellRecord]) -> np.ndarray | None:
+    """See `Evidence`."""
+    tenths = [record.tenths for record in control]
+    return np.array(tenths) if tenths and all(tenths) else None
+
+
 def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
     """What the verdict on one question is judged on. quantile: of the frozen thresholds."""
     question = measured.question
@@ -386,6 +392,8 @@ def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
         ability=None if question.bearing is None or not planted else _ability(measured),
         failed=question.failed,
         transplants=_crossed(planted, control, question.plant_on, quantile),
+        steps=max((record.steps for record in measured.control if record.steps is not None), default=None),
+        tenths=_tenths(measured.control),
     )
 
 

@@ -196,7 +196,8 @@ def _train(cell: Cell, setup: Setup, on_step: Callable[[], object]) -> Made:
         return {}, {"losses": [], "model": Traits.of(own_model(own, cell, setup)).as_json()}
     detector, losses = train(cell, setup, torch.device(setup.device), on_step)
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
-    return {IN_RECORD: save_weights(weights)}, {"losses": losses}
+    about = {"steps": losses.steps, "losses": losses.epochs, "tenths": losses.tenths}
+    return {IN_RECORD: save_weights(weights)}, about
 
 
 def _out_of_memory(error: Exception) -> str:

@@ -10,7 +10,7 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.core.text import number, one_line, percent
-from fcdd_audit.verdict.words import verdict_words
+from fcdd_audit.verdict.words import training_words, verdict_words
 
 Finding = Mapping[str, Any]  # one of those in findings.json
 Result = Literal["passed", "failed", "inconclusive", "not asked"]
@@ -78,7 +78,8 @@ def fail_on(words: str) -> Criterion:
         return " or ".join(VERDICTS[word] for word in fitting or wanted)
 
     def judge(finding: Finding) -> tuple[Result, str]:
-        said = verdict_words(finding)
+        warned = training_words(finding) if finding["missing"] != "training" else None
+        said = verdict_words(finding) if warned is None else f"{warned}; {verdict_words(finding)}"
         if FOUND_BY.get(finding["design"], wanted[0]) not in wanted:
             return "not asked", f"{said}; such an audit can't find '{','.join(wanted)}'"
         if finding["verdict"] in wanted:

@@ -9,8 +9,10 @@ from typing import Any
 from fcdd_audit.core.directions import AUTO, DIRECTIONS
 from fcdd_audit.core.text import plain
 from fcdd_audit.report.naming import artifacts_named, detector_name, listed, one_of
+from fcdd_audit.verdict.words import training_words
 
 MOST = 5
+OF_TRAINING = ("training", "working-control")  # what a longer training may give
 FURTHER = ("watermark", "jpeg", "frame")  # artifacts to try next
 Finding = Mapping[str, Any]
 
@@ -33,6 +35,7 @@ def advise(
     """
     findings = found["findings"]
     urgent = [
+        *_train(findings, config["config"]),
         *_remedy(findings),
         *_origin(found["origin"]),
         *(_repeated(searched) if config["config"]["artifact"].get("candidate") is None else []),
@@ -42,6 +45,29 @@ def advise(
         *_all_clear(findings),
     ]
     return [*urgent[: MOST - 1], _finished()]
+
+
+def _train(findings: Sequence[Finding], settings: Mapping[str, Any]) -> list[Advice]:
+    """Of those whose control wasn't trained enough: before that, nothing else is worth much."""
+    those = [finding for finding in findings if training_words(finding) is not None]
+    if not those:
+        return []
+    names, image_size = listed(_detectors(those)), settings["data"]["image_size"]
+    if all(finding["training"]["short"] == "still-falling" for finding in those):
+        return [Advice(f"Train {names} longer: the loss was still falling.", _longer(those, settings))]
+    size = f" than {image_size} px" if image_size else ""
+    text = f"Train {names} longer, on more images, or at a larger size{size}: the control detects little."
+    return [Advice(text, _longer(those, settings))]
+
+
+def _longer(those: Sequence[Finding], settings: Mapping[str, Any]) -> str | None:
+    """A longer training's setting: as many steps as are advised, or twice as much where that isn't known."""
+    known = [(finding.get("training") or {}).get("steps_advised") for finding in those]
+    if steps := [count for count in known if count is not None]:
+        return f"--steps {max(steps)}"
+    recipe = settings["detector"]["recipe"]
+    flag, length = ("--steps", recipe["steps"]) if recipe["steps"] else ("--epochs", recipe["epochs"])
+    return f"{flag} {2 * length}"
 
 
 def _remedy(findings: Sequence[Finding]) -> list[Advice]:
@@ -100,13 +126,14 @@ def _best_feature(origin: Mapping[str, Any]) -> str | None:
 
 
 def _untold(findings: Sequence[Finding], config: Mapping[str, Any]) -> list[Advice]:
-    """What would settle the findings without a verdict, by what is missing."""
+    """What would settle the findings without a verdict, by what is missing; `_train` has said it of some."""
     missing: dict[str, list[Finding]] = {}
     learning = {one["detector"] for one in findings if one["missing"] != "identical"}
     for finding in findings:
         if finding["missing"] == "identical" and finding["detector"] in learning:
             continue  # the other side was asked about too
-        if finding["verdict"] == "inconclusive" and finding["missing"] is not None:
+        trained = training_words(finding) is None or finding["missing"] not in OF_TRAINING
+        if finding["verdict"] == "inconclusive" and finding["missing"] is not None and trained:
             missing.setdefault(finding["missing"], []).append(finding)
     return [REMEDIES[kind](those, config["config"]) for kind, those in missing.items()]
 
@@ -131,11 +158,10 @@ def _images(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
 
 
 def _working(those: Sequence[Finding], settings: Mapping[str, Any]) -> Advice:
-    names, recipe = _detectors(those), settings["detector"]["recipe"]
-    flag, length = ("--steps", recipe["steps"]) if recipe["steps"] else ("--epochs", recipe["epochs"])
+    names = _detectors(those)
     return Advice(
         f"Train {listed(names)} longer or on more images, or leave {one_of(names, 'it', 'them')} out.",
-        f"{flag} {2 * length}",
+        _longer(those, settings),
     )
 
 

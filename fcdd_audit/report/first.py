@@ -17,7 +17,7 @@ from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
 from fcdd_audit.report.naming import artifact_name, detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
 from fcdd_audit.report.strips import heat_uri, photo_uri
-from fcdd_audit.verdict.words import verdict_words
+from fcdd_audit.verdict.words import untrained, verdict_words
 
 SIZE = 256  # of the pictures, in pixels
 TWINS = ("planted", "control")
@@ -64,7 +64,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class First:
-    """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins."""
+    """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins.
+    warnings: what is said before the answer."""
 
     answer: list[str]
     scope: str
@@ -73,6 +74,7 @@ class First:
     trust: list[str]
     advice: list[Advice]
     finished: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def first_screen(
@@ -91,6 +93,7 @@ def first_screen(
         rows(findings),
         trust(config["error_rates"]),
         advise(found, config, searched),
+        warnings=tuple(f"{line}." for line in untrained(findings, detector_name)),
     )
 
 

@@ -48,6 +48,7 @@ LACKS = {
     "images": ("more images are needed", "more images are needed"),
     "failed-pairs": ("too many trainings failed", "too many trainings failed"),
     "working-control": ("it doesn't detect", "they don't detect"),
+    "training": ("its training wasn't enough", "their training wasn't enough"),
     "room": ("it has nothing left to lose", "they have nothing left to lose"),
     "identical": (
         "it can't learn anything from that side",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.verdict.thresholds import Thresholds
 
 SCHEMA = 4  # of calibration.json
 RATE = {  # keys of a rate that the page shows
@@ -64,10 +66,10 @@ def error_rates(
 
     setups: the `conditions` of each nominal class and artifact.
     """
+    # An older calibration lacks thresholds on what is missing, which no verdict depends on.
+    known = {**calibration, "thresholds": asdict(Thresholds()) | calibration["thresholds"]}
     differs = [
-        label
-        for name, label in LABELS.items()
-        if any(_plain(one[name]) != calibration[name] for one in setups)
+        label for name, label in LABELS.items() if any(_plain(one[name]) != known[name] for one in setups)
     ]
     return {
         "holds_for": {name: calibration[name] for name in ("dataset", "nominal_class", "probe", "seeds")},

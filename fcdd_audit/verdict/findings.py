@@ -15,11 +15,12 @@ from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.looks import Look
 from fcdd_audit.verdict.seen import Seen
+from fcdd_audit.verdict.training import Training
 
 Verdict = Literal["relies", "does-not-rely", "vulnerable", "robust", "inconclusive"]
 Answer = Literal["yes", "no", "inconclusive"]
 Harm = Literal["alarms", "hides", "none", "open"]
-Missing = Literal["pairs", "images", "failed-pairs", "working-control", "room", "identical"]
+Missing = Literal["pairs", "images", "failed-pairs", "working-control", "training", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
 
 IDENTICAL = "identical by construction"  # begins the reason why twins can't differ
@@ -101,8 +102,9 @@ class Evidence:
     obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
     the planted twin's as found, which it may be all of. failed: twins without numbers; their pairs aren't
-    among the others. transplants: of an artifact that is put on images which came without it: at the frozen
-    thresholds first, and at lower ones where the control catches few at those.
+    among the others. steps: of each control twin's training, and tenths: (pairs, 10), the mean loss of each
+    tenth of them; None where that isn't recorded. transplants: of an artifact that is put on images which
+    came without it: at the frozen thresholds first, and at lower ones where the control catches few at those.
     """
 
     dataset: str
@@ -123,6 +125,8 @@ class Evidence:
     untrained: Mapping[str, Mapping[Side, Mapping[str, float]]] = field(default_factory=dict)
     ability: float | None = None
     failed: tuple[FailedTwin, ...] = ()
+    steps: int | None = None
+    tenths: np.ndarray | None = None
     transplants: tuple[Crossed, ...] = ()
 
     @property
@@ -324,7 +328,8 @@ class Finding:
         Missing | None,
         _said(
             "What a clear answer lacks: more `pairs` or `images`; `failed-pairs`; a `working-control`; "
-            "`room` to lose; the twins are `identical` by construction. Null with one."
+            "enough `training` of the control; `room` to lose; the twins are `identical` by construction. "
+            "Null with one."
         ),
     ] = None
     pairs_needed: Annotated[
@@ -361,6 +366,13 @@ class Finding:
             "where the control's AUROC is under 0.7."
         ),
     ] = ()
+    training: Annotated[
+        Training | None,
+        _said(
+            "Whether the control twins were trained enough: to be read first, beside a clear verdict too. "
+            "Null of a finished detector, and where there are no pairs."
+        ),
+    ] = None
     design: Annotated[str, _said("What the effect is compared with.")] = "twins"
     finished: Annotated[
         dict[str, Any] | None,
@@ -370,7 +382,7 @@ class Finding:
     @property
     def settled(self) -> bool:
         """Whether more pairs of twins wouldn't change the verdict on the score."""
-        return self.missing not in ("pairs", "failed-pairs")
+        return self.missing not in ("pairs", "failed-pairs", "training")
 
     @property
     def open(self) -> tuple[str, ...]:

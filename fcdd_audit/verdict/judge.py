@@ -40,7 +40,8 @@ from fcdd_audit.verdict.findings import (
     said_of,
 )
 from fcdd_audit.verdict.seen import Seen, seen
-from fcdd_audit.verdict.thresholds import ABLE_AUROC, Thresholds
+from fcdd_audit.verdict.thresholds import Thresholds
+from fcdd_audit.verdict.training import Training, judge_training
 
 Key = TypeVar("Key", bound=Hashable)
 WAYS = 2  # of saying "does not rely"
@@ -96,6 +97,25 @@ class _Pairs:
         """On the test images as the detector meets them in use: without the artifact, unless it is theirs."""
         return self.item.scores.get(USUAL_AUROC.name, self.item.scores[CLEAN_AUROC.name])
 
+    @cached_property
+    def ability(self) -> float:
+        """The AUROC by which it is judged whether the control detects."""
+        if self.item.ability is not None:
+            return self.item.ability
+        return float(self.item.scores[CLEAN_AUROC.name][1].mean())
+
+    @cached_property
+    def training(self) -> Training | None:
+        """None without pairs."""
+        if self.item.obstacle is not None or not self.item.pairs:
+            return None
+        return judge_training(self.ability, self.item.steps, self.item.tenths, self.limits)
+
+    @property
+    def untrained(self) -> str | None:
+        """Why the control's training wasn't enough, and what to do; None: it was."""
+        return None if self.training is None else self.training.said
+
     def relies(self) -> float:
         """p-value of "relies"."""
         limit = self.limits.shift
@@ -121,7 +141,7 @@ class _Pairs:
 
     def _crossed(self) -> tuple[Crossed, ...]:
         """Of a control that detects; what another misses says nothing of the artifact."""
-        able = float(self.usual_auroc()[1].mean()) >= ABLE_AUROC
+        able = float(self.usual_auroc()[1].mean()) >= self.limits.weak_auroc
         return self.item.transplants if able else ()
 
     def transplants(self, tails: tuple[float, float]) -> tuple[Transplant, ...]:
@@ -242,6 +262,7 @@ def judge(evidence: Sequence[Evidence], limits: Thresholds, together: Asked | No
                 looks=tuple(look.pairs for look in item.looks) if item.pairs else (),
                 images=item.images,
                 failed=item.failed,
+                training=pairs.training,
                 explainers=tuple(
                     _judge_explainer(
                         item,
@@ -291,21 +312,19 @@ def _obstacle(pairs: _Pairs, limits: Thresholds) -> _Obstacle | None:
             f"{count} of {asked_for} pairs are left, and at least {limits.min_seeds} are needed: "
             f"{said_of(item.failed)}",
         )
+    if count and pairs.ability < limits.usable_auroc:
+        least = limits.usable_auroc
+        why = (
+            f"the control's clean AUROC is {pairs.ability:.3f}, under {least}"
+            if item.ability is None
+            else "neither the control without the artifact nor the planted twin has a mean AUROC of "
+            f"{least} (at best {item.ability:.3f})"
+        )
+        return _Obstacle("working-control", f"not a working detector here: {why}")
+    if count < limits.min_seeds and pairs.untrained is not None:
+        return _Obstacle("training", pairs.untrained)
     if count < limits.min_seeds:
         return _Obstacle("pairs", f"{count} pair(s) give no interval; at least {limits.min_seeds} are needed")
-    usable = float(item.scores[CLEAN_AUROC.name][1].mean())
-    if item.ability is not None and item.ability < limits.usable_auroc:
-        return _Obstacle(
-            "working-control",
-            "not a working detector here: neither the control without the artifact nor the planted twin "
-            f"has a mean AUROC of {limits.usable_auroc} (at best {item.ability:.3f})",
-        )
-    if item.ability is None and usable < limits.usable_auroc:
-        return _Obstacle(
-            "working-control",
-            f"not a working detector here: the control's clean AUROC is {usable:.3f}, under "
-            f"{limits.usable_auroc}",
-        )
     if np.isnan(pairs.dependence.last).any():
         return _Obstacle(
             "working-control",
@@ -338,6 +357,8 @@ def _decide(
             f"is left to lose, under {limits.room}, so that a dependence could not show"
         )
         return "inconclusive", "room", reason, None
+    if pairs.untrained is not None:
+        return "inconclusive", "training", pairs.untrained, None
     needed = _pairs_needed(pairs, found, limits)
     count = len(pairs.dependence.last)
     more = f"about {needed} would do, if what was seen holds" if needed else "more alone won't settle it"

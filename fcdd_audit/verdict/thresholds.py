@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Of a control below this nothing is said of the harm that a transplanted artifact does: what it doesn't catch
-# can't be missed because of the artifact.
-ABLE_AUROC = 0.7
-
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -27,6 +23,12 @@ class Thresholds:
         would not be among them.
     usable_auroc: a control below this mean clean AUROC is no working detector and gets no verdict; of a found
         artifact, see `Evidence.ability`. Nor does a finished detector below it.
+    weak_auroc: a control below this mean AUROC, on the same terms, detects little: that is said first, and
+        what would otherwise lack pairs of twins lacks training. Of the harm that a transplanted artifact does
+        nothing is said: what isn't caught can't be missed because of it.
+    good_auroc: the same is said of a control below this mean AUROC whose loss was still falling.
+    loss_fall: it was, if in the last tenth of the training steps it was lower by more than this share than in
+        the tenth before, as a mean over the control twins.
     room: neither "does not rely" nor "robust" is said where less than this is left to lose beyond the
         control, of the AUROC or of the images that are rightly decided.
     reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
@@ -43,6 +45,9 @@ class Thresholds:
     min_seeds: int = 3
     clear_pairs: int = 6
     usable_auroc: float = 0.6
+    weak_auroc: float = 0.7
+    good_auroc: float = 0.9
+    loss_fall: float = 0.1
     room: float = 0.2
     reveal_room: float = 0.1
     score_quantile: float = 0.95

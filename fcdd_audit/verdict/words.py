@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fcdd_audit.core.text import share
@@ -23,6 +23,7 @@ LACKS = {
     "images": "more images are needed",
     "failed-pairs": "too many trainings failed",
     "working-control": "the detector doesn't detect",
+    "training": "the training wasn't enough",
     "room": "nothing is left to lose",
     "identical": "the twins are identical",
 }
@@ -43,6 +44,24 @@ def verdict_words(finding: Mapping[str, Any]) -> str:
     if finding["missing"] == "images" and finding["images_needed"]:
         return f"can't tell: about {finding['images_needed']} images are needed"
     return f"can't tell: {LACKS[finding['missing']]}"
+
+
+def training_words(finding: Mapping[str, Any]) -> str | None:
+    """Why the control twins' training wasn't enough, and what to do; None: it was, or that isn't known."""
+    training = finding.get("training")  # older runs have none
+    return None if training is None else training["said"]
+
+
+def untrained(findings: Sequence[Mapping[str, Any]], name: Callable[[str], str] = str) -> list[str]:
+    """To be said first: whose control twins weren't trained enough, and what to do; each line once, since
+    controls are shared. name: what a detector is called."""
+    many = len({finding["nominal_class"] for finding in findings}) > 1
+    lines = [
+        f"{finding['nominal_class'] + ', ' if many else ''}{name(finding['detector'])}: {said}"
+        for finding in findings
+        if (said := training_words(finding)) is not None
+    ]
+    return list(dict.fromkeys(lines))
 
 
 def alarms_of(finding: Mapping[str, Any]) -> tuple[float, float] | None:

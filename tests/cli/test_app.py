@@ -352,7 +352,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
     result = invoke(*dry)
     assert result.exit_code == 0
     assert result.stderr == ""
-    *cells, images, seconds, megabytes = result.stdout.splitlines()
+    *cells, images, training, seconds, megabytes = result.stdout.splitlines()
     assert cells == [
         "cells     ae, as-is: 0 of 2 used again, 2 to train, 2 to measure",
         "cells     ae, plant watermark nominal 1: 0 of 2 used again, 2 to train, 2 to measure",
@@ -362,6 +362,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, dry):
     assert list(plan) == ["images", "time", "disk"]
     assert (
         plan["images"] == "train nominal 8, train anomalous 3, validation 2, test nominal 3, test anomalous 3"
+    )
+    assert re.fullmatch(
+        r"training  1,000 steps of 8 images \(1,000 epochs\); a pair of twins, on one core: ae [\d.]+ "
+        "(s|min)",
+        training,
     )
     assert plan["time"].startswith("about ")
     assert not (tmp_path / "reports").exists()
@@ -374,6 +379,8 @@ def test_a_dry_run_can_be_read_by_a_machine(tmp_path, dry):
         "a seed's control serves both prevalences"
     )
     assert plan["images"]["test_nominal"] == 3
+    assert plan["lengths"] == [{"steps": 1000, "epochs": 1000, "per_epoch": 1, "batch": 8}]
+    assert 0 < plan["a_pair"]["ae"] < 3600
     assert list(plan["looks"]) == ["2"]
     assert 0 < plan["looks"]["2"] < 3600
     assert 0 < plan["megabytes"] < 1000
@@ -385,7 +392,9 @@ def test_a_dry_run_of_pairs_until_settled_says_how_long_each_look_takes(dry):
     assert result.exit_code == 0, result.stderr
     (time,) = [line for line in result.stdout.splitlines() if line.startswith("time")]
     assert re.fullmatch(
-        r"time +judged after 4 pairs: \d+ s; 6 pairs: \d+ s; 7 pairs: \d+ s, whichever settles all", time
+        r"time +judged after 4 pairs: [\d.]+ (s|min); 6 pairs: [\d.]+ (s|min); 7 pairs: [\d.]+ (s|min), "
+        "whichever settles all",
+        time,
     )
     looks = json.loads(invoke(*dry, "--seeds", "auto", "--max-seeds", 7, "--json").stdout)["looks"]
     assert list(looks) == ["4", "6", "7"]

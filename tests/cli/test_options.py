@@ -12,6 +12,7 @@ from fcdd_audit.cli.app import app
 from fcdd_audit.cli.options import read_layers, takes_settings
 from fcdd_audit.config.audit import make_config
 from fcdd_audit.config.calibrated import UNUSED, merge_calibrated
+from fcdd_audit.config.kinds import adapter
 from fcdd_audit.config.layers import Layer
 from fcdd_audit.config.settings import settings
 from fcdd_audit.core.errors import InputError
@@ -71,7 +72,7 @@ def test_flags_win_over_variables_over_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", UNUSED)
 def test_a_calibration_says_what_it_makes_no_use_of(name, tmp_path):
     setting = settings()[name]
-    value = [] if setting.kind is bool else [1]
+    value = [] if adapter(setting.kind).json_schema().get("type") == "boolean" else [1]
     result = invoke("calibrate", setting.flag, *value, "--out", tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()

@@ -102,10 +102,73 @@ def test_a_list_may_be_one_value(value):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("1", True), ("No", False), ("0", False), (True, True), (False, False)],
+    [
+        *((text, True) for text in ("true", "TRUE", " True ", "yes", "Yes", "1", 1, True)),
+        *((text, False) for text in ("false", "FALSE", " False ", "no", "No", "0", 0, False)),
+    ],
 )
-def test_yes_and_no_are_understood(text, value):
-    assert make_config({"skip_corrupt": text}).data.skip_corrupt is value
+def test_yes_and_no_are_understood_wherever_they_are_written(text, value, tmp_path):
+    written = str(text).lower() if isinstance(text, bool) else repr(text)
+    (tmp_path / "audit.toml").write_text(
+        f"skip_corrupt = {written}\n[options.mask]\noutliers = {written}\nmasks = 'x'\n"
+    )
+    for layer in (
+        {"skip_corrupt": text, "options": {"mask": {"outliers": text, "masks": "x"}}},
+        read_config(tmp_path / "audit.toml"),
+    ):
+        config = make_config(layer, probe="mask")
+        assert config.data.skip_corrupt is value
+        assert config.make_artifact() == Masked(masks="x", outliers=value)
+    assert make_config(read_environment({"FCDD_AUDIT_SKIP_CORRUPT": str(text)})).data.skip_corrupt is value
+    assert make_config(read_assignments([f"mask.outliers= {text}"])).options["mask"]["outliers"] is value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("maybe", "true or false is needed"),
+        ("2", "true or false is needed"),
+        (2, "true or false is needed"),
+        ("", "true or false is needed"),
+        ([True], "true or false is needed"),
+    ],
+)
+def test_what_is_neither_yes_nor_no_is_refused(value, said):
+    assert complaint(skip_corrupt=value) == f"skip corrupt is {value!r}; {said}"
+    assert complaint({"mask.outliers": value}) == f"mask outliers is {value!r}; {said}"
+
+
+@pytest.mark.parametrize("epochs_first", [True, False])
+def test_of_epochs_and_steps_what_is_given_last_counts(epochs_first):
+    layers = [{"epochs": 5}, {"steps": 9}]
+    given = make_config(*(layers if epochs_first else layers[::-1]), dataset="folder")
+    recipe = given.detector.recipe.optimisation
+    assert (recipe.steps, recipe.epochs if recipe.steps is None else 5) == ((9 if epochs_first else None), 5)
+
+
+def test_a_length_that_is_given_wins_over_the_presets():
+    def length(**changes):
+        recipe = make_config(dataset="folder", **changes).detector.recipe.optimisation
+        return recipe.steps, recipe.epochs if recipe.steps is None else None
+
+    assert length() == (1000, None)
+    assert length(epochs=3) == length(recipe={"epochs": 3}) == length(recipe=Recipe.of(epochs=3)) == (None, 3)
+    assert length(steps=50) == length(recipe=Recipe.of(epochs=3, steps=50)) == (50, None)
+    assert length(recipe={"lr": 0.01}) == (1000, None)
+
+
+def test_a_changed_length_replaces_the_other_kind_of_length():
+    folder, textures = make_config(dataset="folder"), make_config(dataset="textures")
+
+    def length(config):
+        recipe = config.detector.recipe.optimisation
+        return recipe.steps, recipe.epochs if recipe.steps is None else None
+
+    assert length(folder.having(epochs=3)) == length(folder.having(epochs=3).having(seeds=4)) == (None, 3)
+    assert length(textures.having(steps=50)) == (50, None)
+    assert textures.having(steps=50).having(steps=None) == textures
+    assert folder.having(epochs=3).having(epochs=None) == folder
+    assert folder.having(steps=50).having(steps=None) == folder
 
 
 def test_a_path_may_start_at_home(monkeypatch, tmp_path):
@@ -360,7 +423,10 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
             {"probe": "jpeg", "options": {"jpeg": {"quality": 2.5}}},
             "jpeg quality is 2.5; a whole number is needed",
         ),
-        ({"probe": "bars", "options": {"bars": {"count": True}}}, "bars count is True; a number is needed"),
+        (
+            {"probe": "bars", "options": {"bars": {"count": True}}},
+            "bars count is True; a whole number is needed",
+        ),
         (
             {"probe": "tint", "options": {"tint": {"colour": 7}}},
             "tint colour is '7'; it must be an opaque colour",
@@ -639,7 +705,7 @@ def test_a_config_is_never_changed_but_copied():
         config.design.seeds = 4
     other = config.having(seeds=4, epochs=2, options={"watermark": {"size": 0.5}})
     assert (config.design.seeds, other.design.seeds) == (3, 4)
-    assert other.detector.recipe == config.detector.recipe.changed(epochs=2), "the preset's stays"
+    assert other.detector.recipe == config.detector.recipe.changed(epochs=2, steps=None), "the preset's stays"
     assert other.options == {**config.options, "watermark": {"size": 0.5}}
     assert (other.data, other.artifact) == (config.data, config.artifact)
     assert config.having() == config

@@ -6,7 +6,7 @@ import pytest
 
 from fcdd_audit import DATASETS, DETECTORS, InputError, make_config
 from fcdd_audit.config.parts import PARTS
-from fcdd_audit.config.presets import DEFAULT, preset_names, preset_rows, preset_settings
+from fcdd_audit.config.presets import preset_names, preset_rows, preset_settings
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.detectors import NETWORKS
@@ -70,7 +70,6 @@ def test_every_preset_is_a_valid_audit_of_what_it_covers(preset, dataset):
 
 
 def test_quick_has_something_for_every_data_set_and_paper_for_the_papers():
-    assert DEFAULT == "quick"
     assert [dataset for preset, dataset in COVERED if preset == "quick"] == list(DATASETS)
     assert {dataset for preset, dataset in COVERED if preset == "paper"} == set(PAPER)
 
@@ -131,8 +130,21 @@ def test_a_preset_that_says_nothing_is_refused(preset, dataset):
     assert f"preset '{preset}'" in str(error.value)
 
 
-def test_quick_is_all_defaults_for_a_data_set_of_ones_own():
-    assert preset_settings("quick", "mine") == {}
+def test_a_data_set_of_ones_own_is_treated_like_images_that_are_handed_over():
+    assert preset_settings("quick", "mine") == preset_settings("quick", "python")
+    with pytest.raises(InputError, match="preset 'paper' has no recipe for data set 'mine'"):
+        preset_settings("paper", "mine")
+
+
+def test_quick_counts_steps_but_for_what_the_package_brings():
+    lengths = {
+        dataset: {name for name in preset_settings("quick", dataset) if name in ("epochs", "steps")}
+        for dataset in DATASETS
+    }
+    assert lengths.pop("retina") == lengths.pop("textures") == {"epochs"}
+    assert all(given == {"steps"} for given in lengths.values())
+    assert all("epochs" in preset_settings("paper", dataset) for dataset in PAPER)
+    assert make_config(dataset="folder").detector.recipe.optimisation.steps == 1000
 
 
 @pytest.mark.parametrize("dataset", ["cifar10-oe", "imagenet-oe", "voc-horse"])

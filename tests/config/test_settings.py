@@ -29,7 +29,9 @@ def test_the_recipes_numbers_have_ranges_and_what_no_preset_sets_its_own_default
     assert known["shift"].range == Range(at_least=0, under=0.5)
     unbounded = [one.name for one in known.values() if one.part == "recipe" and one.range is None]
     assert unbounded == ["optimizer", "milestones", "border", "precision", "network", "normalise"]
-    assert (known["steps"].shown, known["epochs"].shown) == ("", "the preset's")
+    assert {known[name].shown for name in ("steps", "epochs")} == {"the preset's"}
+    assert known["weight_decay"].shown == "the preset's"
+    assert known["repeats"].shown == "the preset's"
 
 
 @pytest.mark.parametrize("kind", PARTS.values())

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from fcdd_audit.core.errors import InputError
-from fcdd_audit.core.options import check_options, options_of
+from fcdd_audit.core.options import NEEDS, check_options, options_of
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NATURAL
@@ -72,10 +72,10 @@ def test_values_are_of_the_declared_type(option, good, bad):
     for value in good:
         check_options("brush", Brush, {option: value})
     for value in bad:
-        wanted = options_of(Brush)[option].kind.__name__
+        wanted = NEEDS[options_of(Brush)[option].kind]
         with pytest.raises(InputError) as error:
             check_options("brush", Painter, {option: value})
-        assert str(error.value) == f"brush {option} is {value!r}; a {wanted} is needed"
+        assert str(error.value) == f"brush {option} is {value!r}; {wanted}"
 
 
 def test_an_unknown_option_gets_the_nearest_and_all_known_ones():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcdd_audit.core.text import number, percent, plain, span
+from fcdd_audit.core.text import duration, number, percent, plain, span
 
 
 def test_numbers_are_set_like_numbers():
@@ -31,3 +31,11 @@ def test_a_share_in_percent_has_its_interval_where_there_is_one():
 )
 def test_numbers_are_plain(value, text):
     assert plain(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (99.4, "99 s"), (99.6, "1.7 min"), (540, "9.0 min"), (1800, "30 min"), (7200, "2.0 h")],
+)
+def test_a_time_is_in_seconds_minutes_or_hours(seconds, text):
+    assert duration(seconds) == text

@@ -118,7 +118,7 @@ def test_training_repeats_itself_and_tells_of_each_step_and_epoch(setup):
     other, _ = train(replace(CONTROL, seed=1), replace(setup, recipe=recipe), CPU)
     assert torch.equal(weights(first), weights(again))
     assert not torch.equal(weights(first), weights(other))
-    assert len(losses) == 2
+    assert len(losses.epochs) == 2
     assert len(steps) == 2 * -(-len(setup.data.train_nominal) // recipe.optimisation.batch_size)
     assert not first.training
 

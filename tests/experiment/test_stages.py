@@ -120,7 +120,7 @@ def trained_numbers(name):
         moved = sum(float((new - old).abs().sum()) for new, old in weights)
         x = noise(3, 9).float() / 255
         after = [] if name in NETWORKS else detector.score(x).tolist()
-        return [moved, sum(losses) / len(losses), float(before.score(x).mean()), *after]
+        return [moved, sum(losses.epochs) / len(losses.epochs), float(before.score(x).mean()), *after]
 
 
 # Measuring

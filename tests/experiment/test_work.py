@@ -319,7 +319,7 @@ def test_a_detector_is_kept_as_it_was_trained(setup, store):
     for name, value in trained.state_dict().items():
         assert torch.equal(detector.state_dict()[name], value), name
     about = store.read(trained_place(CELL, setup)).json("training.json")
-    assert about["losses"] == losses
+    assert (about["steps"], about["losses"], about["tenths"]) == losses
     assert about["seconds"] > 0
     assert about["versions"]["torch"] == version("torch")
     assert not detector.training

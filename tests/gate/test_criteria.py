@@ -80,6 +80,18 @@ def test_the_verdict_is_said_in_words_with_what_is_missing(a_finding):
     assert unclear.said == "can't tell: about 12 pairs of twins are needed; the twins differ"
 
 
+def test_a_control_that_learned_too_little_is_said_first_and_changes_no_result(a_finding):
+    training = {"said": "the control twins detect little"}
+    (clear,) = outcomes([a_finding(verdict="does-not-rely", training=training)], [fail_on("relies")])
+    assert clear.result == "passed"
+    assert clear.said == "the control twins detect little; does not rely"
+    lacking = a_finding(
+        verdict="inconclusive", missing="training", reason=training["said"], training=training
+    )
+    (unclear,) = outcomes([lacking], [fail_on("relies")])
+    assert unclear.said == "can't tell: the training wasn't enough; the control twins detect little"
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [

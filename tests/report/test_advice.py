@@ -10,6 +10,8 @@ from fcdd_audit.report.advice import MOST, REMEDIES, Advice, advise
 
 UNTOLD = "inconclusive"
 CLEAR = "does-not-rely"
+WEAK = {"short": "detects-little", "said": "they detect little", "steps_advised": 1000}
+FALLING = {"short": "still-falling", "said": "they were still learning", "steps_advised": 3000}
 LAST = Advice("Test the model that you use, on the same data.", "fcdd-audit run --model FILE")
 
 
@@ -39,6 +41,7 @@ def settings(seeds="auto", budget=None, **recipe):
     return {
         "config": {
             "artifact": {"candidate": None},
+            "data": {"image_size": 64},
             "design": {"seeds": seeds, "budget": budget, "thresholds": {"min_seeds": 3}},
             "detector": {"recipe": {"epochs": 5, "steps": None} | recipe},
         }
@@ -117,6 +120,29 @@ def advised(*findings, origins=(), **config):
             [finding(name, UNTOLD, missing="working-control") for name in ("ae", "hsc")],
             {"epochs": None, "steps": 100},
             Advice("Train AE and HSC longer or on more images, or leave them out.", "--steps 200"),
+        ),
+        (
+            [finding("fcdd", UNTOLD, missing="working-control", training=WEAK)],
+            {},
+            Advice(
+                "Train FCDD longer, on more images, or at a larger size than 64 px: the control detects "
+                "little.",
+                "--steps 1000",
+            ),
+        ),
+        (
+            [finding(name, UNTOLD, missing="training", training=FALLING) for name in ("fcdd", "hsc")],
+            {},
+            Advice("Train FCDD and HSC longer: the loss was still falling.", "--steps 3000"),
+        ),
+        (
+            [finding("fcdd", CLEAR, training={**WEAK, "steps_advised": None})],
+            {},
+            Advice(
+                "Train FCDD longer, on more images, or at a larger size than 64 px: the control detects "
+                "little.",
+                "--epochs 10",
+            ),
         ),
         (
             [finding("fcdd", UNTOLD, missing="room")],
@@ -278,3 +304,15 @@ def test_a_side_that_a_detector_cannot_learn_from_needs_no_advice_where_it_was_a
     assert not any(
         one.command == "--plant-on auto" for one in advised(lone, finding("ae", plant_on="nominal"))
     )
+
+
+def test_a_training_that_was_not_enough_comes_before_all_else_and_once():
+    found = [
+        finding("fcdd", training=WEAK),
+        finding("hsc", UNTOLD, missing="training", training=FALLING),
+        finding("ae", UNTOLD, missing="pairs", pairs_needed=9),
+    ]
+    first, *others = [one.text for one in advise({"findings": found, "origin": []}, settings())]
+    assert first.startswith("Train FCDD and HSC longer, on more images, or at a larger size")
+    assert [text for text in others if "HSC" in text] == [], "no number of pairs, nor the same again"
+    assert "Train about 9 pairs of twins of AE." in others

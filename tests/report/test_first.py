@@ -12,6 +12,7 @@ import pytest
 
 from fcdd_audit.experiment.folder import RunFolder
 from fcdd_audit.report.first import SIZE, First, View, first_screen, picture
+from fcdd_audit.report.inline import inline
 from fcdd_audit.report.page import fill_template
 from fcdd_audit.report.strips import photo_uri
 
@@ -85,9 +86,28 @@ def test_text_from_outside_stays_text(sample):
     evil = "<script>alert(1)</script>"
     rows = [row.__class__(**{**row.__dict__, "detector": evil}) for row in sample.rows]
     seen = sample.picture.__class__(**{**sample.picture.__dict__, "name": evil})
-    page = fill_template("first.html.j2", first=First([evil], evil, seen, rows, [evil], sample.advice))
+    first = First([evil], evil, seen, rows, [evil], sample.advice, warnings=(evil,))
+    page = fill_template("first.html.j2", first=first)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_training_that_was_not_enough_is_said_before_the_answer():
+    run = RunFolder(SAMPLE)
+    config, found = run.read_json("config.json"), run.read_json("findings.json")
+    scores = run.read_table("scores.csv")
+    assert first_screen(run, config, found, scores).warnings == (), "an older run says nothing of it"
+    said = "the control twins detect little; train longer (--steps 1000)"
+    trained = {"short": "detects-little", "said": said, "steps_advised": 1000}
+    others = [{**finding, "training": {"said": None}} for finding in found["findings"][1:]]
+    first, *_ = found["findings"]
+    short = {**found, "findings": [{**first, "training": trained}, *others]}
+    screen = first_screen(run, config, short, scores)
+    assert screen.warnings == (f"FCDD: {said}.",)
+    assert screen.advice[0].command == "--steps 1000"
+    page = fill_template("first.html.j2", first=screen)
+    assert page.index(said) < page.index('class="answer"')
+    assert said in inline(short)
 
 
 def test_a_run_has_a_first_screen(default_run):

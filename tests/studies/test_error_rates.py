@@ -74,8 +74,14 @@ def test_rates_of_the_same_settings(made_for):
 
 @pytest.mark.parametrize("name", LABELS)
 def test_every_condition_that_differs_is_named(made_for, name):
-    found = error_rates(calibration(made_for, **{name: "another"}), CONFIG, [made_for])
+    another = {"shift": 9.0} if name == "thresholds" else "another"
+    found = error_rates(calibration(made_for, **{name: another}), CONFIG, [made_for])
     assert found["differs_in"] == [LABELS[name]]
+
+
+def test_thresholds_that_no_verdict_depends_on_may_be_missing(made_for):
+    verdicts = {name: value for name, value in made_for["thresholds"].items() if name != "weak_auroc"}
+    assert error_rates(calibration(made_for, thresholds=verdicts), CONFIG, [made_for])["differs_in"] == []
 
 
 def test_a_detector_without_rates_is_named(made_for):

@@ -770,3 +770,59 @@ def test_two_ways_to_be_cleared_are_paid_for():
     unsure = {"new_alarms": (0.2, 0), "score_shift": (values, 0)}
     assert judge_one(6, **unsure).verdict == "does-not-rely"
     assert judge_one(6, looks=(Look(6, p / 0.02),), **unsure).verdict == "inconclusive"
+
+
+# Trained enough
+
+
+UNCLEAR = {"score_shift": ([1, 2, 3, 1], 0), **UNSURE}
+
+
+def trained(auroc, pairs=4, end=(0.5, 0.5), **changes):
+    """Control twins of that AUROC. end: their mean losses in the last two tenths of the steps."""
+    tenths = np.array([[1.0] * 8 + list(end)] * pairs)
+    return judge_one(pairs, clean_auroc=(auroc, auroc), steps=108, tenths=tenths, **changes)
+
+
+@pytest.mark.parametrize(("auroc", "end"), [(0.65, (0.5, 0.5)), (0.85, (0.5, 0.4))])
+def test_where_the_control_learned_too_little_training_is_missing_and_not_pairs(auroc, end):
+    finding = trained(auroc, end=end, **UNCLEAR)
+    assert (finding.verdict, finding.missing, finding.pairs_needed) == ("inconclusive", "training", None)
+    assert finding.reason == finding.training.said
+    assert "pairs" not in finding.reason
+    assert not finding.settled, "more pairs may still give a clear verdict"
+    enough = trained(0.95, **UNCLEAR)
+    assert (enough.missing, enough.training.short) == ("pairs", None)
+    assert enough.pairs_needed is not None
+
+
+@pytest.mark.parametrize("pairs", [1, 4])
+def test_below_the_limit_for_a_verdict_the_control_is_missing_and_what_to_do_is_said(pairs):
+    finding = trained(0.48, pairs, **UNCLEAR)
+    assert (finding.missing, finding.pairs_needed) == ("working-control", None)
+    assert (finding.training.short, finding.training.steps_advised) == ("detects-little", 1000)
+
+
+def test_a_pair_or_two_of_weak_twins_lack_training_too():
+    assert trained(0.65, 2).missing == "training"
+    assert trained(0.95, 2).missing == "pairs"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "shift", "verdict"), [(4, ([1, 2, 3, 2], 0), "relies"), (6, (0, 0), "does-not-rely")]
+)
+def test_a_clear_verdict_stays_with_the_warning_beside_it(pairs, shift, verdict):
+    finding = trained(0.65, pairs, score_shift=shift)
+    assert (finding.verdict, finding.missing, finding.reason) == (verdict, None, None)
+    assert finding.training.short == "detects-little"
+    assert finding.as_json()["training"]["said"] == finding.training.said
+
+
+def test_of_a_found_artifact_the_better_twin_tells_whether_they_were_trained_enough():
+    assert trained(0.65, ability=0.95).training.short is None
+    assert trained(0.95, ability=0.65).training.short == "detects-little"
+
+
+def test_without_pairs_nothing_is_said_of_training():
+    assert judge_one(0).training is None
+    assert judge_one(4, obstacle="identical by construction").training is None

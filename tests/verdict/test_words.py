@@ -3,7 +3,15 @@ from typing import get_args
 import pytest
 
 from fcdd_audit.verdict.findings import Harm, Missing
-from fcdd_audit.verdict.words import HARM, LACKS, alarms_of, taken, verdict_words
+from fcdd_audit.verdict.words import (
+    HARM,
+    LACKS,
+    alarms_of,
+    taken,
+    training_words,
+    untrained,
+    verdict_words,
+)
 
 
 def finding(verdict, harm=None, missing=None, needed=None, effects=(), images=None):
@@ -44,6 +52,7 @@ def finding(verdict, harm=None, missing=None, needed=None, effects=(), images=No
         (finding("inconclusive", "open", "pairs"), "can't tell: more pairs of twins are needed"),
         (finding("inconclusive", None, "failed-pairs", 9), "can't tell: too many trainings failed"),
         (finding("inconclusive", None, "working-control"), "can't tell: the detector doesn't detect"),
+        (finding("inconclusive", "open", "training"), "can't tell: the training wasn't enough"),
         (finding("inconclusive", "none", "room"), "can't tell: nothing is left to lose"),
         (finding("inconclusive", None, "identical"), "can't tell: the twins are identical"),
     ],
@@ -74,3 +83,17 @@ def test_alarms_are_those_of_both_twins():
 )
 def test_looks_in_words(looks, words):
     assert taken(looks) == words
+
+
+def test_whose_training_was_not_enough_is_said_once():
+    weak, fine = {"said": "they detect little"}, {"said": None}
+    found = [
+        {"nominal_class": "cat", "detector": name, "training": training}
+        for name, training in (("fcdd", weak), ("fcdd", weak), ("hsc", fine), ("ae", None))
+    ]
+    assert untrained(found, str.upper) == ["FCDD: they detect little"]
+    assert untrained([*found, {"nominal_class": "dog", "detector": "ae", "training": weak}]) == [
+        "cat, fcdd: they detect little",
+        "dog, ae: they detect little",
+    ]
+    assert training_words({"detector": "fcdd"}) is None, "older runs say nothing of it"

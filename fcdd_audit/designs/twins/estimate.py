@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.files import check_writable
+from fcdd_audit.core.text import duration
 from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.detectors.training.schedule import length_of
+from fcdd_audit.detectors.training.schedule import Length, length_of
 from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
@@ -65,13 +66,17 @@ class Estimate:
     """What a run would take, over all nominal classes and artifacts, were every question asked at every look;
     what is settled before needs less. `seconds` and `megabytes` are rough.
 
-    groups: the cells. why: in what similar records differ that can't be used, and how often. looks: by number
-    of pairs, the seconds until they are judged.
+    groups: the cells. why: in what similar records differ that can't be used, and how often. lengths: of the
+    trainings, where they differ between nominal classes each. a_pair: by detector of which something is
+    missing, the seconds that a pair of twins is trained on one core. looks: by number of pairs, the seconds
+    until they are judged.
     """
 
     groups: tuple[Group, ...]
     why: dict[str, int]
     images: dict[str, int]
+    lengths: tuple[Length, ...]
+    a_pair: dict[str, float]
     looks: dict[int, float]
     megabytes: float
 
@@ -83,12 +88,15 @@ class Estimate:
     def lines(self) -> list[str]:
         """For people."""
         images = ", ".join(f"{part.replace('_', ' ')} {count}" for part, count in self.images.items())
-        looks = "; ".join(f"{pairs} pairs: {seconds:.0f} s" for pairs, seconds in self.looks.items())
+        looks = "; ".join(f"{pairs} pairs: {duration(seconds)}" for pairs, seconds in self.looks.items())
+        a_pair = ", ".join(f"{name} {duration(seconds)}" for name, seconds in self.a_pair.items())
         return [
             *(f"cells     {group.line()}" for group in self.groups),
             *(f"not used  {count} x {reason}" for reason, count in self.why.items()),
             f"images    {images}",
-            f"time      about {self.seconds:.0f} s"
+            f"training  {' or '.join(map(str, self.lengths))}"
+            + (f"; a pair of twins, on one core: {a_pair}" if a_pair else ""),
+            f"time      about {duration(self.seconds)}"
             if len(self.looks) == 1
             else f"time      judged after {looks}, whichever settles all",
             f"disk      about {self.megabytes:.0f} MB",
@@ -123,6 +131,8 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         groups=_together([group for part in parts for group in part.groups]),
         why=dict(sum((Counter(part.why) for part in parts), Counter[str]())),
         images=dict(images),
+        lengths=tuple(dict.fromkeys(length for part in parts for length in part.lengths)),
+        a_pair={name: seconds for part in parts for name, seconds in part.a_pair.items()},
         looks={pairs: sum(part.looks[pairs] for part in parts) for pairs in parts[0].looks},
         megabytes=sum(part.megabytes for part in parts),
     )
@@ -150,7 +160,7 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
     waiting = {work: one for work, one in found.missing.items() if one.trained or one.measured}
     for name in {work.cell.detector for work in waiting} - speeds.keys():
         speeds[name] = seconds_a_step(name, setup), seconds_an_image(name, setup)
-    steps = length_of(setup.recipe.optimisation, len(setup.data.train_nominal)).steps
+    steps = _length(setup).steps
     seconds, megabytes = 0.0, 0.0
     height, width = setup.data.shape[1:]
     for work, one in waiting.items():
@@ -167,6 +177,10 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
         megabytes += len(one.explained) * (2 * KEPT * height * width * 2 + 150 * rows) / 1e6
     workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
     return seconds / workers, megabytes
+
+
+def _length(setup: Setup) -> Length:
+    return length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
 
 
 def _once(found: Reuse, setup: Setup, planned: set[str]) -> Reuse:
@@ -205,6 +219,8 @@ def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds, plann
         ),
         why=dict(found.why),
         images={part: len(images) for part, images in setup.data.parts().items()},
+        lengths=(_length(setup),),
+        a_pair={name: 2 * a_step * _length(setup).steps for name, (a_step, _) in speeds.items()},
         looks=looks,
         megabytes=megabytes,
     )

@@ -20,6 +20,7 @@ from fcdd_audit.experiment.tables import evidence
 from fcdd_audit.experiment.work import Work, missing
 from fcdd_audit.verdict.findings import Evidence, Finding
 from fcdd_audit.verdict.judge import Asked, judge
+from fcdd_audit.verdict.words import untrained
 
 log = logging.getLogger("fcdd_audit")
 
@@ -144,6 +145,9 @@ def follow(
             found.measured[place] = measured
             found.evidence[place] = evidence(measured, setup.data, quantile)
         findings = judge([*known, *found.evidence], config.design.thresholds, course.together)[len(known) :]
+        if number == 0 and len(looks) > 1:  # the run may be ended here; after the last look it is said anyway
+            for line in untrained([finding.as_json() for finding in findings]):
+                log.warning("%s", line)
         waiting = [place for place in waiting if _goes_on(findings[place], place, once_more)]
     return found
 

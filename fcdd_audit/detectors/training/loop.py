@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +19,28 @@ from fcdd_audit.detectors.training.augment import Augmenter
 from fcdd_audit.detectors.training.feed import Feeding, open_feed
 from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
 
+TENTHS = 10
+
 
 class DivergedError(RunError):
     """The loss or a weight isn't finite."""
+
+
+class Losses(NamedTuple):
+    """Mean losses of a training. steps: that were made. epochs: of each epoch, the last one's over the steps
+    that were made of it. tenths: of each tenth of the steps, in order; empty of fewer than ten steps."""
+
+    steps: int
+    epochs: list[float]
+    tenths: list[float]
+
+
+def means_of_tenths(losses: Tensor) -> list[float]:
+    """The mean of each tenth of the steps, in order; the first ones have one step more where ten doesn't
+    divide their number. losses: (steps,). Empty for fewer than ten."""
+    if len(losses) < TENTHS:
+        return []
+    return [float(part.double().mean()) for part in losses.cpu().tensor_split(TENTHS)]
 
 
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
@@ -71,9 +91,8 @@ def fit(
     masks: Tensor | None = None,
     on_step: Callable[[], object] = lambda: None,
     feeding: Feeding | None = None,
-) -> list[float]:
-    """Train `detector` in place on `device`; returns the mean loss of each epoch, the last one's over the
-    steps that were made of it.
+) -> Losses:
+    """Train `detector` in place on `device`; returns its mean losses.
 
     nominal, anomalous: uint8 (N, C, H, W) on the CPU; they may be memory-mapped and larger than memory.
     masks: bool (M, 1, H, W), where the anomalous images are anomalous; an empty one stands for all of it.
@@ -126,6 +145,7 @@ def fit(
     falls = rate_falls(recipe.optimisation, length)
     low = uses_bfloat16(recipe.compute.precision, device)
     losses: list[float] = []
+    each = torch.zeros(length.steps, device=device)
     done = 0
 
     with deterministic():
@@ -148,6 +168,7 @@ def fit(
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()
+                each[done] = loss.detach()
                 done += 1
                 if done in falls:
                     for group in optimizer.param_groups:
@@ -162,4 +183,4 @@ def fit(
                 )
             detector.end_epoch(epoch)
     detector.eval()
-    return losses
+    return Losses(done, losses, means_of_tenths(each))

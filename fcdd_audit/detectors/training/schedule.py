@@ -19,6 +19,10 @@ class Length:
     per_epoch: int
     batch: int
 
+    def __str__(self) -> str:
+        epochs = self.steps / self.per_epoch
+        return f"{self.steps:,} steps of {self.batch} images ({epochs:,.{int(epochs < 10)}f} epochs)"
+
 
 def length_of(optimisation: Optimisation, images: int) -> Length:
     """Of a training on so many nominal images.

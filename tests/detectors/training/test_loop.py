@@ -11,7 +11,7 @@ from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import DETECTORS, Detector, Input, Normalisation, build, fit
 from fcdd_audit.detectors.training import loop as training
-from fcdd_audit.detectors.training.loop import uses_bfloat16
+from fcdd_audit.detectors.training.loop import means_of_tenths, uses_bfloat16
 from fcdd_audit.edits.plant import plant
 from fcdd_audit.probes import PROBES
 
@@ -287,9 +287,9 @@ def test_training_lowers_the_loss_and_ends_ready_for_use(name):
     losses = fit(
         detector, bright, wild, Recipe.of(epochs=8, batch_size=8), 0, CPU, on_step=lambda: steps.append(1)
     )
-    assert len(losses) == 8
-    assert len(steps) == 8 * 3
-    assert np.mean(losses[-2:]) < 0.8 * losses[0]
+    assert (len(losses.epochs), len(losses.tenths)) == (8, 10)
+    assert len(steps) == losses.steps == 8 * 3
+    assert np.mean(losses.epochs[-2:]) < 0.8 * losses.epochs[0]
     assert not detector.training
     with torch.no_grad():
         nominal, anomalous = detector.score(bright / 255), detector.score(wild / 255)
@@ -332,7 +332,7 @@ def test_training_anomalies_are_asked_for_where_they_are_needed(name, noise):
         with pytest.raises(InputError, match="--oe"):
             fit(detector, noise, noise[:0], SHORT, 0, CPU)
     else:
-        assert len(fit(detector, noise, noise[:0], SHORT, 0, CPU)) == 2
+        assert len(fit(detector, noise, noise[:0], SHORT, 0, CPU).epochs) == 2
 
 
 @each_detector
@@ -532,7 +532,8 @@ def test_the_rate_of_a_training_in_steps_falls_within_an_epoch():
     rates = [1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3]
     assert -np.diff([1.0, *weights]) == pytest.approx(rates, rel=1e-2)
     # The last epoch's mean is over its two steps.
-    assert losses == pytest.approx([(1 + 0.99 + 0.98) / 3, (0.975 + 0.97) / 2], rel=1e-4)
+    assert losses.epochs == pytest.approx([(1 + 0.99 + 0.98) / 3, (0.975 + 0.97) / 2], rel=1e-4)
+    assert (losses.steps, losses.tenths) == (5, []), "too few for tenths"
 
 
 def test_sgd_has_nesterov_momentum_and_weight_decay():
@@ -559,7 +560,17 @@ def test_the_losses_are_the_means_of_the_epochs():
     spy = NominalSpy()
     recipe = Recipe.of(epochs=6, batch_size=6, lr=1e-2, weight_decay=0)
     losses = fit(spy, numbered(0, 12), numbered(0, 1), recipe, 0, CPU)
-    assert losses[:2] == pytest.approx([(1 + 0.99) / 2, (0.98 + 0.97) / 2], rel=1e-5)
+    assert losses.epochs[:2] == pytest.approx([(1 + 0.99) / 2, (0.98 + 0.97) / 2], rel=1e-5)
+
+
+def test_the_losses_are_told_by_tenth_of_the_steps():
+    recipe = Recipe.of(steps=13, batch_size=6, lr=1e-2, weight_decay=0, milestones=())
+    losses = fit(NominalSpy(), numbered(0, 12), numbered(0, 1), recipe.changed(decay=1), 0, CPU)
+    # The loss is the weight, which falls by 0.01 a step; the first three tenths have two steps.
+    expected = [0.995, 0.975, 0.955, *(0.94 - 0.01 * tenth for tenth in range(7))]
+    assert (losses.steps, losses.tenths) == (13, pytest.approx(expected, rel=1e-3))
+    assert means_of_tenths(torch.arange(20.0)) == [0.5 + 2 * tenth for tenth in range(10)]
+    assert means_of_tenths(torch.arange(9.0)) == []
 
 
 # What goes wrong
