@@ -203,7 +203,11 @@ def _levels(shown: list[np.ndarray]) -> np.ndarray | None:
     if not shown:
         return None
     even = min(map(len, shown))
-    heat = np.concatenate([maps[:even] for maps in shown])
+    return heat_levels(np.concatenate([maps[:even] for maps in shown]))
+
+
+def heat_levels(heat: np.ndarray) -> np.ndarray:
+    """Evenly spaced quantiles of heat of any shape, (LEVELS,)."""
     return np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
 
 

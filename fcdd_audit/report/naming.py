@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 DETECTORS = {"fcdd": "FCDD", "hsc": "HSC", "dsvdd": "Deep SVDD", "ae": "AE"}
 ARTIFACTS = {
@@ -34,6 +35,21 @@ def artifact_name(probe: str) -> str:
     """An artifact's name, such as `watermark`; `artifact` of a found one and of a user's own."""
     parts = [ARTIFACTS.get(part) for part in probe.split("+")]
     return " with ".join(part for part in parts if part) if all(parts) else "artifact"
+
+
+def map_name(explainer: Mapping[str, Any]) -> str:
+    """An explainer's name, and which half of its map is judged where that isn't what raises the score.
+
+    explainer: as in findings.json; in older ones there is no half.
+    """
+    half = ", what lowers" if explainer.get("map") == "lowers" else ""
+    return f"{explainer['explainer']}{half}"
+
+
+def unjudged(explainer: Mapping[str, Any]) -> str:
+    """Why it isn't judged what an explainer shows. explainer: as in findings.json, one that isn't."""
+    why = explainer.get("unjudged") or "the artifact lowers the score, and a heatmap shows what raises it"
+    return str(why)
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
