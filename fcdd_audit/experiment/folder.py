@@ -54,6 +54,11 @@ class RunFolder:
             ) from None
 
 
+def second_name(explainer: str) -> str:
+    """What an explainer's second opinion is called in results.csv."""
+    return f"{explainer}, other baseline"
+
+
 def read_csv(path: Path | io.StringIO) -> pd.DataFrame:
     """A table whose columns are numbers but for `TEXT_COLUMNS`."""
     # Read as text first: a file called "NA" keeps its name, and numbers come back to the last bit,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.sides import Side
+from fcdd_audit.experiment.folder import second_name
 from fcdd_audit.experiment.lowering import FIRST, SECOND
 from fcdd_audit.experiment.reading import CellRecord, Measured
 from fcdd_audit.measures.effects import Twins
@@ -132,11 +133,6 @@ def _mean(values: pd.Series) -> float:
 
 
 Row = tuple[str, str, str, float]  # explainer, split, metric, value
-
-
-def second_name(explainer: str) -> str:
-    """What an explainer's second opinion is called in results.csv."""
-    return f"{explainer}, other baseline"
 
 
 def paired_lowering(found: Mapping[str, Lowering], pair: int, side: Side) -> Iterator[Row]:

@@ -425,9 +425,7 @@ def _judge_explainer(
         map=half,
         lowering=None
         if lowering is None
-        else lowering_finding(
-            lowering, tails, limits, lambda *numbers: _mean(numbers[0], limits, *numbers[1:])
-        ),
+        else lowering_finding(lowering, lambda values, low, high: _mean(values, limits, low, high)),
     )
 
 

@@ -7,7 +7,7 @@ artifact is below chance, so that the second alone would say too much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -102,12 +102,8 @@ class LoweringOpinion:
     chance: Annotated[
         Interval, _said("The planted twins' own level: on images without the artifact, other images' masks.")
     ]
-    above_chance: Annotated[
-        Interval, _said("Planted minus chance, by pair, with the interval that the answer used.")
-    ]
-    excess: Annotated[
-        Interval, _said("Planted minus control, by pair, with the interval that the answer used.")
-    ]
+    above_chance: Annotated[Interval, _said("Planted minus chance, by pair; not allowed for looks.")]
+    excess: Annotated[Interval, _said("Planted minus control, by pair; not allowed for looks.")]
 
 
 @dataclass(frozen=True)
@@ -142,10 +138,8 @@ class LoweringFinding:
     ]
 
 
-def lowering_finding(
-    found: Lowering, tails: tuple[float, float], limits: Thresholds, mean: Mean
-) -> LoweringFinding:
-    """What is said of it. tails: the chances to err of the answer. mean: makes intervals of other numbers."""
+def lowering_finding(found: Lowering, mean: Mean) -> LoweringFinding:
+    """What is said of it. mean: gives the mean of numbers with its interval, each by itself."""
     low, high = LOWERING.bounds
     relevance, change = (
         [mean(values, *bounds) for values in twins]
@@ -160,8 +154,8 @@ def lowering_finding(
                 mean(one.planted, low, high),
                 mean(one.control, low, high),
                 mean(one.chance, low, high),
-                _interval(one.above, tails, limits, LOWERING_ABOVE_CHANCE.bounds),
-                _interval(one.excess, tails, limits, LOWERING_EXCESS.bounds),
+                mean(one.above.last, *LOWERING_ABOVE_CHANCE.bounds),
+                mean(one.excess.last, *LOWERING_EXCESS.bounds),
             )
             for one in found.opinions
         ),
@@ -169,10 +163,3 @@ def lowering_finding(
         *change,
         mean(cut(found.elsewhere), -CUT, CUT),
     )
-
-
-def _interval(
-    seen: Seen, tails: tuple[float, float], limits: Thresholds, bounds: Sequence[float]
-) -> Interval:
-    low, high = bounds
-    return replace(seen, clear_from=limits.clear_pairs).interval(tails, (low, high))

@@ -35,6 +35,7 @@ from fcdd_audit.studies.compare.cases import (
     planted_twins,
     untrained,
 )
+from fcdd_audit.studies.compare.halves import as_judged, lowers
 from fcdd_audit.studies.compare.ranking import ranked, tiered
 from fcdd_audit.studies.compare.reading import CASE, read
 from fcdd_audit.studies.compare.results import Compared, Comparison, Count
@@ -100,17 +101,16 @@ def _compared(
     """headline: the measure of overlap. alike: those of similarity."""
     detector, name = about["detector"], about["explainer"]
     judged = findings[findings["detector"] == detector]
+    found = [next((one for one in each if one["explainer"] == name), None) for each in judged["explainers"]]
     shown = judged.assign(
-        excess=[
-            next((alone(one, headline) for one in each if one["explainer"] == name), None)
-            for each in judged["explainers"]
-        ]
+        excess=[None if one is None else alone(one, headline) for one in found],
+        lowers=[one is not None and lowers(one) for one in found],
     ).dropna(subset=["excess"])
     works = shown["control_auroc"].astype(float) >= limits["usable_auroc"]
     shown = shown.assign(possible=works & (shown["verdict"] != "does-not-rely"))
     confirmed, cleared = (shown[shown["verdict"] == verdict] for verdict in ("relies", "does-not-rely"))
     own = results[results["detector"] == detector]
-    mine = own[own["explainer"] == name]
+    mine = as_judged(own, name, shown, headline)
     planted = planted_twins(own, mine, shown, headline)
     relying = planted[planted["possible"] & (planted["dependence"] > limits["shift"])]
     controls = overlap_of(mine, "control", headline)
@@ -139,6 +139,7 @@ def _compared(
         },
         **checked(mine, alike),
         **cost(spent),
+        halves=tuple(dict.fromkeys("lowers" if lowered else "raises" for lowered in shown["lowers"])),
         field=about["field"],
         stride=about["stride"],
     )
