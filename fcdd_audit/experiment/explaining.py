@@ -172,15 +172,16 @@ def maps_of(
 
 
 def _overlaps(part: Explained, maps: Tensor, signed: bool, first: int, last: int, grown: int) -> pd.DataFrame:
-    """Rows for each kind of mask. signed: whether the maps are; what lowers the score is NaN if they aren't.
-    grown: pixels by which an artifact's is dilated."""
+    """Rows for each kind of mask. signed: whether the maps are; what lowers the score is NaN if they aren't,
+    and on a grown mask. grown: pixels by which an artifact's is dilated."""
     exact = part.masks(first, last)
     masks = {"exact": exact} if part.part == DEFECT else {"exact": exact, "dilated": dilate(exact, grown)}
     where = torch.cat(list(masks.values())).to(maps.device)
-    repeated = maps.repeat(len(masks), 1, 1, 1)
-    values = measure_all(raising(repeated), where)
-    if signed:
-        values |= measure_signed(repeated, where)
+    values = measure_all(raising(maps).repeat(len(masks), 1, 1, 1), where)
+    if signed:  # on the mask as it is
+        rest = maps.new_full((len(where) - len(exact),), torch.nan)
+        found = measure_signed(maps, exact.to(maps.device))
+        values |= {name: torch.cat([value, rest]) for name, value in found.items()}
     places = part.order[first:last].tolist()
     about = {
         "part": part.part,
@@ -189,8 +190,8 @@ def _overlaps(part: Explained, maps: Tensor, signed: bool, first: int, last: int
         "place": places * len(masks),
         "image": [part.pairs.names[place] for place in places] * len(masks),
     }
-    found = {measure: value.cpu().numpy() for measure, value in values.items()}
-    frame = pd.DataFrame({**about, AREA.name: area_share(where).cpu().numpy(), **found})
+    columns = {measure: value.cpu().numpy() for measure, value in values.items()}
+    frame = pd.DataFrame({**about, AREA.name: area_share(where).cpu().numpy(), **columns})
     frame = frame.reindex(columns=overlap_columns())
     return frame[frame[AREA.name] > 0]  # a found artifact isn't on every image
 

@@ -29,7 +29,7 @@ from fcdd_audit.models.own import own_kind
 from fcdd_audit.probes.chain import probes_of
 
 TRAINING = 1  # raised when training gives other weights from the same settings
-MEASURING = 3  # raised when measuring gives other numbers from the same weights
+MEASURING = 2  # raised when measuring gives other numbers from the same weights
 OVERLAPS, CHECKS = ("overlap", "signed"), ("similarity", "faithfulness")  # families of measures
 LOWERING = ("signed", "elsewhere")
 

@@ -41,6 +41,7 @@ from fcdd_audit.studies.compare.reading import CASE, read
 from fcdd_audit.studies.compare.results import Compared, Comparison, Count
 from fcdd_audit.studies.compare.sanity import checked, cost
 
+CONTROL = ["run", "nominal_class", "probe", "plant_on", "seed"]  # what a twin shares with its control
 CHECKS = ("similarity", "faithfulness")  # families of the measures that maps are checked by
 
 
@@ -134,7 +135,9 @@ def _compared(
         agreement=agreement(planted, limits["confidence"]),
         overlap={
             "planted": float(relying["overlap"].mean()),
-            "control": float((relying["overlap"] - relying["excess"]).mean()),
+            "control": float(
+                relying.merge(controls, on=CONTROL, suffixes=("", "_control"))["overlap_control"].mean()
+            ),
             "untrained": untrained(mine, relying, headline),
         },
         **checked(mine, alike),
