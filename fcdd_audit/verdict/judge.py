@@ -405,11 +405,11 @@ def _judge_explainer(
         controls = judged.numbers[HEADLINE.name][1]
         if half == "lowers" and lowering is not None:
             tails = (tails[0], tails[1] / lowering.ways)
-            controls = np.maximum.reduce([one.control for one in lowering.opinions])
+            controls = lowering.to_exceed
         excess = _excess(item, explainer, limits).interval(tails, EXCESS.bounds)
         control = float(np.mean(controls))
         if reveals == "no" and HEADLINE.bounds[1] - control < limits.reveal_room:
-            reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
+            reveals = "inconclusive"  # what is to be exceeded finds the artifact already: nothing could
     return ExplainerFinding(
         explainer,
         explainer in item.references,

@@ -84,6 +84,11 @@ class Lowering:
         return shown, min(1.0, self.ways * min(one.p_value(limits.reveal, False) for one in asked))
 
     @property
+    def to_exceed(self) -> np.ndarray:
+        """The most that the planted twin's map has to exceed, the control's or its own chance, (pairs,)."""
+        return max((found for one in self.opinions for found in (one.control, one.chance)), key=np.mean)
+
+    @property
     def excess(self) -> Seen:
         """Of the opinion that finds the artifact least."""
         return min(self.opinions, key=lambda one: float(np.mean(one.excess.last))).excess
