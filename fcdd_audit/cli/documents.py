@@ -244,7 +244,15 @@ def findings_page() -> str:
     """docs/findings.md: the keys of findings.json, from its schema."""
     schema = findings_schema()
     lines = [FINDINGS_INTRODUCTION.format(schema=schema["properties"]["schema"]["const"])]
-    for name in ("Finding", "Effect", "ExplainerFinding", "Overlap", "Interval"):
+    for name in (
+        "Finding",
+        "Effect",
+        "ExplainerFinding",
+        "Overlap",
+        "LoweringFinding",
+        "LoweringOpinion",
+        "Interval",
+    ):
         about = schema["$defs"][name]
         lines += [
             f"\n## {name}\n",

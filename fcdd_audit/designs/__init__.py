@@ -15,7 +15,7 @@ DESIGNS.register("twins")(
         template="report.html.j2",
         families=(
             *("scores", "detection", "decision", "threshold", "overlap", "mask"),
-            *("pair", "pairs", "similarity", "faithfulness"),
+            *("signed", "elsewhere", "pair", "pairs", "similarity", "faithfulness"),
         ),
     )
 )

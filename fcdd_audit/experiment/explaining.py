@@ -15,13 +15,14 @@ from torch import Tensor
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors import Detector, Scorer
-from fcdd_audit.explainers import Explainer, raising
+from fcdd_audit.explainers import Explainer, lowering, raising
 from fcdd_audit.explainers.baselines import baseline
 from fcdd_audit.explainers.cost import cost
 from fcdd_audit.explainers.sanity import cascade, one_by_one
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures import faithfulness
 from fcdd_audit.measures.localization import AREA, area_share, dilate, measure_all
+from fcdd_audit.measures.lowering import measure_signed
 from fcdd_audit.measures.table import family
 
 KEPT = 16  # test images of each side whose heatmaps are kept for the report, and set the scale there
@@ -66,12 +67,14 @@ class Maps:
     overlaps: one row an image and mask; no rows for an artifact without a place. examples: the first KEPT
     maps of each side, (up to 2 * KEPT, H, W), nominal ones first. levels: evenly spaced quantiles, (LEVELS,),
     of the heat in them, of as many of each side as the smaller one has. Both are None where these images
-    weren't among those that were explained.
+    weren't among those that were explained. lowering: the parts of the same maps that lower the score, like
+    `examples`; None for maps without sign.
     """
 
     overlaps: pd.DataFrame
     examples: np.ndarray | None
     levels: np.ndarray | None
+    lowering: np.ndarray | None = None
 
 
 def batches(images: Tensor, device: torch.device) -> Iterator[Tensor]:
@@ -133,29 +136,52 @@ def explain(
     grown = 0 if field is None else field.stride // 2
     frames: list[pd.DataFrame] = []
     shown: list[np.ndarray] = []
+    lowered: list[np.ndarray] = []
     for part in parts:
         end = min(last, len(part.order)) if part.measured else min(last, KEPT, len(part.order))
         for turn in range(first, end, size):
             stop = min(turn + size, end)
-            # The same for all detectors: pairs stay paired.
-            generator = torch_generator(0, f"explainer {name}, {part.part} images from {turn}")
-            maps = raising(explainer.explain(detector, _on(part.images(turn, stop), device), generator))
-            if not torch.isfinite(maps).all():
-                raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
+            maps = maps_of(detector, name, explainer, part, device, turn, stop)
             if part.measured:
-                frames.append(_overlaps(part, maps, turn, stop, grown))
+                frames.append(_overlaps(part, maps, explainer.signed, turn, stop, grown))
             if turn == 0 and part.part != DEFECT:
-                shown.append(maps[:KEPT, 0].cpu().numpy())
-    return Maps(_joined(frames), _examples(shown), _levels(shown))
+                shown.append(raising(maps[:KEPT, 0]).cpu().numpy())
+                lowered.append(lowering(maps[:KEPT, 0]).cpu().numpy())
+    return Maps(
+        _joined(frames), _examples(shown), _levels(shown), _examples(lowered) if explainer.signed else None
+    )
 
 
-def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) -> pd.DataFrame:
-    """Rows for each kind of mask. grown: pixels by which an artifact's is dilated."""
+def maps_of(
+    detector: Scorer,
+    name: str,
+    explainer: Explainer,
+    part: Explained,
+    device: torch.device,
+    first: int,
+    last: int,
+) -> Tensor:
+    """An explainer's maps of a pass of images, (N, 1, H, W) on the device, with their sign. RunError for maps
+    that aren't finite."""
+    # The same for all detectors: pairs stay paired.
+    generator = torch_generator(0, f"explainer {name}, {part.part} images from {first}")
+    maps = explainer.explain(detector, _on(part.images(first, last), device), generator)
+    if not torch.isfinite(maps).all():
+        raise RunError(f"{name} gives heatmaps of {type(detector).__name__} that aren't finite")
+    return maps.cpu() if maps.device.type == "mps" else maps  # which has no float64
+
+
+def _overlaps(part: Explained, maps: Tensor, signed: bool, first: int, last: int, grown: int) -> pd.DataFrame:
+    """Rows for each kind of mask. signed: whether the maps are; what lowers the score is NaN if they aren't,
+    and on a grown mask. grown: pixels by which an artifact's is dilated."""
     exact = part.masks(first, last)
-    maps = maps.cpu() if maps.device.type == "mps" else maps  # which has no float64
     masks = {"exact": exact} if part.part == DEFECT else {"exact": exact, "dilated": dilate(exact, grown)}
-    where = torch.cat(list(masks.values()))
-    values = measure_all(maps.repeat(len(masks), 1, 1, 1), where.to(maps.device))
+    where = torch.cat(list(masks.values())).to(maps.device)
+    values = measure_all(raising(maps).repeat(len(masks), 1, 1, 1), where)
+    if signed:  # on the mask as it is
+        rest = maps.new_full((len(where) - len(exact),), torch.nan)
+        found = measure_signed(maps, exact.to(maps.device))
+        values |= {name: torch.cat([value, rest]) for name, value in found.items()}
     places = part.order[first:last].tolist()
     about = {
         "part": part.part,
@@ -164,8 +190,9 @@ def _overlaps(part: Explained, maps: Tensor, first: int, last: int, grown: int) 
         "place": places * len(masks),
         "image": [part.pairs.names[place] for place in places] * len(masks),
     }
-    found = {measure: value.cpu().numpy() for measure, value in values.items()}
-    frame = pd.DataFrame({**about, AREA.name: area_share(where).numpy(), **found})
+    columns = {measure: value.cpu().numpy() for measure, value in values.items()}
+    frame = pd.DataFrame({**about, AREA.name: area_share(where).cpu().numpy(), **columns})
+    frame = frame.reindex(columns=overlap_columns())
     return frame[frame[AREA.name] > 0]  # a found artifact isn't on every image
 
 
@@ -177,13 +204,18 @@ def _levels(shown: list[np.ndarray]) -> np.ndarray | None:
     if not shown:
         return None
     even = min(map(len, shown))
-    heat = np.concatenate([maps[:even] for maps in shown])
+    return heat_levels(np.concatenate([maps[:even] for maps in shown]))
+
+
+def heat_levels(heat: np.ndarray) -> np.ndarray:
+    """Evenly spaced quantiles of heat of any shape, (LEVELS,)."""
     return np.quantile(heat, np.linspace(0, 1, LEVELS)).astype(np.float32)
 
 
 def overlap_columns() -> list[str]:
     """Columns of the overlaps."""
-    return ["part", "mask", "turn", "place", "image", AREA.name, *(one.name for one in family("overlap"))]
+    measures = (*family("overlap"), *family("signed"))
+    return ["part", "mask", "turn", "place", "image", AREA.name, *(one.name for one in measures)]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ DISCOVERY = "discovery"  # what config.json of a discovery has in place of a des
 MEAN = "mean"  # stands for the nominal class in rows that are means over all of them
 VARIANTS = ("clean", "marked", "placebo")  # of the images shown of a finished detector
 PAIR = "planted-control"  # stands for the twin in rows of both together
-TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask", "split", "metric", "twin", "set")
+TEXT_COLUMNS = ("part", "image", "variant", "explainer", "mask", "split", "metric", "twin", "set", "opinion")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class RunFolder:
                 f"'{self.path}' holds no finished audit ({name}: {reason});"
                 " give the folder that 'fcdd-audit run' wrote"
             ) from None
+
+
+def second_name(explainer: str) -> str:
+    """What an explainer's second opinion is called in results.csv."""
+    return f"{explainer}, other baseline"
 
 
 def read_csv(path: Path | io.StringIO) -> pd.DataFrame:

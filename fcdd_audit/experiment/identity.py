@@ -16,7 +16,7 @@ from typing import Any
 
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import Recipe
-from fcdd_audit.core.sides import SIDES
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.edits.base import EDITS, described
 from fcdd_audit.experiment.cells import Cell
@@ -31,7 +31,8 @@ from fcdd_audit.probes.chain import probes_of
 TRAINING = 1  # raised when training gives other weights from the same settings
 MEASURING = 2  # raised when measuring gives other numbers from the same weights
 SCORED = ("validation", "test", "transplants")  # begin the names of parts
-OVERLAPS, CHECKS = ("overlap",), ("similarity", "faithfulness")  # families of measures
+OVERLAPS, CHECKS = ("overlap", "signed"), ("similarity", "faithfulness")  # families of measures
+LOWERING = ("signed", "elsewhere")
 
 
 def trained_place(cell: Cell, setup: Setup) -> Place:
@@ -58,6 +59,13 @@ def checked_place(cell: Cell, setup: Setup, explainer: str) -> Place:
     found = checked(cell, setup, explainer)
     folder, _ = scored_place(cell, setup)
     return f"{folder}/{explainer}-checks-{key_of(found)}", found
+
+
+def lowered_place(cell: Cell, setup: Setup, explainer: str, side: Side, images: int) -> Place:
+    """Of what an explainer says lowers the score, on so many images of a side."""
+    found = lowered(cell, setup, explainer, side)
+    folder, _ = scored_place(cell, setup)
+    return f"{folder}/{explainer}-lowering-{key_of(found)}-{images}", {**found, "images": images}
 
 
 def trained(cell: Cell, setup: Setup) -> Identity:
@@ -123,6 +131,11 @@ def explained(cell: Cell, setup: Setup, explainer: str) -> Identity:
 def checked(cell: Cell, setup: Setup, explainer: str) -> Identity:
     """Of the checks of an explainer."""
     return {**_of_explainer(cell, setup, explainer, CHECKS), "checked": setup.sanity}
+
+
+def lowered(cell: Cell, setup: Setup, explainer: str, side: Side) -> Identity:
+    """Of what an explainer says lowers the score, on images of a side, whatever their number."""
+    return {**_of_explainer(cell, setup, explainer, LOWERING), "side": side}
 
 
 def _of_explainer(cell: Cell, setup: Setup, explainer: str, families: tuple[str, ...]) -> Identity:

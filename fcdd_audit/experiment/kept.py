@@ -16,6 +16,7 @@ from fcdd_audit.measures.reliance import Scores
 CROSSED = "transplanted-"  # begins the name of a part that transplants were put on
 TRAINING, MEASURING = "training.json", "measuring.json"  # how it went
 SCORES, OVERLAPS, CHECKS, MAPS = "scores.csv", "overlaps.csv", "checks.csv", "maps.npz"
+LOWERING = "lowering.csv"
 
 
 def table_file(table: pd.DataFrame) -> bytes:
@@ -55,10 +56,15 @@ def read_scores(content: bytes) -> Scores:
     return Scores(arrays.pop(("validation", "clean")), arrays, crossed)
 
 
-def maps_file(examples: np.ndarray, levels: np.ndarray) -> bytes:
-    """Heatmaps, (N, H, W), in half precision, and the quantiles that set their scale."""
+def maps_file(examples: np.ndarray, levels: np.ndarray, lowering: np.ndarray | None = None) -> bytes:
+    """Heatmaps, (N, H, W), in half precision, and the quantiles that set their scale. lowering: what in them
+    lowers the score, like the heatmaps; None for maps without sign."""
     maps, scale = halved(examples)
-    return npz_file({"examples": maps, "scale": np.asarray(scale), "levels": levels})
+    arrays = {"examples": maps, "scale": np.asarray(scale), "levels": levels}
+    if lowering is not None:
+        lowered, lowered_scale = halved(lowering)
+        arrays |= {"lowering": lowered, "lowering_scale": np.asarray(lowered_scale)}
+    return npz_file(arrays)
 
 
 def halved(maps: np.ndarray) -> tuple[np.ndarray, np.float32]:
@@ -71,3 +77,12 @@ def read_maps(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """What `maps_file` was given: heatmaps in float32, quantiles."""
     with np.load(io.BytesIO(content)) as stored:
         return stored["examples"].astype(np.float32) * stored["scale"], stored["levels"]
+
+
+def read_lowering(content: bytes) -> np.ndarray | None:
+    """The `lowering` that `maps_file` was given, in float32."""
+    with np.load(io.BytesIO(content)) as stored:
+        if "lowering" not in stored:
+            return None
+        lowered: np.ndarray = stored["lowering"].astype(np.float32) * stored["lowering_scale"]
+        return lowered

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.setup import Setup
@@ -86,7 +87,8 @@ def planned_work(
 
     Where the artifact has a place, the network of each detector's first control, of each kind that there is,
     is explained before training too: what an untrained network's maps are worth hardly depends on its initial
-    weights. Of the user's own training code no such network is known.
+    weights. Of the user's own training code no such network is known. Where it stands for a low score, what
+    explainers with a sign say lowers the score is compared with images without it.
     explained: of each side at most so many images; None: all.
     """
     explainers = {name: usable(name, setup) for name in dict.fromkeys(one.detector for one in questions)}
@@ -96,9 +98,13 @@ def planned_work(
     for question in questions:
         names = explainers[question.detector]
         telling = tuple(name for name in names if not EXPLAINERS[name].reference)
+        direction = DIRECTIONS[question.plant_on]
+        lowered = direction.changed if placed and direction.side == "nominal" else None
         for control, planted in question.pairs:
             for cell in (control, planted):
-                works[cell] = Work(cell, names, setup.sanity > 0, explained)
+                known = works.get(cell)  # a control that questions on both sides share
+                side = lowered or (known.lowered if known else None)
+                works[cell] = Work(cell, names, setup.sanity > 0, explained, side)
             kind = question.detector, control.edit
             if telling and placed and kind not in begun and not own_kind(question.detector):
                 begun.add(kind)

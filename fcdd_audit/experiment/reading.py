@@ -13,20 +13,23 @@ from fcdd_audit.experiment.explaining import CHECKED, overlap_columns
 from fcdd_audit.experiment.identity import checked_place, scored_place, trained_place
 from fcdd_audit.experiment.kept import (
     CHECKS,
+    LOWERING,
     MAPS,
     MEASURING,
     OVERLAPS,
     SCORES,
     TRAINING,
     read_frame,
+    read_lowering,
     read_maps,
     read_scores,
 )
+from fcdd_audit.experiment.lowering import COLUMNS as LOWERED
 from fcdd_audit.experiment.plan import Question, before, planned_work
 from fcdd_audit.experiment.records import Record
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Work, explained_record, needed
+from fcdd_audit.experiment.work import Work, explained_record, lowered_record, needed
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.verdict.looks import Look
 
@@ -60,6 +63,7 @@ class CellRecord:
 
     localization: one row an image, explainer and mask, one column a measure; no rows for an artifact without
     a place. untrained: the same of the network before training, of the one control for which it was asked.
+    lowering: where that is asked, rows of `lowering_rows` by explainer.
     checks: rows of explainer, split, metric, value. costs: by explainer, seconds and megabytes a map, and
     seconds to score an image. torch: the versions that it was trained and measured with. steps: of its
     training. tenths: the mean loss of each tenth of them; empty where that isn't recorded.
@@ -71,6 +75,7 @@ class CellRecord:
     untrained: pd.DataFrame
     checks: pd.DataFrame
     costs: dict[str, dict[str, float]]
+    lowering: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["explainer", *LOWERED]))
     torch: frozenset[str] = field(default_factory=frozenset)
     steps: int | None = None
     tenths: tuple[float, ...] = ()
@@ -92,7 +97,8 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
         for name, record in checked.items()
     ]
     training = needed(store, trained_place(cell, setup)).json(TRAINING)
-    all_of_it = [scored, *explained.values(), *checked.values()]
+    lowered = {name: lowered_record(store, work, setup, name) for name in work.lowering}
+    all_of_it = [scored, *explained.values(), *checked.values(), *lowered.values()]
     return CellRecord(
         cell,
         read_scores(scored.files[SCORES]),
@@ -104,6 +110,7 @@ def read_cell(work: Work, setup: Setup, store: Store, before: Work | None = None
         if checks
         else pd.DataFrame(columns=["explainer", *CHECKED]),
         costs={name: record.json(MEASURING)["costs"] for name, record in checked.items()},
+        lowering=_lowering(lowered, work.explained),
         torch=frozenset(
             [
                 *(record.json(MEASURING)["versions"]["torch"] for record in all_of_it),
@@ -144,6 +151,24 @@ def read_heat(work: Work, setup: Setup, store: Store) -> dict[str, tuple[np.ndar
 def _explained(work: Work, setup: Setup, store: Store) -> dict[str, Record]:
     """By explainer."""
     return {name: explained_record(store, work, setup, name) for name in work.explainers}
+
+
+def read_lowering_heat(work: Work, setup: Setup, store: Store) -> dict[str, np.ndarray]:
+    """By explainer with a sign, what in the heatmaps of the examples lowers the score, (images, H, W)."""
+    found = {
+        name: read_lowering(record.files[MAPS]) for name, record in _explained(work, setup, store).items()
+    }
+    return {name: lowered for name, lowered in found.items() if lowered is not None}
+
+
+def _lowering(lowered: dict[str, Record], asked: int | None) -> pd.DataFrame:
+    """Rows by explainer. asked: as in `_overlaps`."""
+    frames = []
+    for name, record in lowered.items():
+        frame = read_frame(record.files[LOWERING])
+        frames.append(frame[frame["turn"] < (np.inf if asked is None else asked)].assign(explainer=name))
+    columns = ["explainer", *LOWERED]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
 def _columns() -> list[str]:

@@ -15,6 +15,7 @@ from fcdd_audit.datasets import AuditData
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.explaining import DEFECT
 from fcdd_audit.experiment.folder import MEAN, PAIR
+from fcdd_audit.experiment.lowered import found_lowering, lowering_numbers, paired_lowering
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.reading import CellRecord, Measured
 from fcdd_audit.experiment.work import Work
@@ -95,6 +96,10 @@ def localization_numbers(localization: pd.DataFrame) -> Iterator[Number]:
                 chance = measure.chance_of(area)
                 if chance is not None:
                     yield str(explainer), split, f"{name}_chance", chance
+            for measure in family("signed"):
+                value = float(group[measure.name].astype(float).mean())
+                if not np.isnan(value):  # of maps without sign
+                    yield str(explainer), split, measured_name(measure.name, str(mask)), value
 
 
 def untrained_numbers(untrained: pd.DataFrame) -> Iterator[Number]:
@@ -209,7 +214,8 @@ def results_table(
     seen: set[tuple[str, str, Cell]] = set()
     for one in measured:
         question = one.question
-        for control, planted in question.pairs:
+        lowered = found_lowering(one)
+        for pair, (control, planted) in enumerate(question.pairs):
             for twin, cell in (("control", control), ("planted", planted)):
                 if (twin, question.plant_on, cell) in seen:
                     continue
@@ -218,12 +224,14 @@ def results_table(
                 numbers = [
                     *detection_numbers(record.scores, question.plant_on, quantile),
                     *localization_numbers(record.localization),
+                    *lowering_numbers(record, DIRECTIONS[question.plant_on].changed),
                     *untrained_numbers(record.untrained),
                     *check_numbers(record.checks),
                 ]
                 frames.append(_tidy(question, twin, cell, numbers))
             after, before = (relevant(one.records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on, quantile))
+            paired += paired_lowering(lowered, pair, DIRECTIONS[question.plant_on].changed)
             if heat is not None:
                 maps = [
                     {name: found[0] for name, found in heat(one.works[cell]).items()}
@@ -388,6 +396,7 @@ def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
         untrained=_untrained(measured.control),
         references=tuple(name for name in explainers if EXPLAINERS[name].reference),
         either_way=tuple(name for name in explainers if EXPLAINERS[name].either_way),
+        lowering=found_lowering(measured),
         obstacle=question.obstacle,
         ability=None if question.bearing is None or not planted else _ability(measured),
         failed=question.failed,

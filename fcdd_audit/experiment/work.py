@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from safetensors.torch import save as save_weights
 
 from fcdd_audit.core.determinism import deterministic
 from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.sides import Side
 from fcdd_audit.core.versions import versions
 from fcdd_audit.detectors import Detector
 from fcdd_audit.detectors.training.loop import DivergedError
@@ -25,11 +27,13 @@ from fcdd_audit.experiment.explaining import Explained, check_explainer, explain
 from fcdd_audit.experiment.identity import (
     checked_place,
     explained_place,
+    lowered_place,
     scored_place,
     trained_place,
 )
 from fcdd_audit.experiment.kept import (
     CHECKS,
+    LOWERING,
     MAPS,
     MEASURING,
     OVERLAPS,
@@ -41,11 +45,12 @@ from fcdd_audit.experiment.kept import (
     scores_file,
     table_file,
 )
+from fcdd_audit.experiment.lowering import lowering_rows
 from fcdd_audit.experiment.own import own_model
 from fcdd_audit.experiment.records import Record, as_json
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Place, Store
-from fcdd_audit.explainers import make_explainer
+from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.measures.statistics import interquartile_range
 from fcdd_audit.models import Model
 from fcdd_audit.models.failures import NotFiniteError
@@ -55,6 +60,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", 
 
 
 Made = tuple[dict[str, bytes], dict[str, Any]]  # a record's files, and what is said of how it went
+Places = Callable[[int], Place]  # of records of so many images
 
 
 class NoNumbersError(RunError):
@@ -65,12 +71,19 @@ class NoNumbersError(RunError):
 class Work:
     """A cell, and what its records are to hold. explainers: those that work on its detector. checks: whether
     explanations are checked, on `Setup.sanity` images. explained: of each side at most so many images are;
-    None: all."""
+    None: all. lowered: the side on whose images the artifact may lower the score, so that what explainers
+    with a sign say lowers it is compared with images without the artifact; None: it isn't asked."""
 
     cell: Cell
     explainers: tuple[str, ...] = ()
     checks: bool = False
     explained: int | None = None
+    lowered: Side | None = None
+
+    @property
+    def lowering(self) -> tuple[str, ...]:
+        """The explainers that are asked what lowers the score."""
+        return tuple(name for name in self.explainers if self.lowered and EXPLAINERS[name].signed)
 
 
 @dataclass(frozen=True)
@@ -82,11 +95,12 @@ class Missing:
     scored: bool = False
     explained: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
     failed: bool = False
 
     @property
     def measured(self) -> bool:
-        return self.scored or bool(self.explained) or bool(self.checked)
+        return self.scored or bool(self.explained) or bool(self.checked) or bool(self.lowered)
 
 
 def missing(work: Work, setup: Setup, store: Store) -> Missing:
@@ -102,7 +116,10 @@ def missing(work: Work, setup: Setup, store: Store) -> Missing:
         trained=cell.trained and (record is None or again),
         scored=cell.trained and store.read(scored_place(cell, setup)) is None,
         explained=tuple(
-            name for name in work.explainers if _enough(store, cell, setup, name, images) is None
+            name for name in work.explainers if _enough(store, _explained(cell, setup, name), images) is None
+        ),
+        lowered=tuple(
+            name for name in work.lowering if _enough(store, _lowered(work, setup, name), images) is None
         ),
         checked=tuple(
             name
@@ -253,6 +270,8 @@ class _Measuring:
                 todo = missing(self.work, setup, self.store)  # a damaged record takes those below with it
             for name in todo.explained:
                 self._keep(explained_place(cell, setup, name, self.images), self._explain, name)
+            for name in todo.lowered:
+                self._keep(_lowered(self.work, setup, name)(self.images), self._lower, name)
             for name in todo.checked:
                 self._keep(checked_place(cell, setup, name), self._check, name)
 
@@ -279,7 +298,7 @@ class _Measuring:
         explainer = make_explainer(name, self.setup.options)
         if (reason := explainer.unavailable(self.detector)) is not None:  # unlike the first model of its code
             raise NoNumbersError(f"{name} can't explain it: {reason}")
-        before = _fewer(self.store, self.cell, self.setup, name, self.images)
+        before = _fewer(self.store, _explained(self.cell, self.setup, name), self.images)
         first = 0 if before is None else int(before.identity["images"])
         found = explain(self.detector, name, explainer, self.parts, self.device, first, self.images)
         if before is not None:
@@ -287,8 +306,19 @@ class _Measuring:
             return {**before.files, OVERLAPS: table_file(self._in_order([known, found.overlaps]))}, {}
         files = {OVERLAPS: table_file(self._in_order([found.overlaps]))}
         if self.cell.trained and found.examples is not None and found.levels is not None:
-            files[MAPS] = maps_file(found.examples, found.levels)
+            files[MAPS] = maps_file(found.examples, found.levels, found.lowering)
         return files, {}
+
+    def _lower(self, name: str) -> Made:
+        """As `_explain` does."""
+        before = _fewer(self.store, _lowered(self.work, self.setup, name), self.images)
+        first = 0 if before is None else int(before.identity["images"])
+        part = next(one for one in self.setup.marked if one.part == self.work.lowered)
+        explainer = make_explainer(name, self.setup.options)
+        found = lowering_rows(self.detector, name, explainer, part, self.device, first, self.images)
+        known = [] if before is None else [read_frame(before.files[LOWERING])]
+        rows = pd.concat([*known, *([found] if len(found) or not known else [])], ignore_index=True)
+        return {LOWERING: table_file(rows.sort_values(["opinion", "turn"], kind="stable"))}, {}
 
     def _in_order(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
         """Rows by part, mask and turn: the same however often it was gone on with."""
@@ -325,30 +355,47 @@ def needed(store: Store, place: Place) -> Record:
 
 def explained_record(store: Store, work: Work, setup: Setup, name: str) -> Record:
     """That of as many of an explainer's maps as are asked for, or of more. RunError if there is none."""
-    images = explained_images(work, setup)
-    found = _enough(store, work.cell, setup, name, images)
-    return found or needed(store, explained_place(work.cell, setup, name, images))
+    return _at_least(store, _explained(work.cell, setup, name), explained_images(work, setup))
 
 
-def _enough(store: Store, cell: Cell, setup: Setup, name: str, images: int) -> Record | None:
+def lowered_record(store: Store, work: Work, setup: Setup, name: str) -> Record:
+    """That of what as many of its maps, or more, say lowers the score. RunError if there is none."""
+    return _at_least(store, _lowered(work, setup, name), explained_images(work, setup))
+
+
+def _explained(cell: Cell, setup: Setup, name: str) -> Places:
+    return partial(explained_place, cell, setup, name)
+
+
+def _lowered(work: Work, setup: Setup, name: str) -> Places:
+    if work.lowered is None:
+        raise ValueError("what lowers the score isn't asked")
+    return partial(lowered_place, work.cell, setup, name, work.lowered)
+
+
+def _at_least(store: Store, places: Places, images: int) -> Record:
+    return _enough(store, places, images) or needed(store, places(images))
+
+
+def _enough(store: Store, places: Places, images: int) -> Record | None:
     """The record of at least so many of an explainer's maps, and of the fewest of these."""
-    counts = (count for count in sorted(_kept(store, cell, setup, name)) if count >= images)
-    return _first(store, (explained_place(cell, setup, name, count) for count in counts))
+    counts = (count for count in sorted(_kept(store, places)) if count >= images)
+    return _first(store, map(places, counts))
 
 
-def _fewer(store: Store, cell: Cell, setup: Setup, name: str, images: int) -> Record | None:
+def _fewer(store: Store, places: Places, images: int) -> Record | None:
     """The record of fewer maps, and of the most of these."""
-    counts = (count for count in sorted(_kept(store, cell, setup, name), reverse=True) if count < images)
-    return _first(store, (explained_place(cell, setup, name, count) for count in counts))
+    counts = (count for count in sorted(_kept(store, places), reverse=True) if count < images)
+    return _first(store, map(places, counts))
 
 
 def _first(store: Store, places: Iterator[Place]) -> Record | None:
     return next((found for place in places if (found := store.read(place)) is not None), None)
 
 
-def _kept(store: Store, cell: Cell, setup: Setup, name: str) -> Iterator[int]:
+def _kept(store: Store, places: Places) -> Iterator[int]:
     """Of how many maps of an explainer there are records."""
-    folder, _, prefix = explained_place(cell, setup, name, 0)[0].removesuffix("0").rpartition("/")
+    folder, _, prefix = places(0)[0].removesuffix("0").rpartition("/")
     for path in (store.path / folder).glob(f"{prefix}*"):
         with suppress(ValueError):
             yield int(path.name.removeprefix(prefix))

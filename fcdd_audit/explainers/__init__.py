@@ -6,6 +6,13 @@ from fcdd_audit.core.late import import_matplotlib
 import_matplotlib()  # before Captum does
 
 from fcdd_audit.explainers import native, cam, gradients, contributions, rules, reference  # noqa: F401
-from fcdd_audit.explainers.base import EXPLAINERS, Explainer, make_explainer, raising
+from fcdd_audit.explainers.base import (
+    EXPLAINERS,
+    Explainer,
+    lowering,
+    make_explainer,
+    raising,
+    second_opinion,
+)
 
-__all__ = ["EXPLAINERS", "Explainer", "make_explainer", "raising"]
+__all__ = ["EXPLAINERS", "Explainer", "lowering", "make_explainer", "raising", "second_opinion"]

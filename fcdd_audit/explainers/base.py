@@ -20,7 +20,7 @@ class Explainer(Protocol):
     Sign rule: a gradient says how the score would change with a pixel, up or down, so that its size counts
     (`magnitude`) and its map has no sign; a contribution says what a pixel did to the score, and its map is
     signed: the positive part raises the score, the negative part lowers it. What measures or shows a map
-    takes its `raising` part.
+    takes its `raising` part; where an artifact lowers the score, its `lowering` part too.
 
     reference: whether the map knows nothing of the model, and is there for comparison only. either_way:
     whether a map without sign shows what lowers the score too. signed: whether maps may be negative. unit:
@@ -111,3 +111,15 @@ def over_channels(contribution: Tensor) -> Tensor:
 def raising(heatmap: Tensor) -> Tensor:
     """The part of a map that raises the score, like the map and >= 0; all of one without sign."""
     return heatmap.clamp_min(0)
+
+
+def lowering(heatmap: Tensor) -> Tensor:
+    """How far each pixel lowers the score, like the map and >= 0; nothing in one without sign."""
+    return (-heatmap).clamp_min(0)
+
+
+def second_opinion(explainer: Explainer) -> Explainer | None:
+    """The same method with another baseline, on which what it says lowers the score depends, and which has to
+    say the same; None where the method has one map to go by."""
+    other = getattr(explainer, "other_baseline", None)
+    return None if other is None else other()

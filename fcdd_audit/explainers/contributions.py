@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import cast
 
@@ -83,6 +83,11 @@ class OcclusionMap(PixelMap):
         check_baseline(self.baseline)
         if not 0 < self.window <= 1:
             raise InputError(f"occlusion window is {self.window}; it is a share and must be in (0, 1]")
+
+    def other_baseline(self) -> OcclusionMap:
+        """Emptied in another way: a square of the mean colour may itself be unusual, and so may a blurred
+        one. What lowers the score must lower it by both."""
+        return replace(self, baseline="mean" if self.baseline == "blur" else "blur")
 
     def grain(self, detector: Scorer, side: int) -> ReceptiveField:
         window = max(1, round(self.window * side))

@@ -26,6 +26,8 @@ FAMILIES = {
     "float`.",
     "threshold": "What the decisions are made with.",
     "overlap": "How a heatmap coincides with a mask: `(heatmap: (N, 1, H, W), mask: (N, 1, H, W)) -> (N,)`.",
+    "signed": "What lowered the score: `(signed heatmap: (N, 1, H, W), mask: (N, 1, H, W)) -> (N,)`.",
+    "elsewhere": "What a signed map has where no artifact is.",
     "mask": "What stands beside the overlaps.",
     "pair": "What a planted twin does beyond its control.",
     "pairs": "What is said of all pairs of twins together.",
@@ -33,7 +35,7 @@ FAMILIES = {
     "faithfulness": "What replacing pixels does to the score: `(curve: (N, steps + 1)) -> (N,)`.",
     "placebos": "What an artifact does beyond placebos, to a finished detector.",
 }
-CLOSED = ("threshold", "mask", "pair", "pairs", "placebos")  # families that others can't add to
+CLOSED = ("threshold", "elsewhere", "mask", "pair", "pairs", "placebos")  # families that others can't add to
 CURVES = ("deletion", "insertion")
 DILATED = "_dilated"  # ends the name of an overlap with the mask grown by half a map's stride
 

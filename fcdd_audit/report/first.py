@@ -16,6 +16,7 @@ from fcdd_audit.report.display import normalise, shown_limits
 from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
 from fcdd_audit.report.naming import artifact_name, detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.signed import signed_limit, signed_maps, signed_uri
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.verdict.words import untrained, verdict_words
 
@@ -37,7 +38,8 @@ class View:
 class Heat:
     """Heat of both twins on the image with the artifact, by twin, on one scale from `low` to `high`.
 
-    shows: whether the explanation surely shows the artifact.
+    shows: whether the explanation surely shows the artifact. signed: whether it is of what raises and of what
+    lowers the score, in two colours.
     """
 
     explainer: str
@@ -45,6 +47,7 @@ class Heat:
     low: float
     high: float
     shows: bool
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ def _known(image: str, scores: Mapping[tuple[str, str, str], float]) -> bool:
 def _heat(
     run: RunFolder, file: str | None, finding: Mapping[str, Any], turn: int, quantile: float
 ) -> Heat | None:
-    """Of the first explainer that shows the artifact, else of the first that isn't a reference map."""
+    """Of the first explainer that shows the artifact, else of the first that is judged, else of the first
+    that isn't a reference map."""
     if file is None:
         return None
     arrays = run.read_arrays(file)
@@ -188,8 +192,13 @@ def _heat(
     ]
     if not drawn:
         return None
-    best = next((one for one in drawn if one["quadrant"] == "exposed"), drawn[0])
-    name = best["explainer"]
+    judged = next((one for one in drawn if one["judged"]), drawn[0])
+    best = next((one for one in drawn if one["quadrant"] == "exposed"), judged)
+    name, shows = best["explainer"], best["quadrant"] == "exposed"
+    if best.get("map") == "lowers" and (signed := signed_maps(arrays, name)):
+        top = signed_limit(arrays, name, quantile)
+        uris = {twin: signed_uri(found[turn], top) for twin, found in signed.items()}
+        return Heat(name, uris, -top, top, shows, signed=True)
     maps = np.stack(
         [
             arrays[f"maps.{twin}.{name}"][turn].astype(np.float32) * arrays[f"scale.{twin}.{name}"]
@@ -202,5 +211,5 @@ def _heat(
         name,
         {twin: heat_uri(one) for twin, one in zip(TWINS, shown, strict=True)},
         **shown_limits(levels, quantile),
-        shows=best["quadrant"] == "exposed",
+        shows=shows,
     )

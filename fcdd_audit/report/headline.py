@@ -8,7 +8,7 @@ from typing import Any
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.text import number, share
-from fcdd_audit.report.naming import artifact_name, artifacts_named, detector_name, listed
+from fcdd_audit.report.naming import artifact_name, artifacts_named, detector_name, listed, map_name
 from fcdd_audit.verdict.words import alarms_of, caught_words, verdict_words
 
 Finding = Mapping[str, Any]
@@ -397,4 +397,4 @@ def _chip(explainer: Mapping[str, Any]) -> Chip:
     if not explainer["judged"]:
         return Chip(explainer["explainer"], "not judged", "unjudged")
     answer = explainer["reveals"]
-    return Chip(explainer["explainer"], SHOWS[answer], "open" if answer == "inconclusive" else answer)
+    return Chip(map_name(explainer), SHOWS[answer], "open" if answer == "inconclusive" else answer)

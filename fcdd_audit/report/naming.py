@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 DETECTORS = {"fcdd": "FCDD", "hsc": "HSC", "dsvdd": "Deep SVDD", "ae": "AE"}
 ARTIFACTS = {
@@ -40,6 +41,21 @@ def artifacts_named(probes: Iterable[str], last: str = "and") -> str:
     """Each once, to stand behind "the": `watermark`, or `watermark and the disc`."""
     first, *others = dict.fromkeys(map(artifact_name, probes))
     return listed([first, *(f"the {other}" for other in others)], last)
+
+
+def map_name(explainer: Mapping[str, Any]) -> str:
+    """An explainer's name, and which half of its map is judged where that isn't what raises the score.
+
+    explainer: as in findings.json; in older ones there is no half.
+    """
+    half = ", what lowers" if explainer.get("map") == "lowers" else ""
+    return f"{explainer['explainer']}{half}"
+
+
+def unjudged(explainer: Mapping[str, Any]) -> str:
+    """Why it isn't judged what an explainer shows. explainer: as in findings.json, one that isn't."""
+    why = explainer.get("unjudged") or "the artifact lowers the score, and a heatmap shows what raises it"
+    return str(why)
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

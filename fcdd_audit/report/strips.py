@@ -65,9 +65,10 @@ def heat_tiles(
 def scales(
     reference: Mapping[str, np.ndarray], units: Mapping[str, str], quantile: float
 ) -> list[dict[str, Any]]:
-    """Of each explainer: `name`, the heat that is darkest and brightest, `low` and `high`, and its `unit`."""
+    """Of each explainer: `name`, the heat that is darkest and brightest, `low` and `high`, its `unit`, and
+    whether it is `signed`."""
     return [
-        {"name": name, "unit": units.get(name, ""), **shown_limits(heat, quantile)}
+        {"name": name, "unit": units.get(name, ""), **shown_limits(heat, quantile), "signed": False}
         for name, heat in reference.items()
     ]
 
@@ -100,7 +101,12 @@ def photo_uri(image: np.ndarray, size: int = TILE) -> str:
 def heat_uri(heat: np.ndarray, mask: np.ndarray | None = None) -> str:
     """A normalised heatmap, (H, W) in [0, 1], in viridis, with the outline of `mask`, bool (H, W)."""
     colours = colormaps["viridis"](heat)[..., :3]
-    return _uri((colours * 255).round().astype(np.uint8), mask, HEAT_TILE)
+    return coloured_uri((colours * 255).round().astype(np.uint8), mask)
+
+
+def coloured_uri(pixels: np.ndarray, mask: np.ndarray | None = None) -> str:
+    """A heatmap in colours, uint8 (H, W, 3), with the outline of `mask`, bool (H, W)."""
+    return _uri(pixels, mask, HEAT_TILE)
 
 
 def _uri(pixels: np.ndarray, mask: np.ndarray | None, tile: int) -> str:

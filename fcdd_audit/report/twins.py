@@ -20,6 +20,7 @@ from fcdd_audit.report.glossary import Glossary, glossary, read_results
 from fcdd_audit.report.headline import several
 from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.signed import signed_limit, signed_maps, signed_scale, signed_tiles
 from fcdd_audit.report.strips import heat_tiles, mask_list, photos, scales
 
 # Of each family of measures, the splits that are shown of every cell.
@@ -102,6 +103,7 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "sections": sections,
         "pictures": _by_images(run, sections),
         "undrawn": not all(drawn),
+        "lowered": any(one.get("map") == "lowers" for f in found["findings"] for one in f["explainers"]),
         "many": len(config["data"]) > 1,
         "artifacts": list(dict.fromkeys(finding["probe"] for finding in found["findings"])),
         "directions": several(found["findings"], "plant_on"),
@@ -232,17 +234,26 @@ def _section(
     references = {one["explainer"] for one in config["explainers"] if one["reference"]}
     kept = [name.removeprefix("maps.planted.") for name in heat if name.startswith("maps.planted.")]
     names = [name for name in kept if name not in references]
+    lowers = [one["explainer"] for one in finding["explainers"] if one.get("map") == "lowers"]
+    signed = {name: found for name in names if name in lowers and (found := signed_maps(heat, name))}
     maps = {
         name: {
             twin: heat[f"maps.{twin}.{name}"].astype(np.float32) * heat[f"scale.{twin}.{name}"]
             for twin in TWINS
         }
         for name in names
+        if name not in signed
     }
-    reference = {name: np.concatenate([heat[f"levels.{twin}.{name}"] for twin in TWINS]) for name in names}
+    reference = {name: np.concatenate([heat[f"levels.{twin}.{name}"] for twin in TWINS]) for name in maps}
     rows = [one["row"] for one in question["pictured"]]
     quantile = config["config"]["explanation"]["quantile"]
-    tiles = heat_tiles(maps, mask_list(examples, rows), reference, quantile)
+    masks = mask_list(examples, rows)
+    tiles = heat_tiles(maps, masks, reference, quantile)
+    tops = {name: signed_limit(heat, name, quantile) for name in signed}
+    for name, by_twin in signed.items():
+        drawn_signed = {twin: signed_tiles(found, masks, tops[name]) for twin, found in by_twin.items()}
+        for turn, own in enumerate(tiles):
+            own[name] = {twin: shown[turn] for twin, shown in drawn_signed.items()}
     shown = [
         Shown(
             (question["examples"], one["row"]),
@@ -253,8 +264,10 @@ def _section(
         for one, own in zip(question["pictured"], tiles, strict=True)
     ]
     drawn = curves[curves["question"] == index]
+    of_maps = {one["name"]: one for one in scales(reference, units, quantile)}
+    of_maps |= {name: signed_scale(name, units[name], top) for name, top in tops.items()}
     return Section(
-        finding, shown, scales(reference, units, quantile), Markup(roc_curves(drawn, f"roc-{index}"))
+        finding, shown, [of_maps[name] for name in names], Markup(roc_curves(drawn, f"roc-{index}"))
     )
 
 

@@ -14,6 +14,7 @@ from fcdd_audit.core.sides import Side
 from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.looks import Look
+from fcdd_audit.verdict.lowering import Lowering, LoweringFinding
 from fcdd_audit.verdict.seen import Seen
 from fcdd_audit.verdict.training import Training
 
@@ -22,6 +23,9 @@ Answer = Literal["yes", "no", "inconclusive"]
 Harm = Literal["alarms", "hides", "none", "open"]
 Missing = Literal["pairs", "images", "failed-pairs", "working-control", "training", "room", "identical"]
 Quadrant = Literal["exposed", "hidden", "false-alarm", "clear", "undecided"]
+Half = Literal["raises", "lowers"]
+NO_SIGN = "shows only what raises the score, and the artifact lowers it"
+NOT_LOWERED = "the artifact doesn't lower the score of other images, so that there is nothing to show"
 
 IDENTICAL = "identical by construction"  # begins the reason why twins can't differ
 QUADRANTS: dict[tuple[str, str], Quadrant] = {
@@ -97,8 +101,9 @@ class Evidence:
     scores: by measure, numbers of the planted and of the control twins. turns: each pair's place in the order
     of training, from 0. looks: those taken so far. overlaps: by explainer and side. chance: each measure's
     chance level, or None. untrained: by explainer, side and measure, of the network before training.
-    references: the explainers that know nothing of the model. either_way: those that also show what lowers
-    the score.
+    references: the explainers that know nothing of the model. either_way: those whose maps, without a sign,
+    show what lowers the score too. lowering: of an artifact on the nominal side, by explainer with a sign,
+    what it says lowered the score.
     obstacle: why the twins can't differ, or no verdict is possible otherwise; or None.
     ability: of a found artifact, the better of two mean AUROC: the control's with the artifact removed, and
     the planted twin's as found, which it may be all of. failed: twins without numbers; their pairs aren't
@@ -121,6 +126,7 @@ class Evidence:
     chance: Mapping[str, float | None] = field(default_factory=dict)
     references: tuple[str, ...] = ()
     either_way: tuple[str, ...] = ()
+    lowering: Mapping[str, Lowering] = field(default_factory=dict)
     obstacle: str | None = None
     untrained: Mapping[str, Mapping[Side, Mapping[str, float]]] = field(default_factory=dict)
     ability: float | None = None
@@ -139,11 +145,25 @@ class Evidence:
         """The side whose heat is judged: the one that the conflict set changes."""
         return DIRECTIONS[self.plant_on].changed
 
+    def half_of(self, explainer: str) -> Half:
+        """What is judged of its map. An artifact on the nominal side stands for a low score: of a signed map
+        that is the half that lowers it, if the artifact does lower the score of other images."""
+        found = self.lowering.get(explainer)
+        return "lowers" if found is not None and found.lowers else "raises"
+
+    def unjudged(self, explainer: str) -> str | None:
+        """Why it can't be asked what an explainer shows; None: it can."""
+        if explainer in self.references:
+            return "it knows nothing of the model"
+        if DIRECTIONS[self.plant_on].side == "anomalous" or explainer in self.either_way:
+            return None
+        if self.half_of(explainer) == "lowers":
+            return None
+        return NOT_LOWERED if explainer in self.lowering else NO_SIGN
+
     def can_show(self, explainer: str) -> bool:
-        """Reference maps know nothing of the model; and an artifact on the nominal side lowers the score,
-        which a map of what raises it can't show."""
-        raises = DIRECTIONS[self.plant_on].side == "anomalous"
-        return explainer not in self.references and (raises or explainer in self.either_way)
+        """Whether it can be asked."""
+        return self.unjudged(explainer) is None
 
 
 @dataclass(frozen=True)
@@ -194,8 +214,9 @@ class ExplainerFinding:
     excess_pixel_auroc: Annotated[
         Interval,
         _said(
-            "On `side`, planted minus control, in [-1, 1], with the interval that the answer used; of a "
-            "finished detector, beyond the placebos' mean."
+            "On `side`, planted minus control, in [-1, 1], with the interval that the answer used; of a map "
+            "of what lowers the score, of its half that does, and of two baselines the lesser; of a finished "
+            "detector, beyond the placebos' mean."
         ),
     ]
     quadrant: Annotated[Quadrant, _said("Verdict and answer together; `undecided` where one is open.")]
@@ -217,11 +238,22 @@ class ExplainerFinding:
             "raises the score can't show an artifact that lowers it."
         ),
     ] = True
+    unjudged: Annotated[str | None, _said("Why it can't be asked; null where it can.")] = None
     side: Annotated[
         str | None,
         _said("The images that it is judged on: the side that the conflict set changes; null: both."),
     ] = None
-    map: Annotated[str, _said("What its map shows: what `raises` the score.")] = "raises"
+    map: Annotated[
+        Half,
+        _said(
+            "What is judged of its map: what `raises` the score, of a map without sign all of it; or what "
+            "`lowers` it, where an artifact on the nominal side lowers the score."
+        ),
+    ] = "raises"
+    lowering: Annotated[
+        LoweringFinding | None,
+        _said("What of its map lowers the score, for an artifact on the nominal side; null without a sign."),
+    ] = None
 
 
 @dataclass(frozen=True)

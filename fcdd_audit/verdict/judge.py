@@ -34,11 +34,11 @@ from fcdd_audit.verdict.findings import (
     Harm,
     Missing,
     Overlap,
-    SideOverlap,
     Transplant,
     Verdict,
     said_of,
 )
+from fcdd_audit.verdict.lowering import lowering_finding
 from fcdd_audit.verdict.seen import Seen, seen
 from fcdd_audit.verdict.thresholds import Thresholds
 from fcdd_audit.verdict.training import Training, judge_training
@@ -225,18 +225,15 @@ def judge(evidence: Sequence[Evidence], limits: Thresholds, together: Asked | No
     )
     shows = _answers(
         {
-            (index, name): (
-                excess.p_value(limits.reveal, True),
-                excess.p_value(limits.reveal, False),
-            )
+            (index, name): tests
             for index, item in enumerate(evidence)
             if item.obstacle is None and item.pairs >= limits.min_seeds
-            for name, excess in _judged(item, limits).items()
+            for name, tests in _judged(item, limits).items()
         },
         limits,
         together.explanations,
     )
-    correlations = _agreements(evidence)
+    correlations = _agreements(evidence, limits)
     findings = []
     for index, (item, pairs, obstacle) in enumerate(zip(evidence, scores, obstacles, strict=True)):
         alone = (
@@ -280,17 +277,27 @@ def judge(evidence: Sequence[Evidence], limits: Thresholds, together: Asked | No
     return findings
 
 
-def _judged(item: Evidence, limits: Thresholds) -> dict[str, Seen]:
-    """By explainer that can show the artifact: its excess on the side that is judged."""
-    return {
-        name: _excess(sides[item.judged_side], limits)
-        for name, sides in item.overlaps.items()
-        if item.can_show(name) and item.judged_side in sides
-    }
+def _judged(item: Evidence, limits: Thresholds) -> dict[str, tuple[float, float]]:
+    """By explainer that can show the artifact: p-values of yes and of no, on the side that is judged."""
+    found = {}
+    for name, sides in item.overlaps.items():
+        if not item.can_show(name) or item.judged_side not in sides:
+            continue
+        if item.half_of(name) == "lowers":
+            found[name] = item.lowering[name].p_values(limits)
+        else:
+            excess = _excess(item, name, limits)
+            found[name] = (excess.p_value(limits.reveal, True), excess.p_value(limits.reveal, False))
+    return found
 
 
-def _excess(overlap: SideOverlap, limits: Thresholds) -> Seen:
-    return replace(overlap.excess, clear_from=limits.clear_pairs)
+def _excess(item: Evidence, explainer: str, limits: Thresholds) -> Seen:
+    """Of the half of its map that is judged, on the side that is."""
+    if item.half_of(explainer) == "lowers":
+        found = item.lowering[explainer].excess
+    else:
+        found = item.overlaps[explainer][item.judged_side].excess
+    return replace(found, clear_from=limits.clear_pairs)
 
 
 class _Obstacle(NamedTuple):
@@ -453,14 +460,19 @@ def _judge_explainer(
         for measure in one.numbers
     )
     reveals: Answer = "inconclusive" if found is None else found.answer
-    judged = sides.get(item.judged_side)
+    judged, lowering = sides.get(item.judged_side), item.lowering.get(explainer)
+    half = item.half_of(explainer)
+    tails = (limits.tail, limits.tail) if found is None else found.tails
     excess = NOTHING
     if judged is not None:
-        tails = (limits.tail, limits.tail) if found is None else found.tails
-        excess = _excess(judged, limits).interval(tails, EXCESS.bounds)
-        control = float(np.mean(judged.numbers[HEADLINE.name][1]))
+        controls = judged.numbers[HEADLINE.name][1]
+        if half == "lowers" and lowering is not None:
+            tails = (tails[0], tails[1] / lowering.ways)
+            controls = lowering.to_exceed
+        excess = _excess(item, explainer, limits).interval(tails, EXCESS.bounds)
+        control = float(np.mean(controls))
         if reveals == "no" and HEADLINE.bounds[1] - control < limits.reveal_room:
-            reveals = "inconclusive"  # the control's map already finds the artifact: nothing could exceed it
+            reveals = "inconclusive"  # what is to be exceeded finds the artifact already: nothing could
     return ExplainerFinding(
         explainer,
         explainer in item.references,
@@ -469,9 +481,14 @@ def _judge_explainer(
         QUADRANTS.get((verdict, reveals), "undecided"),
         correlation,
         overlaps,
-        images=judged.images if judged else 0,
+        images=lowering.images if half == "lowers" and lowering else judged.images if judged else 0,
         judged=item.can_show(explainer),
+        unjudged=item.unjudged(explainer),
         side=item.judged_side,
+        map=half,
+        lowering=None
+        if lowering is None
+        else lowering_finding(lowering, lambda values, low, high: _mean(values, limits, low, high)),
     )
 
 
@@ -493,7 +510,7 @@ def _overlap(item: Evidence, explainer: str, side: Side, measure: str, limits: T
     )
 
 
-def _agreements(evidence: Sequence[Evidence]) -> dict[tuple[str, str], float | None]:
+def _agreements(evidence: Sequence[Evidence], limits: Thresholds) -> dict[tuple[str, str], float | None]:
     """Rank correlation of excess overlap with dependence, over a detector's pairs and prevalences."""
     points: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for item in evidence:
@@ -504,6 +521,6 @@ def _agreements(evidence: Sequence[Evidence]) -> dict[tuple[str, str], float | N
         for explainer, sides in item.overlaps.items():
             overlaps, dependences = points.setdefault((item.detector, explainer), ([], []))
             if item.judged_side in sides:
-                overlaps.extend(sides[item.judged_side].excess.last)
+                overlaps.extend(_excess(item, explainer, limits).last)
                 dependences.extend(per_pair)
     return {key: agreement(*map(np.array, both)) for key, both in points.items()}

@@ -31,8 +31,8 @@ class Thresholds:
         the tenth before, as a mean over the control twins.
     room: neither "does not rely" nor "robust" is said where less than this is left to lose beyond the
         control, of the AUROC or of the images that are rightly decided.
-    reveal_room: excess can't exceed 1 less the control's pixel AUROC; with less than this, it isn't
-        said that an explanation doesn't show the artifact.
+    reveal_room: excess can't exceed 1 less the control's pixel AUROC, nor 1 less its own chance for what
+        lowers the score; with less than this, it isn't said that an explanation doesn't show the artifact.
     score_quantile: of the nominal validation scores, the frozen decision threshold.
     """
 

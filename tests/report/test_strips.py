@@ -55,7 +55,8 @@ def test_twins_share_the_scale_of_the_reference():
     maps = {"native": {"planted": planted, "control": planted / 8}}
     reference = {"native": np.array([0.5, 0.25, 2.0])}
     (explainer,) = scales(reference, {"native": "of the score"}, 1.0)
-    assert explainer == {"name": "native", "unit": "of the score", "low": 0.25, "high": pytest.approx(2.0)}
+    ends = {"low": 0.25, "high": pytest.approx(2.0)}
+    assert explainer == {"name": "native", "unit": "of the score", **ends, "signed": False}
     rows = range(4)
     assert [one["name"] for one in photos(examples, ("clean", "marked"), rows)] == list("abcd")
     for row in heat_tiles(maps, mask_list(examples, rows), reference, 1.0):

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from fcdd_audit.core.directions import DIRECTIONS
+from fcdd_audit.experiment.explaining import heat_levels
 from fcdd_audit.experiment.kept import halved
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.reading import Measured
@@ -87,12 +88,16 @@ def curves_table(measured: Sequence[Measured], asked: int) -> pd.DataFrame:
 def heat(
     measured: Measured,
     maps: Callable[[Work], dict[str, tuple[np.ndarray, np.ndarray]]],
+    lowering: Callable[[Work], dict[str, np.ndarray]],
     places: Sequence[int],
 ) -> dict[str, np.ndarray]:
     """heat-N.npz: heatmaps of both twins of the first seed, `maps.TWIN.EXPLAINER`, (N, H, W) float16, their
     `scale...`, and evenly spaced quantiles of the heat on the test images, `levels...`.
 
-    maps: heatmaps and quantiles of a cell, by explainer. places: those of the N heatmaps that are shown.
+    Where the artifact may lower the score, also what does of explainers with a sign, `lowers...`, with
+    `lowers-scale...` and `lowers-levels...`.
+    maps: heatmaps and quantiles of a cell, by explainer. lowering: what in its heatmaps lowers the score, by
+    explainer with a sign. places: those of the N heatmaps that are shown.
     """
     arrays: dict[str, Any] = {}
     question = measured.question
@@ -101,6 +106,11 @@ def heat(
             name = f"{twin}.{explainer}"
             arrays[f"maps.{name}"], arrays[f"scale.{name}"] = halved(kept[places])
             arrays[f"levels.{name}"] = levels
+        work = measured.works[cell]
+        for explainer, kept in lowering(work).items() if work.lowering else ():
+            name = f"{twin}.{explainer}"
+            arrays[f"lowers.{name}"], arrays[f"lowers-scale.{name}"] = halved(kept[places])
+            arrays[f"lowers-levels.{name}"] = heat_levels(kept)
     return arrays
 
 

@@ -171,6 +171,7 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
             maps += images_checked(work.cell.detector, setup) * len(one.checked)
         # A fifth of a training for scoring, 2 s for writing.
         seconds += per_step * steps * (one.trained + 0.2 * one.scored) + 2 * one.trained
+        maps += explained_images(work, setup) * len(one.lowered)
         seconds += an_image * maps / max(1, len(work.explainers))
         megabytes += 2 * one.trained + 0.1 * one.scored
         rows = 2 * images  # on two kinds of mask

@@ -41,7 +41,9 @@ def asked_of(questions: Sequence[Question], setup: Setup) -> Asked:
         for question in open_ones:
             raises = DIRECTIONS[question.plant_on].side == "anomalous"
             telling = (EXPLAINERS[name] for name in usable(question.detector, setup))
-            explanations += sum(not one.reference and (raises or one.either_way) for one in telling)
+            explanations += sum(
+                not one.reference and (raises or one.either_way or one.signed) for one in telling
+            )
     return Asked(len(open_ones), explanations)
 
 

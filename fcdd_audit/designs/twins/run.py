@@ -29,7 +29,7 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import Question, planned_work
-from fcdd_audit.experiment.reading import read_heat
+from fcdd_audit.experiment.reading import read_heat, read_lowering_heat
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import check_trained
 from fcdd_audit.experiment.searched import quick_search
@@ -255,7 +255,9 @@ def _run_part(
     chosen = [pictured(one, setup) for one in found.measured]
     shown, rows = examples([image for own in chosen for image in own], setup)
     drawn = {
-        f"heat-{place}.npz": heat(one, heat_of, kept_at(own, setup))
+        f"heat-{place}.npz": heat(
+            one, heat_of, lambda work: read_lowering_heat(work, setup, store), kept_at(own, setup)
+        )
         for place, (one, own) in enumerate(zip(found.measured, chosen, strict=True), asked)
         if own and place < most
     }

@@ -9,6 +9,7 @@ from fcdd_audit.core.text import span
 from fcdd_audit.report.figures.rows import Column, Row, line, rows_axis, upright
 from fcdd_audit.report.figures.style import INK, LIMIT, own_settings, to_svg
 from fcdd_audit.report.figures.subjects import subjects
+from fcdd_audit.report.naming import map_name
 
 ANSWERS = {"yes": "shows it", "no": "doesn't show it", "inconclusive": "can't tell"}
 NOT_JUDGED = "not judged"
@@ -59,7 +60,7 @@ def forest_rows(findings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "judged on": (one["side"] or "all") if one["judged"] else NOT_JUDGED,
             "finding": name,
-            "explainer": one["explainer"],
+            "explainer": map_name(one),
             "excess": one["excess_pixel_auroc"]["value"],
             "from": one["excess_pixel_auroc"]["low"],
             "to": one["excess_pixel_auroc"]["high"],

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.experiment.folder import PAIR
+from fcdd_audit.studies.compare.halves import least, lowers
 from fcdd_audit.studies.compare.reading import CASE
 
 
@@ -17,6 +18,8 @@ def alone(explainer: dict[str, Any], headline: str) -> dict[str, float | None] |
     can't be asked."""
     if not (explainer["reference"] or explainer["judged"]):
         return None
+    if lowers(explainer):
+        return least(explainer)
     return next(
         (
             overlap["excess"]

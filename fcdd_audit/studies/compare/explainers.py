@@ -35,11 +35,13 @@ from fcdd_audit.studies.compare.cases import (
     planted_twins,
     untrained,
 )
+from fcdd_audit.studies.compare.halves import as_judged, lowers
 from fcdd_audit.studies.compare.ranking import ranked, tiered
 from fcdd_audit.studies.compare.reading import CASE, read
 from fcdd_audit.studies.compare.results import Compared, Comparison, Count
 from fcdd_audit.studies.compare.sanity import checked, cost
 
+CONTROL = ["run", "nominal_class", "probe", "plant_on", "seed"]  # what a twin shares with its control
 CHECKS = ("similarity", "faithfulness")  # families of the measures that maps are checked by
 
 
@@ -100,17 +102,16 @@ def _compared(
     """headline: the measure of overlap. alike: those of similarity."""
     detector, name = about["detector"], about["explainer"]
     judged = findings[findings["detector"] == detector]
+    found = [next((one for one in each if one["explainer"] == name), None) for each in judged["explainers"]]
     shown = judged.assign(
-        excess=[
-            next((alone(one, headline) for one in each if one["explainer"] == name), None)
-            for each in judged["explainers"]
-        ]
+        excess=[None if one is None else alone(one, headline) for one in found],
+        lowers=[one is not None and lowers(one) for one in found],
     ).dropna(subset=["excess"])
     works = shown["control_auroc"].astype(float) >= limits["usable_auroc"]
     shown = shown.assign(possible=works & (shown["verdict"] != "does-not-rely"))
     confirmed, cleared = (shown[shown["verdict"] == verdict] for verdict in ("relies", "does-not-rely"))
     own = results[results["detector"] == detector]
-    mine = own[own["explainer"] == name]
+    mine = as_judged(own, name, shown, headline)
     planted = planted_twins(own, mine, shown, headline)
     relying = planted[planted["possible"] & (planted["dependence"] > limits["shift"])]
     controls = overlap_of(mine, "control", headline)
@@ -134,11 +135,14 @@ def _compared(
         agreement=agreement(planted, limits["confidence"]),
         overlap={
             "planted": float(relying["overlap"].mean()),
-            "control": float((relying["overlap"] - relying["excess"]).mean()),
+            "control": float(
+                relying.merge(controls, on=CONTROL, suffixes=("", "_control"))["overlap_control"].mean()
+            ),
             "untrained": untrained(mine, relying, headline),
         },
         **checked(mine, alike),
         **cost(spent),
+        halves=tuple(dict.fromkeys("lowers" if lowered else "raises" for lowered in shown["lowers"])),
         field=about["field"],
         stride=about["stride"],
     )

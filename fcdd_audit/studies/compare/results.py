@@ -48,7 +48,8 @@ class Compared:
     single: where only the layer counted from the end is. twins, noise: with the control's maps; with those of
     noisy images. deletion, insertion: mean fall and rise of the score, in inter-quartile ranges of nominal
     scores. seconds, megabytes: a map, medians over cells; passes: those seconds, in times that scoring takes.
-    field, stride: pixels of the map's cells, on the first run that has it; None: not known.
+    field, stride: pixels of the map's cells, on the first run that has it; None: not known. halves: what of
+    its maps the cases are judged by, `raises` the score or `lowers` it.
     """
 
     detector: str
@@ -75,6 +76,7 @@ class Compared:
     passes: float
     field: int | None
     stride: int | None
+    halves: tuple[str, ...] = ()
     tier: int = 0
 
 

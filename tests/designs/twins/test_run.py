@@ -11,6 +11,7 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.versions import versions
 from fcdd_audit.experiment.folder import SCHEMA
 from fcdd_audit.measures.detection import threshold
+from fcdd_audit.verdict.findings import NO_SIGN
 
 WORDS = {
     "oe": (
@@ -36,7 +37,7 @@ def test_an_audit_of_one_source_says_what_was_marked(exposed_config, measured_in
     words = " ".join(result.report.read_text(encoding="utf-8").split())
     for text in WORDS[plant_on]:
         assert text in words, text
-    judged = "is not judged: the artifact lowers the score"
+    judged = "is not judged: shows only what raises the score, and the artifact lowers it"
     assert (judged in words) == (DIRECTIONS[plant_on].side == "nominal")
 
     table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
@@ -52,6 +53,39 @@ def test_an_audit_of_one_source_says_what_was_marked(exposed_config, measured_in
     limit = threshold(scores[scores["part"] == "validation"]["score"].to_numpy(), 0.95)
     assert planted["value"]["validation", "threshold"] == pytest.approx(limit)
     assert question["thresholds"]["planted"] == pytest.approx(limit)
+
+
+def test_what_lowers_the_score_is_measured_judged_and_drawn_where_the_mark_means_normal(
+    exposed_config, measured_in, tmp_path
+):
+    explainers = ("native", "occlusion", "input-x-gradient", "edges")
+    result = run_audit(
+        exposed_config.having(plant_on="nominal", explainers=explainers, seeds=2, out=tmp_path)
+    )
+    (finding,) = result.findings
+    table = pd.read_csv(result.folder / "results.csv", keep_default_na=False)
+    config = json.loads((result.folder / "config.json").read_text())
+    (question,) = config["questions"]
+    heat = np.load(result.folder / question["heat"])
+    one = {found.explainer: found for found in finding.explainers}
+    assert (one["native"].lowering, one["native"].unjudged) == (None, NO_SIGN)
+    assert not any(name.startswith("lowers") and name.endswith("native") for name in heat)
+    for name, opinions in (("occlusion", 2), ("input-x-gradient", 1)):
+        found = one[name]
+        assert len(found.lowering.opinions) == opinions
+        assert found.judged == (found.map == "lowers") == (found.lowering.elsewhere.value < 0)
+        assert found.images == (3 if found.judged else 4), "one of the four anomalous images is spared"
+        rows = table[(table["twin"] == "planted-control") & (table["explainer"] == name)]
+        excess = rows[rows["metric"] == "lowering_excess"]["value"].astype(float)
+        assert excess.mean() == pytest.approx(found.lowering.opinions[0].excess.value, abs=1e-12)
+        assert heat[f"lowers.planted.{name}"].min() >= 0
+        record = measured_in(result.folder / "store", question["planted"][0])
+        (kept,) = record.glob(f"{name}-lowering-*/lowering.csv")
+        assert len(pd.read_csv(kept)) == 4 * opinions, "of the anomalous side only"
+    page = " ".join(result.report.read_text(encoding="utf-8").split())
+    assert NO_SIGN in page
+    two_coloured = "amber raises the score, violet lowers it" in page
+    assert two_coloured == any(found.map == "lowers" for found in finding.explainers)
 
 
 def test_questions_of_all_classes_are_numbered_through_in_the_tables_of_the_page(classes_run, measured_in):
