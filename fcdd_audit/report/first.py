@@ -206,10 +206,11 @@ def _heat(
         ]
     )
     levels = np.concatenate([arrays[f"levels.{twin}.{name}"] for twin in TWINS])
-    shown = normalise(maps, quantile, levels)
+    shown, ends = normalise(maps, quantile, levels), shown_limits(levels, quantile)
     return Heat(
         name,
         {twin: heat_uri(one) for twin, one in zip(TWINS, shown, strict=True)},
-        **shown_limits(levels, quantile),
-        shows=shows,
+        ends["low"],
+        ends["high"],
+        shows,
     )

@@ -174,7 +174,8 @@ def _heat(
     quantile = config["config"]["explanation"]["quantile"]
     shown = normalise(maps[:2, row], quantile, maps)
     uris = {label: heat_uri(one) for label, one in zip(("without", "with it"), shown, strict=True)}
-    return Heat(name, uris, **shown_limits(maps, quantile), shows=bool(exposing))
+    ends = shown_limits(maps, quantile)
+    return Heat(name, uris, ends["low"], ends["high"], shows=bool(exposing))
 
 
 def _row(finding: Finding, limit: float) -> Row:

@@ -146,13 +146,8 @@ class LoweringFinding:
 def lowering_finding(found: Lowering, mean: Mean) -> LoweringFinding:
     """What is said of it. mean: gives the mean of numbers with its interval, each by itself."""
     low, high = LOWERING.bounds
-    relevance, change = (
-        [mean(values, *bounds) for values in twins]
-        for twins, bounds in (
-            (found.relevance, SIGNED_RELEVANCE.bounds),
-            (found.change, (-np.inf, np.inf)),
-        )
-    )
+    relevance_planted, relevance_control = (mean(one, *SIGNED_RELEVANCE.bounds) for one in found.relevance)
+    change_planted, change_control = (mean(one, -np.inf, np.inf) for one in found.change)
     return LoweringFinding(
         tuple(
             LoweringOpinion(
@@ -164,7 +159,9 @@ def lowering_finding(found: Lowering, mean: Mean) -> LoweringFinding:
             )
             for one in found.opinions
         ),
-        *relevance,
-        *change,
+        relevance_planted,
+        relevance_control,
+        change_planted,
+        change_control,
         mean(cut(found.elsewhere), -CUT, CUT),
     )
