@@ -22,8 +22,8 @@ from fcdd_audit.probes.base import Probe
 class Placebo:
     """Changes the same images as `balance`, by as many pastes, but none has the artifact or lies on it.
 
-    The regions have the shapes of the artifact, moved elsewhere, and are cut from images without it. What such
-    a set mends, pasting alone does.
+    The regions have the shapes of the artifact, moved elsewhere, and are cut from images without it. What
+    such a set mends, pasting alone does.
     """
 
     artifacts: ClassVar[tuple[str, ...]] = ()

@@ -1,7 +1,7 @@
 """What a remedy is, and the registry of remedies.
 
-A remedied twin is trained as the planted one, on the same seeds, batches and augmentation, but on mended images
-or with a term that is added to the loss.
+A remedied twin is trained as the planted one, on the same seeds, batches and augmentation, but on mended
+images or with a term that is added to the loss.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def one_sided(case: Case) -> str | None:
     """Why what makes both sides alike can't work."""
     if len(case.share) < 2:
         (side,) = case.share
-        return f"{case.detector} sees {side} images only in training, so that there are no two sides to make alike"
+        return f"{case.detector} is trained on {side} images only, so that no two sides can be made alike"
     if min(case.share.values()) == 1:
         return "every training image of both sides bears the artifact"
     return None

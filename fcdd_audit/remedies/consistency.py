@@ -22,8 +22,8 @@ from fcdd_audit.remedies.base import REMEDIES, ByLoss
 class Consistency(ByLoss):
     """Penalises how far the score of an image moves when a bearer's artifact is pasted on it.
 
-    strength: what the mean of |score(x) - score(x with it)|, over the images of a batch that don't bear it, is
-        multiplied by; over 0.
+    strength: what the mean of |score(x) - score(x with it)|, over the images of a batch that don't bear it,
+        is multiplied by; over 0.
     """
 
     does: ClassVar[str] = "a score that moves when it is pasted on an image costs as much in training"

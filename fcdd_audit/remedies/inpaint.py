@@ -13,7 +13,7 @@ from fcdd_audit.remedies.base import REMEDIES, ByImages, Case, placeless
 @REMEDIES.register("inpaint")
 @dataclass(frozen=True)
 class Inpaint(ByImages):
-    """Fills the artifact in from around it on the training images. Where it was stays smooth, a cue itself."""
+    """Fills the artifact in from around it on the training images; what is left is smooth, maybe a cue."""
 
     does: ClassVar[str] = "it is filled in from around it on the training images"
 

@@ -83,7 +83,7 @@ def test_what_cannot_work_says_why():
         "your own code trains hsc, and a term can't be added to its loss"
     )
     assert set(unfit(case(ONE_SIDE))) == {"balance", "randomise", "placebo"}
-    assert "sees nominal images only" in unfit(case(ONE_SIDE))["balance"]
+    assert "trained on nominal images only" in unfit(case(ONE_SIDE))["balance"]
     assert set(unfit(case(dict.fromkeys(SIDES, 1.0)))) == {"drop", "balance", "randomise", "placebo"}
 
 
