@@ -43,7 +43,7 @@ What an audit is can be set in four places, everywhere under the same names:
 Later ones win: defaults < preset < file < variables < flags.
 As text, lists have commas, and true or false may be yes or no, 1 or 0.
 
-An option of a detector, probe or explainer is set by `--set NAME.OPTION=VALUE`.
+An option of a detector, probe, explainer or remedy is set by `--set NAME.OPTION=VALUE`.
 In a file it stands in the table `[options.NAME]`.
 A recipe's settings may also stand in the table `[recipe]`.
 For editors and validators there are [JSON schemas](schemas/).
@@ -82,7 +82,7 @@ def config_schema() -> dict[str, Any]:
     properties[RECIPE] = {"type": "object", "properties": recipe, "additionalProperties": False}
     properties["options"] = {
         "type": "object",
-        "description": "By the name of a detector, probe or explainer.",
+        "description": "By the name of a detector, probe, explainer or remedy.",
         "additionalProperties": {"type": "object"},
     }
     return _document("Configuration of an audit", properties, required=False)

@@ -23,7 +23,7 @@ from fcdd_audit.core.recipe import Range
 
 RECIPE = "recipe"
 PYTHON_ONLY = ("recipe", "thresholds")  # objects; a file's table of the recipe is of its settings
-SINGULAR = {"detectors": "detector", "explainers": "explainer"}  # as flags are called
+SINGULAR = {"detectors": "detector", "explainers": "explainer", "remedies": "remedy"}  # as flags are called
 
 
 @dataclass(frozen=True)

@@ -206,14 +206,7 @@ def results_table(
                 if (twin, cell) in seen:
                     continue
                 seen.add((twin, cell))
-                record = relevant(one.records[cell], question)
-                numbers = [
-                    *detection_numbers(record.scores, question.plant_on, quantile),
-                    *localization_numbers(record.localization),
-                    *untrained_numbers(record.untrained),
-                    *check_numbers(record.checks),
-                ]
-                frames.append(_tidy(question, twin, cell.seed, numbers))
+                frames.append(twin_rows(question, twin, relevant(one.records[cell], question), quantile))
             after, before = (relevant(one.records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on, quantile))
             if heat is not None:
@@ -224,6 +217,17 @@ def results_table(
                 paired += twin_numbers(*maps)
             frames.append(_tidy(question, PAIR, planted.seed, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def twin_rows(question: Question, twin: str, record: CellRecord, quantile: float) -> pd.DataFrame:
+    """Rows of results.csv of one twin. record: its `relevant` numbers."""
+    numbers = [
+        *detection_numbers(record.scores, question.plant_on, quantile),
+        *localization_numbers(record.localization),
+        *untrained_numbers(record.untrained),
+        *check_numbers(record.checks),
+    ]
+    return _tidy(question, twin, record.cell.seed, numbers)
 
 
 def costs_table(measured: Sequence[Measured]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from fcdd_audit.report.display import normalise, shown_limits
 from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
 from fcdd_audit.report.naming import artifact_name, detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.remedies import mended
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.verdict.words import verdict_words
 
@@ -64,7 +65,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class First:
-    """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins."""
+    """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins. mended:
+    what remedies do, in sentences; empty where none were asked for."""
 
     answer: list[str]
     scope: str
@@ -73,6 +75,7 @@ class First:
     trust: list[str]
     advice: list[Advice]
     finished: bool = False
+    mended: Sequence[str] = ()
 
 
 def first_screen(
@@ -91,6 +94,7 @@ def first_screen(
         rows(findings),
         trust(config["error_rates"]),
         advise(found, config, searched),
+        mended=mended(findings, abouts(findings)),
     )
 
 

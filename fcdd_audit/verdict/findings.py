@@ -14,6 +14,7 @@ from fcdd_audit.core.sides import Side
 from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.looks import Look
+from fcdd_audit.verdict.remedies import Mending, RemedyFinding
 from fcdd_audit.verdict.seen import Seen
 
 Verdict = Literal["relies", "does-not-rely", "vulnerable", "robust", "inconclusive"]
@@ -317,6 +318,14 @@ class Finding:
     finished: Annotated[
         dict[str, Any] | None,
         _said("Numbers of the test of a finished detector (docs/files.md); null of twins."),
+    ] = None
+    remedies: Annotated[
+        tuple[RemedyFinding, ...],
+        _said("What remedies do; empty where none were asked for, or there is nothing to mend."),
+    ] = ()
+    mending: Annotated[
+        Mending | None,
+        _said("Which remedy is recommended, or why none is; null where none were asked for."),
     ] = None
 
     @property

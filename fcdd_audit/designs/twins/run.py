@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,16 +16,18 @@ from fcdd_audit.designs.audited import Audited, check_known, describe_data, part
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, heat, most_drawn, scores_table
 from fcdd_audit.designs.twins.estimate import estimated_seconds
+from fcdd_audit.designs.twins.exporting import check_export, export
 from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.designs.twins.looking import Budget, Course, follow
 from fcdd_audit.designs.twins.meeting import met
 from fcdd_audit.designs.twins.pictured import examples, kept_at, pictured
 from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
+from fcdd_audit.designs.twins.remedied import Remedied, remedied
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.discover import QUICK
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.engines import Engine, Finished
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import read_heat
@@ -38,7 +40,7 @@ from fcdd_audit.experiment.tables import costs_table, results_table, with_class_
 from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
-from fcdd_audit.verdict.findings import Evidence
+from fcdd_audit.verdict.findings import Evidence, Finding
 from fcdd_audit.verdict.judge import Asked, judge
 
 log = logging.getLogger("fcdd_audit")
@@ -64,12 +66,21 @@ class _Class:
     files: dict[str, bytes]
 
 
-def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
+def run(
+    config: AuditConfig,
+    store: Store,
+    quiet: bool,
+    known: Mapping[str, Any] | None = None,
+    same: Mapping[str, Any] | None = None,
+) -> Audited:
     """Train the twins, class by class, look by look, and judge them together.
 
-    What is in the store already is used again. known: see `Design.run`.
+    What is in the store already is used again. known: see `Design.run`. same: config.json of a finished run
+    whose images these must be.
     """
     classes = config.nominal_classes()
+    if config.run.export is not None:
+        check_export(config.run.export)
 
     def prepared(nominal_class: str | None) -> Setup:
         setup = prepare(config, nominal_class, progress=not quiet)
@@ -81,8 +92,8 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         setup = prepared(nominal_class)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
-        if known is not None:
-            check_known(known, index, setup.fingerprint)
+        if (before := known or same) is not None:
+            check_known(before, index, setup.fingerprint)
     speeds: dict[str, tuple[float, float]] = {}
     done: list[_Class] = []
     with Engine(store, config.run.workers, quiet) as engine:
@@ -103,11 +114,22 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             if known is not None:
                 check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
             done.append(_run_class(course, setup, questions, journal, index, before, quiet))
-    findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
+        findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
+        mended: list[Remedied] = []
+        if config.remedies:  # once all verdicts are known, class by class again
+            for index, part in enumerate(done):
+                if len(done) > 1:
+                    setup = prepared(classes[index])
+                first = sum(len(one.evidence) for one in done[:index])
+                own = findings[first : first + len(part.evidence)]
+                mended.append(_mend(config, setup, own, store, engine, known is not None))
+            findings = [finding for one in mended for finding in one.findings]
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
     }
-    tables["results.csv"] = with_class_means(tables["results.csv"])
+    tables["results.csv"] = with_class_means(
+        pd.concat([tables["results.csv"], *(one.rows for one in mended)], ignore_index=True)
+    )
     if tables["costs.csv"].empty:  # explanations weren't checked
         del tables["costs.csv"]
     torch_versions = sorted(frozenset().union(*(part.torch for part in done)))
@@ -119,7 +141,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         arrays={name: arrays for part in done for name, arrays in part.arrays.items()},
         described={
             "data": [part.data for part in done],
-            "work": {name: sum(part.work[name] for part in done) for name in done[0].work},
+            "work": _work_of(done, mended),
             "torch": torch_versions,
             "about": {name: DETECTORS.summary(name) for name in config.detector.detectors},
             "own_code": {
@@ -140,6 +162,38 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         conditions=[part.conditions for part in done],
         files={name: content for part in done for name, content in part.files.items()},
     )
+
+
+def _mend(
+    config: AuditConfig, setup: Setup, findings: list[Finding], store: Store, engine: Engine, known: bool
+) -> Remedied:
+    """Remedies for one nominal class. known: whether nothing may be trained."""
+
+    def finish(works: Sequence[Work], setup: Setup, words: str) -> Finished:
+        if known:
+            check_trained(works, setup, store)
+        return engine.finish_all(works, setup, words)
+
+    questions = plan(config, setup)
+    found = remedied(config, setup, questions, findings, store, finish)
+    if config.run.export is not None:
+        export(config.run.export, setup, questions, found.trials, store)
+    return found
+
+
+def _work_of(done: Sequence[_Class], mended: Sequence[Remedied]) -> dict[str, int]:
+    """What config.json says of the work that was done."""
+    work = {name: sum(part.work[name] for part in done) for name in done[0].work}
+    cells = sum(
+        len({cell for tried in one.trials for trial in tried for cell in trial.remedied}) for one in mended
+    )
+    return {
+        **work,
+        "detectors": work["detectors"] + cells,
+        "cells": work["cells"] + cells,
+        "trained": work["trained"] + sum(one.trained for one in mended),
+        "measured": work["measured"] + sum(one.measured for one in mended),
+    }
 
 
 def _journal(
