@@ -29,6 +29,10 @@ TYPES = {
     "boolean": "true or false",
     "string": "text",
 }
+FINDINGS_TABLES = (
+    *("Finding", "Effect", "ExplainerFinding", "Overlap"),
+    *("RemedyFinding", "Change", "OtherCue", "Mending", "Interval"),
+)
 OBJECTS = {"type": "array", "items": {"type": "object"}}
 LISTS = {"string": "names", "number": "numbers"}
 INTRODUCTION = """# Settings
@@ -244,7 +248,7 @@ def findings_page() -> str:
     """docs/findings.md: the keys of findings.json, from its schema."""
     schema = findings_schema()
     lines = [FINDINGS_INTRODUCTION.format(schema=schema["properties"]["schema"]["const"])]
-    for name in ("Finding", "Effect", "ExplainerFinding", "Overlap", "Interval"):
+    for name in FINDINGS_TABLES:
         about = schema["$defs"][name]
         lines += [
             f"\n## {name}\n",

@@ -95,6 +95,8 @@ def _word(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(map(_word, value.values()))
     if isinstance(value, tuple):
+        if value and isinstance(value[0], tuple):
+            return ", ".join(" ".join(map(_word, one)) for one in value)
         return "+".join(map(_word, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -41,7 +41,12 @@ class Plant:
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
     ) -> TrainingSet:
-        generator = torch_generator(seed, "planting")
+        return self.put_on(training, artifacts, torch_generator(seed, "planting"))
+
+    def put_on(
+        self, training: TrainingSet, artifacts: Mapping[str, Probe], generator: torch.Generator
+    ) -> TrainingSet:
+        """As `apply`, with what draws the images that bear it, and how each does."""
         where = {side: nowhere(training.of(side).images) for side in SIDES}
         for side in self.sides:
             part = training.of(side)

@@ -52,10 +52,10 @@ class Setup:
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
     artifact; removal: the edit that rids them of it; both None where it is planted. transplanted: whether a
     found artifact is put on test images; else it is taken off those that bear it.
-    explainers: by detector, in the registry's order. options: by the name of a detector, probe, explainer or remedy.
-    sanity: on so many test images of each side explanations are checked; 0: on none. trained_on_device: what
-    detectors were trained on that aren't to be trained again, as in `training_device`; None: they are trained
-    here.
+    explainers: by detector, in the registry's order. options: by the name of a detector, probe, explainer or
+    remedy. sanity: on so many test images of each side explanations are checked; 0: on none.
+    trained_on_device: what detectors were trained on that aren't to be trained again, as in
+    `training_device`; None: they are trained here.
     """
 
     data: AuditData

@@ -74,7 +74,7 @@ class RemedyFinding:
     explainer: Annotated[str | None, _said("Whose heat that is.")] = None
     others: Annotated[tuple[OtherCue, ...], _said("The other artifacts of the audit.")] = ()
     minutes: Annotated[
-        tuple[float, float] | None, _said("Of a training, before and with the remedy, means.")
+        tuple[float, ...] | None, _said("Of a training, before and with the remedy, means.")
     ] = None
     failed: Annotated[
         tuple[str, ...], _said("Trainings without numbers, and why: their pairs don't count.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
@@ -16,13 +16,14 @@ from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
 from fcdd_audit.experiment.explaining import KEPT
-from fcdd_audit.experiment.plan import planned_work
+from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reuse import Reuse, reuse
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.models.own import own_kind
+from fcdd_audit.remedies import make_remedy, mending
 
 Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
 
@@ -62,7 +63,8 @@ class Estimate:
     settled before needs less. `seconds` and `megabytes` are rough.
 
     groups: the cells. why: in what similar records differ that can't be used, and how often. looks: by number
-    of pairs, the seconds until they are judged.
+    of pairs, the seconds until they are judged. remedies: seconds more to try all remedies that are asked for
+    after the first look, were the score to rely on the artifact in every question.
     """
 
     groups: tuple[Group, ...]
@@ -70,6 +72,7 @@ class Estimate:
     images: dict[str, int]
     looks: dict[int, float]
     megabytes: float
+    remedies: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -87,6 +90,7 @@ class Estimate:
             f"time      about {self.seconds:.0f} s"
             if len(self.looks) == 1
             else f"time      judged after {looks}, whichever settles all",
+            *([f"remedies  up to {self.remedies:.0f} s more, where scores rely"] if self.remedies else []),
             f"disk      about {self.megabytes:.0f} MB",
         ]
 
@@ -117,6 +121,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         images={name: sum(part.images[name] for part in parts) for name in parts[0].images},
         looks={pairs: sum(part.looks[pairs] for part in parts) for pairs in parts[0].looks},
         megabytes=sum(part.megabytes for part in parts),
+        remedies=sum(part.remedies for part in parts),
     )
 
 
@@ -189,4 +194,20 @@ def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds) -> Es
         images={part: len(images) for part, images in setup.data.parts().items()},
         looks=looks,
         megabytes=megabytes,
+        remedies=_remedies(config, setup, questions, store, speeds),
     )
+
+
+def _remedies(
+    config: AuditConfig, setup: Setup, questions: Sequence[Question], store: Store, speeds: Speeds
+) -> float:
+    """Seconds for remedied twins of the pairs of the first look."""
+    first = config.design.looks[0].pairs
+    works = []
+    for question in questions:
+        for planted in question.first(first).planted:
+            for name in config.remedies:
+                remedy = make_remedy(name, config.options)
+                edit, term = mending(name, remedy, planted.edit, question.probe)
+                works.append(Work(replace(planted, edit=edit, term=term), (), explained=0))
+    return _cost(config, setup, reuse(works, setup, store), speeds)[0]
