@@ -32,7 +32,7 @@ class Outside(ByLoss):
 
     does: ClassVar[str] = "a score whose gradient lies on it costs as much in training"
 
-    strength: float = 1.0
+    strength: float = 10.0
 
     def term(self, training: TrainingSet, artifact: str, seed: int, device: torch.device) -> Term:
         return _Inside(Pool.of(training, artifact), self.strength, torch.device(device))

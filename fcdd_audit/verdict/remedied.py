@@ -16,6 +16,7 @@ from fcdd_audit.verdict.remedies import Change, Mending, OtherCue, RemedyFinding
 from fcdd_audit.verdict.thresholds import MendLimits
 
 LIMITS = MendLimits()
+HALVES = slice(0, None, 2), slice(1, None, 2)  # of the pairs: those that choose a remedy, those that check it
 CHANGES = ("shift", "auroc", "recall", "alarms", "heat")  # of `Tried.numbers`
 
 
@@ -43,9 +44,8 @@ class Tried:
         """How many have numbers."""
         return len(self.numbers["shift"][0]) if self.numbers else 0
 
-    def half(self, second: bool) -> Tried:
-        """Every other pair: the first one and so on, or the second one and so on."""
-        turns = slice(int(second), None, 2)
+    def of(self, turns: slice) -> Tried:
+        """The same of some pairs only."""
 
         def cut(twins: Mapping[str, Twins]) -> dict[str, Twins]:
             return {name: (before[turns], after[turns]) for name, (before, after) in twins.items()}
@@ -76,14 +76,16 @@ def change(before: np.ndarray, after: np.ndarray) -> Change:
     return Change(mean_or_value(before), mean_or_value(after), mean_or_value(after - before))
 
 
-def recommend(tried: Sequence[Tried], placebo: str, limits: MendLimits = LIMITS) -> Mending:
-    """The remedy that leaves least on the first half of the pairs and costs nothing there, and whether that
-    surely holds on the second half. placebo: the name of the one that is no remedy."""
+def recommend(
+    tried: Sequence[Tried], placebo: str, limits: MendLimits = LIMITS, halves: tuple[slice, slice] = HALVES
+) -> Mending:
+    """The remedy that leaves least on one half of the pairs and costs nothing there, and whether that surely
+    holds on the other half. placebo: the name of the one that is no remedy."""
     able = [one for one in tried if one.remedy != placebo and one.pairs]
     if not able:
         named = [one for one in tried if one.remedy != placebo]
         return Mending("none", None, f"nothing could be tried. {_unable(named)}".strip())
-    firsts = {one.remedy: one.half(False) for one in able}
+    firsts = {one.remedy: one.of(halves[0]) for one in able}
     good = [one for one in able if not _flaws(firsts[one.remedy], limits)]
     left = {name: _left(*one.numbers["shift"]) for name, one in firsts.items()}
     chosen_on = max(one.pairs for one in firsts.values())
@@ -98,7 +100,7 @@ def recommend(tried: Sequence[Tried], placebo: str, limits: MendLimits = LIMITS)
             chosen_on,
         )
     best = min(good, key=lambda one: left[one.remedy])
-    rest = best.half(True)
+    rest = best.of(halves[1])
     mending = Mending("open", best.remedy, "", firsts[best.remedy].pairs, rest.pairs)
     if rest.pairs < limits.least:
         said = (
