@@ -136,7 +136,7 @@ def go_on(minutes: float) -> None:
         made = pd.DataFrame([row(one)])
         before = known()  # another run may have added some
         write_rows(RESULTS, made if before.empty else pd.concat([before, made], ignore_index=True))
-        print(one.key, made.iloc[0].round(3).to_dict(), flush=True)
+        print(made.round(3).to_dict("records")[0], flush=True)
 
 
 def tried(rows: pd.DataFrame, arm: str) -> Tried:
