@@ -81,9 +81,9 @@ def recommend(
 ) -> Mending:
     """The remedy that leaves least on one half of the pairs and costs nothing there, and whether that surely
     holds on the other half. placebo: the name of the one that is no remedy."""
-    able = [one for one in tried if one.remedy != placebo and one.pairs]
+    named = [one for one in tried if one.remedy != placebo]
+    able = [one for one in named if one.pairs]
     if not able:
-        named = [one for one in tried if one.remedy != placebo]
         return Mending("none", None, f"nothing could be tried. {_unable(named)}".strip())
     firsts = {one.remedy: one.of(halves[0]) for one in able}
     good = [one for one in able if not _flaws(firsts[one.remedy], limits)]
@@ -96,7 +96,7 @@ def recommend(
             "none",
             None,
             f"none of {_listed([one.remedy for one in able])} mends it: the best, {best.remedy}, {flaws}. "
-            f"{_unable(tried)}".strip(),
+            f"{_unable(named)}".strip(),
             chosen_on,
         )
     best = min(good, key=lambda one: left[one.remedy])

@@ -225,8 +225,9 @@ class _Reader:
             return threshold(scores.validation, quantile)
 
         def heat(record: CellRecord) -> float:
-            (measures,) = overlaps(record.localization, side).values()
-            return float(np.nanmean(measures[RELEVANCE_MASS.name]))
+            for measures in overlaps(record.localization, side).values():
+                return float(np.nanmean(measures[RELEVANCE_MASS.name]))
+            return float("nan")  # no image of that side bears it
 
         found: dict[str, Callable[[CellRecord], float]] = {
             "shift": lambda one: float(cut(np.array(shift(one.scores, plant_on)))),

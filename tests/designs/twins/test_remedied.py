@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from fcdd_audit import InputError, Thresholds, make_config, run_audit
 from fcdd_audit.auditing import explain_run, remedy_run
 from fcdd_audit.cli.app import app
+from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.designs.twins.remedied import remedied
 from fcdd_audit.experiment.engines import Engine
@@ -195,3 +196,15 @@ def test_a_run_that_has_nothing_to_try_or_no_twins_is_refused(plain):
     (other / "config.json").write_text(json.dumps(described))
     with pytest.raises(InputError, match="mend your training, train again"):
         remedy_run(other, ("drop",))
+
+
+def test_a_dry_run_says_what_remedies_may_take(plain, config):
+    """Those that are in the store take nothing."""
+    again = config.having(out=plain.folder.parent, name=plain.folder.name)
+    remedy_run(plain.folder, SOME)
+    planned = estimate(again.having(remedies=SOME))
+    assert planned.remedies == 0
+    assert not [line for line in planned.lines() if line.startswith("remedies")]
+    more = estimate(again.having(remedies=(*SOME, "randomise")))
+    assert more.remedies > 0
+    assert f"remedies  up to {more.remedies:.0f} s more, where scores rely" in more.lines()
