@@ -1,6 +1,7 @@
 from ._version import __version__ as __version__
 from .auditing import AuditResult as AuditResult
 from .auditing import explain_run as explain_run
+from .auditing import remedy_run as remedy_run
 from .auditing import run_audit as run_audit
 from .config.audit import AuditConfig as AuditConfig
 from .config.audit import make_config as make_config
@@ -35,6 +36,8 @@ from .handed import Audit as Audit
 from .handed import audit as audit
 from .probes import PROBES as PROBES
 from .probes import Probe as Probe
+from .remedies import REMEDIES as REMEDIES
+from .remedies import Remedy as Remedy
 from .report import render_report as render_report
 from .verdict.findings import Finding as Finding
 from .verdict.thresholds import Thresholds as Thresholds

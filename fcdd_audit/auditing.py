@@ -123,6 +123,54 @@ def explain_run(
         raise InputError(
             "there is nothing to add: name explainers with --explainer, or --explained N, --sanity N"
         )
+    known, config = _finished(path)
+    if config.detector.model is not None and not config.detector.model.endswith(DATA_ONLY) and not trust:
+        raise InputError(
+            f"the run names the model '{config.detector.model}', which is code, or a file that can bring "
+            "some; add --trust-model if you trust the run and the model"
+        )
+    wanted = tuple(EXPLAINERS) if ALL in explainers else tuple(explainers)
+    config = config.having(
+        explainers=tuple(dict.fromkeys([*config.explanation.explainers, *wanted])),
+        explained=config.explanation.explained if explained is None else explained,
+        sanity=config.explanation.sanity if sanity is None else sanity,
+        export=None,
+        **_place(path),
+        trust_model=trust and config.detector.model is not None,
+        **{name: value for name, value in where.items() if value is not None},
+    )
+    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, known=known))
+
+
+def remedy_run(
+    path: Path, remedies: Sequence[str], export: Path | None = None, quiet: bool = True, **where: Any
+) -> AuditResult:
+    """Try remedies where the score relies on the artifact in a finished run, and write its folder again.
+
+    remedies: are added to those that the run has; `all`: every one there is. export: as in `make_config`.
+    where: as in `explain_run`. The run's own settings hold; what is in its store is used again, so that
+    remedied twins only are trained. InputError for a run without twins, whose images are others now, or
+    where no remedy is named.
+    """
+    if not remedies:
+        raise InputError("there is nothing to try: name remedies with --how; see 'fcdd-audit list remedies'")
+    known, config = _finished(path)
+    if config.design_name != "twins":
+        raise InputError(
+            f"'{path}' is of a finished detector, and a remedy is tried by training; mend your training, "
+            "train again, and audit what comes out"
+        )
+    config = config.having(
+        remedies=tuple(dict.fromkeys([*config.design.remedies, *remedies])),
+        export=export,
+        **_place(path),
+        **{name: value for name, value in where.items() if value is not None},
+    )
+    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, same=known))
+
+
+def _finished(path: Path) -> tuple[dict[str, Any], AuditConfig]:
+    """A finished run's config.json, and what it was asked. InputError for a discovery."""
     known = RunFolder(path).read_json("config.json")
     if known.get("design") == DISCOVERY:
         raise InputError(
@@ -131,23 +179,13 @@ def explain_run(
     config = stored_config(known)
     if config.data.dataset == HANDED:
         handed()
-    if config.detector.model is not None and not config.detector.model.endswith(DATA_ONLY) and not trust:
-        raise InputError(
-            f"the run names the model '{config.detector.model}', which is code, or a file that can bring "
-            "some; add --trust-model if you trust the run and the model"
-        )
-    wanted = tuple(EXPLAINERS) if ALL in explainers else tuple(explainers)
+    return known, config
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """Where a folder that is written again is."""
     path = path.resolve()
-    config = config.having(
-        explainers=tuple(dict.fromkeys([*config.explanation.explainers, *wanted])),
-        explained=config.explanation.explained if explained is None else explained,
-        sanity=config.explanation.sanity if sanity is None else sanity,
-        out=path.parent,
-        name=path.name,
-        trust_model=trust and config.detector.model is not None,
-        **{name: value for name, value in where.items() if value is not None},
-    )
-    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, known=known))
+    return {"out": path.parent, "name": path.name}
 
 
 def _write(folder: RunWriter, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from fcdd_audit.cli.catalogue import listing
 from fcdd_audit.cli.check import check
-from fcdd_audit.cli.commands import calibrate, compare, explain, report, run
+from fcdd_audit.cli.commands import calibrate, compare, explain, remedy, report, run
 from fcdd_audit.cli.discover import discover
 from fcdd_audit.cli.errors import EXIT_FAILED, OneLineErrors, print_error
 from fcdd_audit.cli.streams import make_lasting, unwritten
@@ -30,6 +30,7 @@ app = typer.Typer(
 for command, example in (
     (run, "run --dataset folder --data-root my-images --detector fcdd --seeds 7"),
     (explain, "explain reports/retina-watermark --explainer occlusion"),
+    (remedy, "remedy reports/retina-watermark --how balance,consistency"),
     (discover, "discover --data-root my-images"),
     (calibrate, "calibrate --detector fcdd --pairs 64 --null-pairs 32 --out calibrations"),
     (report, "report reports/retina-watermark"),

@@ -52,6 +52,7 @@ KINDS = {
         "DIRECTIONS",
         light=True,
     ),
+    "remedies": Kind("Remedies for --remedy.", "fcdd_audit.remedies", "REMEDIES"),
     "edits": Kind("Ways to change a training set.", "fcdd_audit.edits.base", "EDITS"),
     "designs": Kind(
         "What an artifact's effect is compared with.", "fcdd_audit.designs", "DESIGNS", light=True

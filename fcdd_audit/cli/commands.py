@@ -144,6 +144,47 @@ def explain(
         finish(result)
 
 
+def remedy(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'run' wrote.")],
+    how: Annotated[
+        str,
+        typer.Option(help="Remedies to try, comma-separated, or all: see 'fcdd-audit list remedies'."),
+    ] = "",
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what remedies make: training images, or a detector's weights."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Another device than the run's.")] = None,
+    workers: Annotated[str | None, typer.Option(metavar="N", help="Other than the run's.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the run's data is now.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Another folder for decoded images.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
+    quiet: Quiet = False,
+    open_report: OpenReport = False,
+    debug: Debug = False,
+) -> None:
+    """Try to mend what a finished run found: train its planted twins again, with remedies.
+
+    The run's own settings hold, what it trained is used again, and its folder is written again.
+    """
+    with ErrorsAsLines(debug):
+        with importing():
+            from fcdd_audit.auditing import remedy_run
+            from fcdd_audit.designs import DESIGNS
+
+        names = tuple(name.strip() for name in how.split(",") if name.strip())
+        where = {"device": device, "workers": workers, "data_root": data_root, "cache": cache}
+        with redirect_stdout(sys.stderr):
+            result = remedy_run(folder, names, export, quiet or as_json, **where)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        elif not quiet:
+            print_findings(result, DESIGNS[result.findings[0].design])
+        if open_report:
+            typer.launch(result.report.resolve().as_uri())
+        finish(result)
+
+
 @takes_settings(hidden=UNUSED)
 def calibrate(
     pairs: Annotated[

@@ -29,6 +29,10 @@ TYPES = {
     "boolean": "true or false",
     "string": "text",
 }
+FINDINGS_TABLES = (
+    *("Finding", "Effect", "ExplainerFinding", "Overlap"),
+    *("RemedyFinding", "Change", "OtherCue", "Mending", "Interval"),
+)
 OBJECTS = {"type": "array", "items": {"type": "object"}}
 LISTS = {"string": "names", "number": "numbers"}
 INTRODUCTION = """# Settings
@@ -43,7 +47,7 @@ What an audit is can be set in four places, everywhere under the same names:
 Later ones win: defaults < preset < file < variables < flags.
 As text, lists have commas, and true or false may be yes or no, 1 or 0.
 
-An option of a detector, probe or explainer is set by `--set NAME.OPTION=VALUE`.
+An option of a detector, probe, explainer or remedy is set by `--set NAME.OPTION=VALUE`.
 In a file it stands in the table `[options.NAME]`.
 A recipe's settings may also stand in the table `[recipe]`.
 For editors and validators there are [JSON schemas](schemas/).
@@ -82,7 +86,7 @@ def config_schema() -> dict[str, Any]:
     properties[RECIPE] = {"type": "object", "properties": recipe, "additionalProperties": False}
     properties["options"] = {
         "type": "object",
-        "description": "By the name of a detector, probe or explainer.",
+        "description": "By the name of a detector, probe, explainer or remedy.",
         "additionalProperties": {"type": "object"},
     }
     return _document("Configuration of an audit", properties, required=False)
@@ -244,15 +248,7 @@ def findings_page() -> str:
     """docs/findings.md: the keys of findings.json, from its schema."""
     schema = findings_schema()
     lines = [FINDINGS_INTRODUCTION.format(schema=schema["properties"]["schema"]["const"])]
-    for name in (
-        "Finding",
-        "Effect",
-        "ExplainerFinding",
-        "Overlap",
-        "LoweringFinding",
-        "LoweringOpinion",
-        "Interval",
-    ):
+    for name in FINDINGS_TABLES:
         about = schema["$defs"][name]
         lines += [
             f"\n## {name}\n",

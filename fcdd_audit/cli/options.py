@@ -25,7 +25,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="NAME.OPTION=VALUE",
-        help="Option of a detector, probe or explainer, or any setting of the recipe: "
+        help="Option of a detector, probe, explainer or remedy, or any setting of the recipe: "
         "watermark.text='(c) me', recipe.flip=0. Repeatable.",
     ),
 ]

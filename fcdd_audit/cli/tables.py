@@ -63,6 +63,7 @@ def print_findings(result: AuditResult, design: Design) -> None:
     for line in untrained(content["findings"]):
         print(line)
     print_table(design.table(content))
+    print_remedies(content["findings"])
     many = len({finding.nominal_class for finding in result.findings}) > 1
     for finding in result.findings:
         about = f"{finding.nominal_class}, " if many else ""
@@ -74,6 +75,24 @@ def print_findings(result: AuditResult, design: Design) -> None:
         if finding.failed and finding.missing != "failed-pairs":
             print(f"{about}{side}: {finding.seeds} pairs count; {said_of(finding.failed)}")
     print(result.report)
+
+
+def print_remedies(findings: Sequence[dict[str, Any]]) -> None:
+    """What remedies do, where any were tried, and whether one is recommended."""
+    from fcdd_audit.report.headline import abouts
+    from fcdd_audit.report.remedies import HEAD, mended, remedy_tables
+
+    labels = abouts(findings)
+    for table in remedy_tables(findings, labels):
+        print(f"\nremedies for {table.about}")
+        print_table([HEAD, *((row.remedy, *row.cells) for row in table.rows if row.cells)])
+        for row in table.rows:
+            if row.unfit:
+                print(f"{row.remedy} can't work: {row.unfit}")
+            for failed in row.failed:
+                print(f"{row.remedy}, {failed}")
+    for said in mended(findings, labels):
+        print(f"mended? {said}")
 
 
 def print_outcomes(found: Sequence[Outcome]) -> None:

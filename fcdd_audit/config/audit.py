@@ -41,6 +41,7 @@ from fcdd_audit.experiment.folder import MEAN
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NaturalArtifact, make_artifact
 from fcdd_audit.probes import Probe
+from fcdd_audit.remedies import PLACEBO, REMEDIES
 
 REFERENCES = ("random", "edges")  # maps that know nothing of the model, beside each detector's own explainers
 
@@ -48,7 +49,7 @@ REFERENCES = ("random", "edges")  # maps that know nothing of the model, beside 
 class AuditConfig(Part):
     """One audit, as `make_config` resolves it: nothing in it is changed or filled in later.
 
-    options: of a detector, probe, natural artifact or explainer, by its name.
+    options: of a detector, probe, natural artifact, explainer or remedy, by its name.
     """
 
     data: DataSettings
@@ -129,6 +130,12 @@ class AuditConfig(Part):
         if AUTO in asked:
             asked |= {*DETECTORS[detector].explained_by, *REFERENCES}
         return tuple(name for name in EXPLAINERS if name in asked)
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """The remedies to try by name, in the registry's order, and the placebo beside them; empty: none."""
+        asked = set(REMEDIES) if ALL in self.design.remedies else set(self.design.remedies)
+        return tuple(name for name in REMEDIES if asked and name in asked | {PLACEBO})
 
     def make_artifact(self, probe: str | None = None) -> Probe | NaturalArtifact:
         """A probe, a chain of several, or a natural artifact, with its options.

@@ -18,6 +18,7 @@ UNUSED = {  # and why
     "weights": "it trains its detectors",
     "placebos": "it trains twins",
     "calibration": "it makes one",
+    **dict.fromkeys(("remedies", "export"), "it mends nothing"),
     **dict.fromkeys(
         ("explainers", "explained", "sanity", "quantile"), "it judges scores and explains nothing"
     ),

@@ -17,13 +17,17 @@ from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL, check_artifact
 from fcdd_audit.probes.chain import PLUS
+from fcdd_audit.remedies import REMEDIES, make_remedy
 
 if TYPE_CHECKING:
     from fcdd_audit.config.audit import AuditConfig
 
 CANDIDATE = "candidate"  # the natural artifact that --candidate names
 # Are for twins; a finished detector has none.
-OF_TWINS = ("plant_on", "prevalence", "together", "removal", "seeds", "max_seeds", "budget", "calibration")
+OF_TWINS = (
+    *("plant_on", "prevalence", "together", "removal", "seeds", "max_seeds", "budget", "calibration"),
+    *("remedies", "export"),
+)
 OF_FINISHED = ("threshold", "placebos", "dose")
 OF_MODELS = ("mean", "std", "trust_model")
 
@@ -86,6 +90,17 @@ def _check_names(config: AuditConfig, given: Given) -> None:
     with given.blamed("explainers"):
         for name in config.explanation.explainers:
             _ = None if name == AUTO else EXPLAINERS[name]
+    with given.blamed("remedies"):
+        for name in config.design.remedies:
+            _ = None if name == ALL else REMEDIES[name]
+    for remedy in REMEDIES:
+        with given.blamed(f"{remedy}."):
+            make_remedy(remedy, config.options)
+    given.check(
+        config.run.export is None or bool(config.design.remedies),
+        "--export is for what remedies make; name some with --remedy, or drop it",
+        "export",
+    )
     with given.blamed("network"):
         _ = NETWORKS[config.detector.recipe.network]
     _check_known(given, "normalise", "normalisation", config.detector.recipe.normalise, NORMALISATIONS)

@@ -1,4 +1,4 @@
-"""Options of detectors, probes, natural artifacts and explainers, read by their declared type."""
+"""Options of detectors, probes, natural artifacts, explainers and remedies, read by their declared type."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.natural import NATURAL
 from fcdd_audit.probes import PROBES
+from fcdd_audit.remedies import REMEDIES
 
 
 def option_kinds(entry: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def read_options(given: Given) -> dict[str, dict[str, Any]]:
     """
     entries: dict[str, Any] = {
         name: entry
-        for registry in (DETECTORS, PROBES, NATURAL, EXPLAINERS)
+        for registry in (DETECTORS, PROBES, NATURAL, EXPLAINERS, REMEDIES)
         for name, entry in registry.items()
     }
     options: dict[str, dict[str, Any]] = {}
@@ -42,7 +43,7 @@ def read_options(given: Given) -> dict[str, dict[str, Any]]:
         with given.blamed(key):
             if target not in entries:
                 raise InputError(
-                    f"options for unknown detector, probe or explainer '{target}'"
+                    f"options for unknown detector, probe, explainer or remedy '{target}'"
                     f"{suggest(target, list(entries))}"
                 )
             kinds = option_kinds(entries[target])

@@ -196,6 +196,11 @@ class DesignSettings(Part):
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="Every constant that a verdict depends on."
     )
+    remedies: Names = Field(
+        (),
+        description="Where the score relies on the artifact: remedies to try, comma-separated, or all: see "
+        "'fcdd-audit list remedies'.",
+    )
     calibration: Annotated[Place | None, Shown("that of the default settings")] = Field(
         None, description="The calibration.json whose error rates are reported."
     )
@@ -239,6 +244,9 @@ class RunSettings(Part):
     out: Place = Field(Path("reports"), description="Parent of the run folder.")
     name: Annotated[Annotated[str, AfterValidator(_folder_name)] | None, Shown("DATASET-PROBE")] = Field(
         None, description="Name of the run folder."
+    )
+    export: Annotated[Place | None, Shown("none")] = Field(
+        None, description="Folder for what remedies make: training images, or a detector's weights."
     )
     store: Annotated[Place | None, Shown("store, in the run folder")] = Field(
         None, description="Folder of what is trained and measured, which runs can share."

@@ -23,7 +23,12 @@ from fcdd_audit.core.recipe import Range
 
 RECIPE = "recipe"
 PYTHON_ONLY = ("recipe", "thresholds")  # objects; a file's table of the recipe is of its settings
-SINGULAR = {"detectors": "detector", "explainers": "explainer", "probes": "probe"}  # as flags are called
+SINGULAR = {  # as flags are called
+    "detectors": "detector",
+    "explainers": "explainer",
+    "probes": "probe",
+    "remedies": "remedy",
+}
 
 
 @dataclass(frozen=True)

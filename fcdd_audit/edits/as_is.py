@@ -17,6 +17,7 @@ class AsIs:
 
     artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = None
+    finds: ClassVar[bool] = False
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False

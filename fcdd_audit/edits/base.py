@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
@@ -17,11 +17,13 @@ from fcdd_audit.probes.base import Probe
 @dataclass(frozen=True)
 class TrainingSet:
     """What a detector is trained on. bearing: where a found artifact is on the images of each side, bool
-    (N, 1, H, W); empty where none is looked for."""
+    (N, 1, H, W); empty where none is looked for. planted: the same of each artifact that was planted, by its
+    name; one without a place is everywhere on the images that bear it."""
 
     nominal: ImageSet
     anomalous: ImageSet
     bearing: Mapping[Side, Tensor] = field(default_factory=dict)
+    planted: Mapping[str, Mapping[Side, Tensor]] = field(default_factory=dict)
 
     def of(self, side: Side) -> ImageSet:
         return self.nominal if side == "nominal" else self.anomalous
@@ -29,6 +31,10 @@ class TrainingSet:
     def having(self, side: Side, images: ImageSet) -> TrainingSet:
         """The same with other images on one side."""
         return replace(self, nominal=images) if side == "nominal" else replace(self, anomalous=images)
+
+    def where(self, artifact: str) -> Mapping[Side, Tensor]:
+        """Where an artifact is on the images of each side, planted or found, bool (N, 1, H, W)."""
+        return self.planted.get(artifact, self.bearing)
 
     def content(self) -> str:
         """Hex digests of both sides."""
@@ -39,13 +45,15 @@ class Edit(Protocol):
     """One way to change a training set: a frozen dataclass whose fields say how.
 
     A twin is an edit and a seed. artifacts: the names of those that it plants; a trained cell is known by
-    them. removal: how it rids images of a found artifact, in words; None: it doesn't.
+    them. removal: how it rids images of a found artifact, in words; None: it doesn't. finds: whether it looks
+    where a found artifact is.
     """
 
     @property
     def artifacts(self) -> tuple[str, ...]: ...
 
     removal: ClassVar[str | None]
+    finds: ClassVar[bool]
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
@@ -67,29 +75,40 @@ def removals() -> tuple[str, ...]:
 
 
 def described(edit: Edit) -> dict[str, Any]:
-    """An edit as plain values: its registered name, and its fields."""
+    """An edit as plain values: its registered name, and its fields; an edit in a field likewise."""
     (name,) = (name for name, kind in EDITS.items() if type(edit) is kind)
-    return {"edit": name, **asdict(edit)}  # type: ignore[call-overload]
+    return {"edit": name, **{one.name: _plain(getattr(edit, one.name)) for one in fields(edit)}}  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return described(value) if type(value) in dict(EDITS.items()).values() else value
 
 
 def in_words(edit: Edit) -> str:
     """An edit for people: its name, and how: "plant watermark anomalous 0.2"."""
-    return " ".join(map(_word, described(edit).values()))
+    return _word(described(edit))
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(map(_word, value.values()))
     if isinstance(value, tuple):
         if value and isinstance(value[0], tuple):
             return ", ".join(" ".join(map(_word, one)) for one in value)
-        return "+".join(value)
+        return "+".join(map(_word, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def edit_from(described: Mapping[str, Any]) -> Edit:
     """What `described` was given, also after a way through JSON."""
-    fields = {key: _tupled(value) for key, value in described.items() if key != "edit"}
-    return EDITS[described["edit"]](**fields)
+    return EDITS[described["edit"]](
+        **{key: _made(value) for key, value in described.items() if key != "edit"}
+    )
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list | tuple) else value
+def _made(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_made, value))
+    return edit_from(value) if isinstance(value, dict) else value

@@ -27,6 +27,7 @@ class Drop:
 
     artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = "they are dropped, and other images of their side take their places"
+    finds: ClassVar[bool] = True
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False

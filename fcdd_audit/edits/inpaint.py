@@ -19,6 +19,7 @@ class Inpaint:
 
     artifacts: ClassVar[tuple[str, ...]] = ()
     removal: ClassVar[str | None] = "the artifact is filled in from around it"
+    finds: ClassVar[bool] = True
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False

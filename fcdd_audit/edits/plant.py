@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import copied
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.core.sides import Side
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.edits.base import EDITS, TrainingSet
 from fcdd_audit.probes.base import Probe
 from fcdd_audit.probes.marking import BATCH, mark_all
@@ -27,6 +28,7 @@ class Plant:
     """
 
     removal: ClassVar[str | None] = None
+    finds: ClassVar[bool] = False
 
     artifact: str
     sides: tuple[Side, ...]
@@ -45,11 +47,12 @@ class Plant:
         self, training: TrainingSet, artifacts: Mapping[str, Probe], generator: torch.Generator
     ) -> TrainingSet:
         """As `apply`, with what draws the images that bear it, and how each does."""
+        where = {side: nowhere(training.of(side).images) for side in SIDES}
         for side in self.sides:
             part = training.of(side)
-            planted = plant(part.images, artifacts[self.artifact], self.prevalence, generator)
-            training = training.having(side, replace(part, images=planted, digest=None))
-        return training
+            images, where[side] = planted(part.images, artifacts[self.artifact], self.prevalence, generator)
+            training = training.having(side, replace(part, images=images, digest=None))
+        return replace(training, planted={**training.planted, self.artifact: where})
 
 
 def planted_count(images: int, prevalence: float) -> int:
@@ -69,7 +72,15 @@ def planted_count(images: int, prevalence: float) -> int:
 
 
 def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator) -> Tensor:
-    """A copy of `images` (uint8, (N, C, H, W)) of which `planted_count` are marked.
+    """The images of `planted` alone."""
+    return planted(images, probe, prevalence, generator)[0]
+
+
+def planted(
+    images: Tensor, probe: Probe, prevalence: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A copy of `images` (uint8, (N, C, H, W)) of which `planted_count` are marked, and where, bool
+    (N, 1, H, W); an artifact without a place is everywhere on those that bear it.
 
     Which images are marked, and where, depends only on the generator: those marked at a lower prevalence
     are among those marked at a higher one.
@@ -77,9 +88,15 @@ def plant(images: Tensor, probe: Probe, prevalence: float, generator: torch.Gene
     chosen = torch.randperm(len(images), generator=generator)[: planted_count(len(images), prevalence)]
     bears = torch.zeros(len(images), dtype=torch.bool)
     bears[chosen] = True
-    planted = copied(images)
+    changed, where = copied(images), nowhere(images)
     for first in range(0, len(images), BATCH):
         part = slice(first, first + BATCH)
-        marked, _ = mark_all(images[part], probe, generator)
-        planted[part][bears[part]] = marked[bears[part]]
-    return planted
+        marked, mask = mark_all(images[part], probe, generator)
+        changed[part][bears[part]] = marked[bears[part]]
+        where[part][bears[part]] = True if mask is None else mask[bears[part]]
+    return changed, where
+
+
+def nowhere(images: Tensor) -> Tensor:
+    """Masks of so many images, all False, bool (N, 1, H, W); they take no memory where nothing is written."""
+    return torch.from_numpy(np.zeros((len(images), 1, *images.shape[2:]), dtype=bool))

@@ -24,6 +24,7 @@ class Together:
     """
 
     removal: ClassVar[str | None] = None
+    finds: ClassVar[bool] = False
 
     plants: tuple[tuple[str, tuple[Side, ...], float], ...]
 

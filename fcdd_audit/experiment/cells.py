@@ -13,12 +13,13 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import Detector, Scorer, fit
-from fcdd_audit.detectors.training.loop import Losses
-from fcdd_audit.edits.base import Edit
+from fcdd_audit.detectors.training.loop import Losses, Term
+from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.kept import CROSSED
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.measures.reliance import Scores
+from fcdd_audit.remedies import REMEDIES, Penalty
 
 STARTED_WITH = 512  # images that a detector sees as training begins, at most
 
@@ -27,19 +28,22 @@ STARTED_WITH = 512  # images that a detector sees as training begins, at most
 class Cell:
     """What is to be trained and measured within a setup.
 
-    edit: what the detector is trained on. trained: False stands for the network before it is.
+    edit: what the detector is trained on. trained: False stands for the network before it is. term: what is
+    added to its loss; None: nothing.
     """
 
     detector: str
     seed: int
     edit: Edit
     trained: bool = True
+    term: Penalty | None = None
 
 
 def train(
     cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
 ) -> tuple[Detector, Losses]:
-    """The cell's trained detector and its losses. Twins of a seed differ in the edit only.
+    """The cell's trained detector and its losses. Twins of a seed differ in the edit only, or in a term of
+    the loss.
 
     on_step: called after each training step. RunError if training diverges; InputError if the detector can't
     be trained on this data.
@@ -55,8 +59,16 @@ def train(
         device,
         masks=training.anomalous.masks,
         on_step=on_step,
+        term=_term(cell, training, device),
     )
     return detector, losses
+
+
+def _term(cell: Cell, training: TrainingSet, device: torch.device) -> Term | None:
+    if cell.term is None:
+        return None
+    remedy = REMEDIES[cell.term.remedy](strength=cell.term.strength)  # type: ignore[call-arg]
+    return remedy.term(training, cell.term.artifact, cell.seed, device)
 
 
 def before_training(cell: Cell, setup: Setup) -> Detector:

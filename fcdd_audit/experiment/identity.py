@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -18,7 +19,7 @@ from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.detectors import DETECTORS, NETWORKS
-from fcdd_audit.edits.base import EDITS, described
+from fcdd_audit.edits.base import described
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.records import Identity, key_of, plain
 from fcdd_audit.experiment.setup import Setup
@@ -93,7 +94,7 @@ def _trained(cell: Cell, setup: Setup) -> Identity:
     recipe, device = _recipe(setup.recipe, cell.trained), setup.training_device
     if (own := own_kind(cell.detector)) is not None:  # its recipe is in its code
         recipe, device = {"own": own.called, "values": own.code.values}, setup.measuring_device
-    finds = EDITS[edit["edit"]].removal is not None
+    finds = cell.edit.finds or cell.term is not None
     return plain(
         {
             "stage": TRAINING,
@@ -104,10 +105,15 @@ def _trained(cell: Cell, setup: Setup) -> Identity:
             "edit": edit,
             "artifacts": {name: setup.drawn[name] for name in cell.edit.artifacts},
             "images": {side: setup.contents[f"train {side}"] for side in sides},
-            "bearing": {side: setup.contents[f"bearing {side}"] for side in sides} if finds else {},
+            "bearing": {
+                side: setup.contents[name]
+                for side in sides
+                if finds and (name := f"bearing {side}") in setup.contents
+            },
             "seed": cell.seed,
             "device": {**device, "stack": 1},
             "code": _code(cell, setup),
+            **({} if cell.term is None else {"term": asdict(cell.term)}),
         }
     )
 

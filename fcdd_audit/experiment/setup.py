@@ -55,10 +55,10 @@ class Setup:
     found artifact is put on test images; else it is taken off those that bear it. transplants: by side, those
     of its test images that are scored with what every donor bears. obstacles: by the side of its donors, why
     it can't be put on others.
-    explainers: by detector, in the registry's order. options: by the name of a detector, probe or explainer.
-    sanity: on so many test images of each side explanations are checked; 0: on none. trained_on_device: what
-    detectors were trained on that aren't to be trained again, as in `training_device`; None: they are trained
-    here.
+    explainers: by detector, in the registry's order. options: by the name of a detector, probe, explainer or
+    remedy. sanity: on so many test images of each side explanations are checked; 0: on none.
+    trained_on_device: what detectors were trained on that aren't to be trained again, as in
+    `training_device`; None: they are trained here.
     """
 
     data: AuditData

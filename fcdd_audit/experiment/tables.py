@@ -220,15 +220,7 @@ def results_table(
                 if (twin, question.plant_on, cell) in seen:
                     continue
                 seen.add((twin, question.plant_on, cell))
-                record = relevant(one.records[cell], question)
-                numbers = [
-                    *detection_numbers(record.scores, question.plant_on, quantile),
-                    *localization_numbers(record.localization),
-                    *lowering_numbers(record, DIRECTIONS[question.plant_on].changed),
-                    *untrained_numbers(record.untrained),
-                    *check_numbers(record.checks),
-                ]
-                frames.append(_tidy(question, twin, cell, numbers))
+                frames.append(twin_rows(question, twin, relevant(one.records[cell], question), quantile))
             after, before = (relevant(one.records[cell], question) for cell in (planted, control))
             paired = list(paired_numbers(after, before, question.plant_on, quantile))
             paired += paired_lowering(lowered, pair, DIRECTIONS[question.plant_on].changed)
@@ -240,6 +232,18 @@ def results_table(
                 paired += twin_numbers(*maps)
             frames.append(_tidy(question, PAIR, planted, paired))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def twin_rows(question: Question, twin: str, record: CellRecord, quantile: float) -> pd.DataFrame:
+    """Rows of results.csv of one twin. record: its `relevant` numbers."""
+    numbers = [
+        *detection_numbers(record.scores, question.plant_on, quantile),
+        *localization_numbers(record.localization),
+        *lowering_numbers(record, DIRECTIONS[question.plant_on].changed),
+        *untrained_numbers(record.untrained),
+        *check_numbers(record.checks),
+    ]
+    return _tidy(question, twin, record.cell, numbers)
 
 
 def costs_table(measured: Sequence[Measured]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from fcdd_audit.report.display import normalise, shown_limits
 from fcdd_audit.report.headline import Row, abouts, headline, rows, scope, trust
 from fcdd_audit.report.naming import artifact_name, detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.remedies import mended
 from fcdd_audit.report.signed import signed_limit, signed_maps, signed_uri
 from fcdd_audit.report.strips import heat_uri, photo_uri
 from fcdd_audit.verdict.words import untrained, verdict_words
@@ -68,7 +69,8 @@ class Picture:
 @dataclass(frozen=True)
 class First:
     """All that first.html.j2 shows. finished: whether it is of a finished detector, and not of twins.
-    warnings: what is said before the answer."""
+    warnings: what is said before the answer. mended: what remedies do, in sentences; empty where none were
+    asked for."""
 
     answer: list[str]
     scope: str
@@ -78,6 +80,7 @@ class First:
     advice: list[Advice]
     finished: bool = False
     warnings: tuple[str, ...] = ()
+    mended: Sequence[str] = ()
 
 
 def first_screen(
@@ -97,6 +100,7 @@ def first_screen(
         trust(config["error_rates"]),
         advise(found, config, searched),
         warnings=tuple(f"{line}." for line in untrained(findings, detector_name)),
+        mended=mended(findings, abouts(findings)),
     )
 
 

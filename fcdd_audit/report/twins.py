@@ -17,9 +17,10 @@ from fcdd_audit.report.discovery import quick_contexts
 from fcdd_audit.report.figures import dose_response, roc_curves
 from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
-from fcdd_audit.report.headline import several
+from fcdd_audit.report.headline import abouts, several
 from fcdd_audit.report.naming import detector_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
+from fcdd_audit.report.remedies import HEAD, limits_words, remedy_tables
 from fcdd_audit.report.signed import signed_limit, signed_maps, signed_scale, signed_tiles
 from fcdd_audit.report.strips import heat_tiles, mask_list, photos, scales
 
@@ -111,6 +112,9 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "leading": LEADING,
         "overlaps": (config["headline"], *OVERLAPS, *_own_overlaps(names)),
         "quadrants": _quadrants(found["findings"]),
+        "remedies": remedy_tables(found["findings"], abouts(found["findings"])),
+        "remedies_head": HEAD,
+        "remedies_rule": limits_words(),
         "columns": columns,
         "seeds": seeds,
         "most_rows": MOST_ROWS,

@@ -15,6 +15,7 @@ from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.verdict.looks import Look
 from fcdd_audit.verdict.lowering import Lowering, LoweringFinding
+from fcdd_audit.verdict.remedies import Mending, RemedyFinding
 from fcdd_audit.verdict.seen import Seen
 from fcdd_audit.verdict.training import Training
 
@@ -409,6 +410,14 @@ class Finding:
     finished: Annotated[
         dict[str, Any] | None,
         _said("Numbers of the test of a finished detector (docs/files.md); null of twins."),
+    ] = None
+    remedies: Annotated[
+        tuple[RemedyFinding, ...],
+        _said("What remedies do; empty where none were asked for, or there is nothing to mend."),
+    ] = ()
+    mending: Annotated[
+        Mending | None,
+        _said("Which remedy is recommended, or why none is; null where none were asked for."),
     ] = None
 
     @property

@@ -56,3 +56,19 @@ class Thresholds:
     def tail(self) -> float:
         """The chance to err on one side."""
         return (1 - self.confidence) / 2
+
+
+@dataclass(frozen=True)
+class MendLimits:
+    """Every constant that a recommended remedy depends on.
+
+    left: of the effect, surely less than this is left. auroc: surely no more of it is lost. rise: no other
+        artifact surely moves the score further by more than this, in inter-quartile ranges.
+    least: pairs; fewer can't check a remedy that others chose. checks: so many do, as a rule.
+    """
+
+    left: float = 0.25
+    auroc: float = 0.02
+    rise: float = 0.1
+    least: int = 3
+    checks: int = 8

@@ -366,14 +366,14 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         ({"probe": "watermark+jpg"}, "unknown probe 'jpg'; did you mean 'jpeg'?"),
         (
             {"options": {"jpg": {"quality": 1}}},
-            "unknown detector, probe or explainer 'jpg'; did you mean 'jpeg'?",
+            "unknown detector, probe, explainer or remedy 'jpg'; did you mean 'jpeg'?",
         ),
         ({"preset": "papre"}, "unknown preset 'papre'; did you mean 'paper'? (known: paper, quick)"),
         ({"network": "cnn23"}, "unknown network 'cnn23'; did you mean 'cnn32'?"),
         ({"normalise": "nominl"}, "unknown normalisation 'nominl'; did you mean 'nominal'?"),
         (
             {"options": {"watermrk": {"size": 1}}},
-            "probe or explainer 'watermrk'; did you mean 'watermark'?",
+            "probe, explainer or remedy 'watermrk'; did you mean 'watermark'?",
         ),
         ({"options": {"watermark": {"txt": 1}}}, "watermark has no option 'txt'; did you mean 'text'?"),
         ({"options": {"fcdd": {"sigm": 1}}}, "fcdd has no option 'sigm'; did you mean 'sigma'?"),

@@ -85,6 +85,7 @@ AUDITS = {
         "device": "cpu",
     },
     "pairs until a time": {"max_seeds": 8, "budget": "3m"},
+    "remedies": {"remedies": "balance,drop", "export": "mended", "outside.strength": 3},
     "its own explainers": {"explainers": "auto,lrp", "explained": 0},
     "a calibration": {"calibration": "calibration.json", "seeds": 7, "cache": "cache", "skip_corrupt": True},
 }

@@ -16,6 +16,7 @@ from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.base import EDITS, described, edit_from
 from fcdd_audit.edits.drop import Drop
+from fcdd_audit.edits.mended import Mended
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
@@ -33,6 +34,7 @@ from fcdd_audit.experiment.records import as_json, key_of
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.probes import PROBES
+from fcdd_audit.remedies import Penalty
 
 CONTROL = Cell("fcdd", 0, AS_IS)
 PLANTED = Cell("fcdd", 0, Plant("frame", ("anomalous",), 1.0))
@@ -89,8 +91,13 @@ def test_what_is_read_back_from_a_record_is_what_was_planned(setup, tmp_path, pl
 @pytest.mark.parametrize("detector", list(DETECTORS))
 def test_a_cell_made_from_a_recorded_identity_has_that_identity(wide, detector, edit):
     """A kind of edit with fields that must be given needs an example here."""
-    examples = {"plant": Plant("frame", SIDES, 0.1), "together": Together((("frame", SIDES, 0.1),))}
-    made = examples[edit] if edit in examples else EDITS[edit]()
+    plant = Plant("frame", SIDES, 0.1)
+    given = {
+        "plant": plant,
+        "together": Together((("frame", SIDES, 0.1),)),
+        "mended": Mended(plant, "frame", Drop()),
+    }
+    made = given.get(edit) or EDITS[edit]()
     for cell in (Cell(detector, 3, made), Cell(detector, 3, made, trained=False)):
         found = trained(cell, wide)
         kept = json.loads(as_json(found))
@@ -109,6 +116,27 @@ def test_a_cell_made_from_a_recorded_identity_has_that_identity(wide, detector, 
 def test_an_edit_comes_back_from_json_to_the_last_bit(prevalence, sides, artifact):
     edit = Plant(artifact, sides, prevalence)
     assert edit_from(json.loads(as_json(described(edit)))) == edit
+
+
+def test_a_term_of_the_loss_is_part_of_what_a_detector_is_and_absent_without_one(setup, wide):
+    term = Penalty("consistency", "frame", 2.0)
+    mended, stronger = (replace(PLANTED, term=one) for one in (term, replace(term, strength=3.0)))
+    assert "term" not in trained(PLANTED, setup)
+    assert trained(mended, setup) == {**trained(PLANTED, setup), "term": asdict(term)}
+    assert len({key(cell, setup) for cell in (PLANTED, mended, stronger)}) == 3
+    found = replace(CONTROL, term=replace(term, artifact="mask"))
+    assert trained(found, wide)["bearing"].keys() == set(SIDES), "it depends on where the artifact is"
+    assert trained(CONTROL, wide)["bearing"] == {}
+
+
+def test_what_was_kept_before_there_were_remedies_is_used_again(setup, wide):
+    """Of a plain cell the identity has these keys and no others: a store made before holds such records."""
+    keys = {
+        *("stage", "detector", "options", "recipe", "trained", "edit", "artifacts", "images", "bearing"),
+        *("seed", "device", "code"),
+    }
+    for cell, one in ((CONTROL, setup), (PLANTED, setup), (Cell("fcdd", 0, Drop()), wide)):
+        assert trained(cell, one).keys() == keys
 
 
 def test_records_lie_where_their_keys_say_with_explanations_below_the_scores(setup):

@@ -22,10 +22,14 @@ from fcdd_audit import DETECTORS, EXPLAINERS, NETWORKS, AuditData, ImageSet, Own
 from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.detectors import build
+from fcdd_audit.edits.balance import Balance
 from fcdd_audit.edits.base import EDITS, TrainingSet
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.inpaint import Inpaint
+from fcdd_audit.edits.mended import Mended
+from fcdd_audit.edits.placebo import Placebo
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.randomise import Randomise
 from fcdd_audit.experiment.cells import Cell, before_training, train
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, in_turn
 from fcdd_audit.experiment.identity import MEASURING, TRAINING
@@ -35,6 +39,7 @@ from fcdd_audit.explainers import make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.measures.table import MEASURES, family
 from fcdd_audit.probes import PROBES
+from fcdd_audit.remedies import REMEDIES, Penalty
 
 CLOSE = 1e-3  # relative
 LOOSE = {"deep-lift": 0.1, "lowering": 0.05}
@@ -65,6 +70,14 @@ ON_NOISE = {  # by name: a cell, what of the recipe isn't plain, the detector's 
     "plant": (Cell("fcdd", 0, Plant("patch", SIDES, 0.5)), {}, {}),
     "drop": (Cell("fcdd", 0, Drop()), {}, {}),
     "inpaint": (Cell("fcdd", 0, Inpaint()), {}, {}),
+    "balance": (Cell("fcdd", 0, Balance()), {}, {}),
+    "randomise": (Cell("fcdd", 0, Randomise()), {}, {}),
+    "placebo": (Cell("fcdd", 0, Placebo()), {}, {}),
+    "mended": (Cell("fcdd", 0, Mended(Plant("patch", ("anomalous",), 0.5), "patch", Drop())), {}, {}),
+    **{
+        name: (Cell("hsc", 0, AS_IS, term=Penalty(name, "patch", 2.0)), MOVED, {})
+        for name in ("consistency", "outside")
+    },
     "pixels": (
         Cell("fcdd", 0, AS_IS),
         {"optimizer": "sgd", "lr": 0.01, "normalise": "contrast", "oe_probability": 0.3},
@@ -208,6 +221,12 @@ TRAINED = {
         "plant": "65.45 1.029 .002937 .01956 .02224 .0222",
         "drop": "66.25 1.021 .002937 .01758 .01385 .01441",
         "inpaint": "65.5 1.036 .002937 .02132 .02209 .02412",
+        "balance": "65.93 1.013 .002937 .02093 .02105 .02298",
+        "randomise": "65.71 1.01 .002937 .02445 .02663 .02758",
+        "placebo": "65.24 1.002 .002937 .01857 .01947 .01698",
+        "mended": "66.24 .9439 .002937 .01855 .02033 .02171",
+        "consistency": "66.03 1.623 .1788 .4236 .3155 .3772",
+        "outside": "66.28 1.106 .1788 .3668 .347 .2508",
         "pixels": "61.72 1.288 .005838 .01966 .02054 .01948",
         "soft boundary": "81.28 7.815 .1165 -.2892 .6894 -.3095",
         "cnn28": "635.7 6.388 .01284",
@@ -349,6 +368,12 @@ def test_a_stage_that_was_raised_needs_new_numbers():
         ("plant", "edits.plant.torch_generator", lambda *_: torch.Generator().manual_seed(0)),
         ("drop", "edits.drop.torch_generator", lambda *_: torch.Generator().manual_seed(0)),
         ("inpaint", "edits.inpaint.inpaint", lambda images, masks, progress: images),
+        ("balance", "edits.balance.paste", lambda *_: None),
+        ("randomise", "edits.randomise.MARKS", 5),
+        ("placebo", "edits.placebo.elsewhere", lambda masks, *_: masks),
+        ("mended", "edits.drop.torch_generator", lambda *_: torch.Generator().manual_seed(0)),
+        ("consistency", "remedies.consistency.soft", lambda masks: masks.float()),
+        ("outside", "remedies.outside.TINY", 1.0),
         ("pixels", "detectors.fcdd.reference_gain", lambda field, sigma: 1.0),
     ],
 )
@@ -382,6 +407,8 @@ def test_a_change_of_measuring_is_noticed(monkeypatch, name, what, instead):
 def test_all_of_this_package_is_pinned():
     assert {*own(DETECTORS), *own(NETWORKS)} - {*DOWNLOADED, "small"} <= {*TRAININGS}
     assert {EDITS[name] for name in own(EDITS)} <= {type(cell.edit) for cell, _, _ in ON_NOISE.values()}
+    terms = {name for name in own(REMEDIES) if REMEDIES[name]().change() is None}
+    assert terms == {cell.term.remedy for cell, _, _ in ON_NOISE.values() if cell.term}
     assert {*PLAIN, *(name for _, changes, _ in ON_NOISE.values() for name in changes)} == {*recipe_options()}
     assert {*own(EXPLAINERS)} <= {name for found in MEASURED[MEASURING].values() for name in found}
     assert {*OVERLAPS} == {measure.name for measure in family("overlap")} & {*own(MEASURES)}

@@ -18,7 +18,7 @@ from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
 from fcdd_audit.experiment.explaining import KEPT
 from fcdd_audit.experiment.identity import trained
-from fcdd_audit.experiment.plan import planned_work
+from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.reuse import Reuse, reuse
 from fcdd_audit.experiment.setup import Setup, prepare, subjects
@@ -26,6 +26,7 @@ from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Missing, Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.models.own import own_kind
+from fcdd_audit.remedies import make_remedy, mending
 
 Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
 Planned = dict[int, set[str]]  # by number of pairs, keys of what is trained for questions before
@@ -69,7 +70,8 @@ class Estimate:
     groups: the cells. why: in what similar records differ that can't be used, and how often. lengths: of the
     trainings, where they differ between nominal classes each. a_pair: by detector of which something is
     missing, the seconds that a pair of twins is trained on one core. looks: by number of pairs, the seconds
-    until they are judged.
+    until they are judged. remedies: seconds more to try all remedies that are asked for after the first look,
+    were the score to rely on the artifact in every question.
     """
 
     groups: tuple[Group, ...]
@@ -79,6 +81,7 @@ class Estimate:
     a_pair: dict[str, float]
     looks: dict[int, float]
     megabytes: float
+    remedies: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -99,6 +102,7 @@ class Estimate:
             f"time      about {duration(self.seconds)}"
             if len(self.looks) == 1
             else f"time      judged after {looks}, whichever settles all",
+            *([f"remedies  up to {self.remedies:.0f} s more, where scores rely"] if self.remedies else []),
             f"disk      about {self.megabytes:.0f} MB",
         ]
 
@@ -135,6 +139,7 @@ def estimate(config: AuditConfig, quiet: bool = True) -> Estimate:
         a_pair={name: seconds for part in parts for name, seconds in part.a_pair.items()},
         looks={pairs: sum(part.looks[pairs] for part in parts) for pairs in parts[0].looks},
         megabytes=sum(part.megabytes for part in parts),
+        remedies=sum(part.remedies for part in parts),
     )
 
 
@@ -224,4 +229,20 @@ def _part(config: AuditConfig, setup: Setup, store: Store, speeds: Speeds, plann
         a_pair={name: 2 * a_step * _length(setup).steps for name, (a_step, _) in speeds.items()},
         looks=looks,
         megabytes=megabytes,
+        remedies=_remedies(config, setup, questions, store, speeds),
     )
+
+
+def _remedies(
+    config: AuditConfig, setup: Setup, questions: Sequence[Question], store: Store, speeds: Speeds
+) -> float:
+    """Seconds for remedied twins of the pairs of the first look."""
+    first = config.design.looks[0].pairs
+    works = []
+    for question in questions:
+        for planted in question.first(first).planted:
+            for name in config.remedies:
+                remedy = make_remedy(name, config.options)
+                edit, term = mending(name, remedy, planted.edit, question.probe)
+                works.append(Work(replace(planted, edit=edit, term=term), (), explained=0))
+    return _cost(config, setup, reuse(works, setup, store), speeds)[0]

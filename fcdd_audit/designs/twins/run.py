@@ -17,16 +17,18 @@ from fcdd_audit.designs.audited import Audited, check_known, describe_data, part
 from fcdd_audit.designs.twins.conditions import conditions
 from fcdd_audit.designs.twins.drawn import curves_table, first_thresholds, heat, most_drawn, scores_table
 from fcdd_audit.designs.twins.estimate import estimated_seconds
+from fcdd_audit.designs.twins.exporting import check_export, export
 from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.designs.twins.looking import Budget, Course, follow
 from fcdd_audit.designs.twins.meeting import met
 from fcdd_audit.designs.twins.pictured import examples, kept_at, pictured
 from fcdd_audit.designs.twins.plan import asked_of, plan, training_notes
+from fcdd_audit.designs.twins.remedied import Remedied, remedied
 from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.discover import QUICK
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.engines import Engine, Finished
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import read_heat, read_lowering_heat
@@ -39,7 +41,7 @@ from fcdd_audit.experiment.tables import costs_table, results_table, with_class_
 from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
-from fcdd_audit.verdict.findings import Evidence
+from fcdd_audit.verdict.findings import Evidence, Finding
 from fcdd_audit.verdict.judge import Asked, judge
 
 T = TypeVar("T")
@@ -75,13 +77,22 @@ class _Part:
     closed: str | None
 
 
-def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
+def run(
+    config: AuditConfig,
+    store: Store,
+    quiet: bool,
+    known: Mapping[str, Any] | None = None,
+    same: Mapping[str, Any] | None = None,
+) -> Audited:
     """Train the twins, class by class, artifact by artifact, look by look, and judge them together.
 
-    What is in the store already is used again. known: see `Design.run`.
+    What is in the store already is used again. known: see `Design.run`. same: config.json of a finished run
+    whose images these must be.
     """
     classes, each = config.nominal_classes(), subjects(config)
     asked = [(nominal_class, subject) for nominal_class in classes for subject in each]
+    if config.run.export is not None:
+        check_export(config.run.export)
 
     def prepared(nominal_class: str | None, subject: Subject) -> Setup:
         setup = prepare(config, nominal_class, progress=not quiet, subject=subject)
@@ -94,11 +105,11 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         setup = prepared(nominal_class, subject)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
-        if known is not None:
+        if (known or same) is not None:
             prints.insert(0, setup.fingerprint)
-    if known is not None:
+    if (before_it := known or same) is not None:
         for index, own in enumerate(_by_class(prints, len(each))):
-            check_known(known, index, _fingerprint(own))
+            check_known(before_it, index, _fingerprint(own))
     speeds: dict[str, tuple[float, float]] = {}
     of_classes: list[_Class] = []
     done: list[_Part] = []
@@ -122,11 +133,23 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
             if index % len(each) == 0:
                 of_classes.append(_look_at(course, setup, len(of_classes), quiet))
             done.append(_run_part(course, setup, questions, journal, index, before))
-    findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
+        findings = judge([one for part in done for one in part.evidence], config.design.thresholds, together)
+        mended: list[Remedied] = []
+        if config.remedies:  # once all verdicts are known, class by class again
+            counts = [len(part.evidence) for part in done]
+            for first in range(0, len(asked), len(each)):
+                setups = [prepared(*one) for one in asked[first : first + len(each)]]
+                for place in range(len(each)):
+                    start = sum(counts[: first + place])
+                    own = findings[start : start + counts[first + place]]
+                    mended.append(_mend(config, setups, place, own, store, engine, known is not None))
+            findings = [finding for one in mended for finding in one.findings]
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
     }
-    tables["results.csv"] = with_class_means(tables["results.csv"])
+    tables["results.csv"] = with_class_means(
+        pd.concat([tables["results.csv"], *(one.rows for one in mended)], ignore_index=True)
+    )
     if tables["costs.csv"].empty:  # explanations weren't checked
         del tables["costs.csv"]
     torch_versions = sorted(frozenset().union(*(part.torch for part in done)))
@@ -138,10 +161,7 @@ def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any]
         arrays={name: arrays for part in done for name, arrays in part.arrays.items()},
         described={
             "data": [_described(parts) for parts in _by_class(done, len(each))],
-            "work": {
-                "detectors": len(frozenset().union(*(part.detectors for part in done))),
-                **{name: sum(part.work[name] for part in done) for name in done[0].work},
-            },
+            "work": _work_of(done, mended),
             "torch": torch_versions,
             "about": {name: DETECTORS.summary(name) for name in config.detector.detectors},
             "own_code": {
@@ -180,6 +200,51 @@ def _described(parts: Sequence[_Part]) -> dict[str, Any]:
         **parts[0].data,
         "fingerprint": _fingerprint([part.data["fingerprint"] for part in parts]),
         "notes": list(dict.fromkeys(note for part in parts for note in part.data["notes"])),
+    }
+
+
+def _mend(
+    config: AuditConfig,
+    setups: Sequence[Setup],
+    place: int,
+    findings: list[Finding],
+    store: Store,
+    engine: Engine,
+    known: bool,
+) -> Remedied:
+    """Remedies for one artifact of a nominal class, the `place`-th; what they do to the others is measured
+    too. known: whether nothing may be trained."""
+    setup = setups[place]
+
+    def finish(works: Sequence[Work], setup: Setup, words: str) -> Finished:
+        if known:
+            check_trained(works, setup, store)
+        return engine.finish_all(works, setup, words)
+
+    others = {
+        one.probe: replace(one, plantable={**one.plantable, **setup.plantable})
+        for one in setups
+        if one.probe != setup.probe
+    }
+    questions = plan(config, setup)
+    found = remedied(config, setup, questions, findings, store, finish, others)
+    if config.run.export is not None:
+        export(config.run.export, setup, questions, found.trials, store)
+    return found
+
+
+def _work_of(done: Sequence[_Part], mended: Sequence[Remedied]) -> dict[str, int]:
+    """What config.json says of the work that was done."""
+    work = {name: sum(part.work[name] for part in done) for name in done[0].work}
+    cells = sum(
+        len({cell for tried in one.trials for trial in tried for cell in trial.remedied}) for one in mended
+    )
+    return {
+        **work,
+        "detectors": len(frozenset().union(*(part.detectors for part in done))) + cells,
+        "cells": work["cells"] + cells,
+        "trained": work["trained"] + sum(one.trained for one in mended),
+        "measured": work["measured"] + sum(one.measured for one in mended),
     }
 
 

@@ -165,11 +165,8 @@ class Augmenter:
         images: uint8 (N, C, H, W). choices: a step's. mask: bool (N, 1, H, W), displaced and flipped like
         the images; what comes in is False, or mirrored.
         """
-        if self.reach > 0 or self.given.flip > 0:
-            rows = self.rows.index_select(0, choices.down)
-            columns = self.columns.index_select(0, choices.across)
-            images = displaced(images, rows, columns)
-            mask = None if mask is None else displaced(mask, rows, columns)
+        images = self.moved(images, choices)
+        mask = None if mask is None else self.moved(mask, choices)
         if self._scratch.shape != images.shape:
             self._scratch = torch.empty(images.shape, device=images.device)
         if choices.colours is None or choices.offsets is None:
@@ -177,6 +174,14 @@ class Augmenter:
         else:
             x = recoloured(self._scratch.copy_(images), choices.colours, choices.offsets)
         return (self._with_noise(x, choices.noisy) if self._adds_noise else x), mask
+
+    def moved(self, images: Tensor, choices: Choices) -> Tensor:
+        """The same displacements and flips of anything else that belongs to a step's images, (N, ...)."""
+        if self.reach == 0 and self.given.flip == 0:
+            return images
+        rows = self.rows.index_select(0, choices.down)
+        columns = self.columns.index_select(0, choices.across)
+        return displaced(images, rows, columns)
 
     def _with_noise(self, x: Tensor, noisy: Tensor | None) -> Tensor:
         given = self.given

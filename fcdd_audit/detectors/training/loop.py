@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,21 @@ from fcdd_audit.detectors.training.feed import Feeding, open_feed
 from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
 
 TENTHS = 10
+
+
+class Term(Protocol):
+    """What a training adds to the detector's own loss."""
+
+    def __call__(
+        self, detector: Detector, x: Tensor, chosen: Tensor, move: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """What a step adds, a number, differentiable in the detector's weights.
+
+        x: the step's images as the detector gets them, float (N, C, H, W). chosen: their numbers, (N,), on
+        the CPU, nominal training images first. move: displaces and flips whatever else belongs to these
+        images, (N, ...), like them.
+        """
+        ...
 
 
 class DivergedError(RunError):
@@ -91,6 +107,7 @@ def fit(
     masks: Tensor | None = None,
     on_step: Callable[[], object] = lambda: None,
     feeding: Feeding | None = None,
+    term: Term | None = None,
 ) -> Losses:
     """Train `detector` in place on `device`; returns its mean losses.
 
@@ -98,7 +115,8 @@ def fit(
     masks: bool (M, 1, H, W), where the anomalous images are anomalous; an empty one stands for all of it.
     The loss of a detector that uses masks gets them, moved like their images. What is drawn depends on
     `seed`, the recipe and the numbers of images only, so twins draw the same. feeding: how images reach the
-    device, by default the fastest that fits (`choose_feeding`); the batches are the same.
+    device, by default the fastest that fits (`choose_feeding`); the batches are the same. term: is added to
+    the loss of every step, and to what is returned.
 
     RunError when the loss or a weight isn't finite. InputError for images or masks that it can't train on.
     """
@@ -165,6 +183,9 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
                     loss = detector.loss(x, labels[step], *(() if mask is None else (mask,)))
+                    if term is not None:
+                        move = partial(augment.moved, choices=choices.step(step))
+                        loss = loss + term(detector, x, chosen[step], move)
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()

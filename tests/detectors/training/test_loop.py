@@ -634,3 +634,43 @@ def test_the_callers_settings_of_torch_come_back(before, fails):
         torch.set_float32_matmul_precision("highest")
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = False
+
+
+class Told:
+    """A term of the loss that keeps what it was asked. added: what it is."""
+
+    def __init__(self, added):
+        self.added, self.asked = added, []
+
+    def __call__(self, detector, x, chosen, move):
+        self.asked.append((x.clone(), chosen, move))
+        return self.added(detector)
+
+
+@each_detector
+def test_a_term_that_is_nothing_changes_nothing(name, noise):
+    nominal, anomalous = noise[:8], noise[8:]
+    plain, with_it = (
+        train(build(name, nominal, 0), nominal, anomalous, term=term)
+        for term in (None, Told(lambda detector: torch.zeros(())))
+    )
+    assert torch.equal(plain, with_it)
+
+
+def test_a_term_is_added_to_the_loss_and_knows_its_images(noise):
+    nominal, anomalous = noise[:8, :1, :8, :8], noise[8:, :1, :8, :8]
+    recipe = Recipe.of(epochs=2, batch_size=5, shift=0.25, flip=0.5, noise=0)
+    term = Told(lambda detector: 2 * detector.weight.sum())
+    spy = Spy()
+    losses = fit(spy, nominal, anomalous, recipe, 0, CPU, term=term)
+    assert losses[0] == pytest.approx(np.mean([3 * value for value in weights_of(losses, spy)]), rel=0.01)
+    images = torch.cat([nominal, anomalous])
+    for (x, chosen, move), (batch, label) in zip(term.asked, spy.batches, strict=True):
+        assert torch.equal((x * 255).round().int(), batch)
+        assert torch.equal(chosen >= len(nominal), label.bool())
+        assert torch.equal(move(images[chosen]).int(), batch)
+
+
+def weights_of(losses, spy):
+    """The one weight before each step of the first epoch; Adam moves it by the rate, 0.001."""
+    return [1 - 0.001 * step for step in range(len(spy.batches) // len(losses))]
