@@ -66,7 +66,7 @@ def crossed(receivers: ImageSet, donors: Placed, placebos: Placed) -> Transplant
     placebos: a layer for each donor's. Something unseen is put on each image at one donor's place, in turn.
     """
     few = receivers.take(spread(len(receivers), RECEIVERS))
-    variants = {}
+    variants: dict[str, Tensor] = {}
     for name, layers in ((DONOR, donors), (PLACEBO, placebos)):
         variants |= {name.format(k): laid(few.images, layers, k) for k in range(len(layers))}
     unseen, count = opposite(donors, placebos), len(donors)

@@ -141,8 +141,8 @@ def run(
                 setups = [prepared(*one) for one in asked[first : first + len(each)]]
                 for place in range(len(each)):
                     start = sum(counts[: first + place])
-                    own = findings[start : start + counts[first + place]]
-                    mended.append(_mend(config, setups, place, own, store, engine, known is not None))
+                    judged = findings[start : start + counts[first + place]]
+                    mended.append(_mend(config, setups, place, judged, store, engine, known is not None))
             findings = [finding for one in mended for finding in one.findings]
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
