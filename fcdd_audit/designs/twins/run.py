@@ -92,8 +92,8 @@ def run(
         setup = prepared(nominal_class)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
-        if (before := known or same) is not None:
-            check_known(before, index, setup.fingerprint)
+        if (finished := known or same) is not None:
+            check_known(finished, index, setup.fingerprint)
     speeds: dict[str, tuple[float, float]] = {}
     done: list[_Class] = []
     with Engine(store, config.run.workers, quiet) as engine:
