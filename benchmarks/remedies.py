@@ -17,20 +17,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from rows import write_rows
 
-from fcdd_audit import PROBES, make_config
+from fcdd_audit import PROBES, Probe, make_config
+from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import Side
-from fcdd_audit.edits.together import Together
+from fcdd_audit.edits.base import TrainingSet
+from fcdd_audit.edits.plant import Plant
 from fcdd_audit.experiment.cells import Cell, score, train
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.measures.detection import auroc, threshold
@@ -48,6 +50,28 @@ DETECTORS, PREVALENCES, SEEDS = ("hsc", "fcdd"), (0.5, 0.2, 1.0), 16
 SIDES: tuple[Side, ...] = ("anomalous", "nominal")
 CHOOSE = 8  # seeds; the others judge
 KEYS = ["detector", "side", "prevalence", "arm", "strength", "seed"]
+
+
+@dataclass(frozen=True)
+class Both:
+    """Plants artifacts one after the other, each on images that don't depend on the others."""
+
+    removal: ClassVar[str | None] = None
+    finds: ClassVar[bool] = False
+
+    plants: tuple[Plant, ...]
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        return tuple(one.artifact for one in self.plants)
+
+    def apply(
+        self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
+    ) -> TrainingSet:
+        for one in self.plants:
+            generator = torch_generator(seed, f"planting {one.artifact}")
+            training = one.put_on(training, artifacts, generator)
+        return training
 
 
 @dataclass(frozen=True)
@@ -106,7 +130,7 @@ def setups() -> dict[str, Setup]:
 
 def row(one: Training) -> dict[str, Any]:
     """Train and measure."""
-    first = Together(tuple((name, (one.side,), one.prevalence) for name in (CUE, OTHER)))
+    first = Both(tuple(Plant(name, (one.side,), one.prevalence) for name in (CUE, OTHER)))
     edit, term = (
         (first, None) if one.arm == PLANTED else mending(one.arm, make_remedy(one.arm, {}), first, CUE)
     )

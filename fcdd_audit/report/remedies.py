@@ -64,15 +64,19 @@ def remedy_tables(findings: Sequence[Finding], labels: Sequence[str]) -> list[Ta
 
 
 def mended(findings: Sequence[Finding], labels: Sequence[str]) -> list[str]:
-    """A sentence for each finding on which remedies were tried; one for all where there was nothing to mend;
-    nothing where none were asked for."""
+    """A sentence for each finding on which remedies were tried; one for all where there was nothing to mend,
+    or where something relies and nothing was tried; else nothing."""
     found = [
         f"{_called(finding, label)}: {answered(finding)}"
         for finding, label in zip(findings, labels, strict=True)
         if finding.get("remedies")
     ]
-    asked = any(finding.get("mending") for finding in findings)
-    return found or (["There is nothing to mend: no detector surely relies on it."] if asked else [])
+    if found:
+        return found
+    if any(finding.get("mending") for finding in findings):
+        return ["There is nothing to mend: no detector surely relies on it."]
+    relies = any(finding["verdict"] == "relies" for finding in findings)
+    return ["Nothing was tried yet: fcdd-audit remedy RUN --how all trains the same twins mended."] * relies
 
 
 def answered(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,14 +55,15 @@ class Tried:
 
     def finding(self) -> RemedyFinding:
         """What findings.json says of it."""
-        about = {name: getattr(self, name) for name in ("remedy", "does", "unfit", "strength", "failed")}
+        found = RemedyFinding(self.remedy, self.does, self.unfit, self.strength, failed=self.failed)
         if not self.pairs:
-            return RemedyFinding(**about)
-        return RemedyFinding(
-            **about,
+            return found
+        changes: dict[str, Any] = {name: change(*twins) for name, twins in self.numbers.items()}
+        return replace(
+            found,
+            **changes,
             pairs=self.pairs,
             removed=removed(*self.numbers["shift"]),
-            **{name: change(*twins) for name, twins in self.numbers.items()},
             explainer=self.explainer,
             others=tuple(
                 OtherCue(name, change(*twins), mean_or_value(rise(twins)))

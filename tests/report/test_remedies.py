@@ -101,6 +101,11 @@ def test_where_there_was_nothing_to_mend_it_says_so_and_without_remedies_nothing
         assert remedy_tables([older], [""]) == []
 
 
+def test_where_it_relies_and_nothing_was_tried_the_command_is_said(a_finding):
+    (said,) = mended([a_finding(verdict="relies"), a_finding()], ["", ""])
+    assert "fcdd-audit remedy RUN --how all" in said
+
+
 def test_the_rule_is_said():
     assert limits_words() == (
         "under 25 % of the shift is left, the AUROC falls by no more than 0.02, and no other artifact moves "

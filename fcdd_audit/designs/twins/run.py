@@ -107,9 +107,9 @@ def run(
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
         if (known or same) is not None:
             prints.insert(0, setup.fingerprint)
-    if (before_it := known or same) is not None:
+    if (finished := known or same) is not None:
         for index, own in enumerate(_by_class(prints, len(each))):
-            check_known(before_it, index, _fingerprint(own))
+            check_known(finished, index, _fingerprint(own))
     speeds: dict[str, tuple[float, float]] = {}
     of_classes: list[_Class] = []
     done: list[_Part] = []
