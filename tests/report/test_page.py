@@ -217,7 +217,7 @@ def test_several_classes_are_named_and_their_means_are_in_a_table(classes_run):
     source = classes_run.report.read_text(encoding="utf-8")
     words = " ".join(Page(source).text.split())
     assert "nominal classes airplane, cat, one at a time." in words
-    assert "FCDD on airplane: can't tell: more pairs of twins are needed." in words
+    assert "FCDD on airplane: can't tell: the detector doesn't detect." in words
     assert "AE on cat: can't tell: more pairs of twins are needed." in words
     heading, *means = rows(source, "Means over the 2 nominal classes")
     assert heading[:7] == [
