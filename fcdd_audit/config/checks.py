@@ -10,9 +10,10 @@ from fcdd_audit.config.settings import settings
 from fcdd_audit.core.directions import AUTO, DIRECTIONS, MARKED, plantable
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.registry import suggest
+from fcdd_audit.core.sides import SIDES
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
-from fcdd_audit.experiment.transplanted import TESTED
+from fcdd_audit.experiment.transplanted import TESTED, TRANSPLANTED
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL, check_artifact
@@ -158,10 +159,22 @@ def _check_found(probe: str, config: AuditConfig, given: Given) -> None:
         "halves",
     )
     given.check(
-        _is_default(config, "plant_on") and _is_default(config, "prevalence"),
-        f"'{probe}' is found on images, not planted: it takes no --plant-on and no --prevalence "
-        "and can't be calibrated",
+        not config.artifact.replanted or probe != CANDIDATE,
+        "a candidate stays on the training images that bear it, so that it takes no --plant-on and no "
+        "--prevalence",
         *("plant_on", "prevalence"),
+    )
+    given.check(
+        all(side in (AUTO, *SIDES) for side in config.artifact.plant_on),
+        f"'{probe}' is found on images, and can be put on the nominal or the anomalous side; drop the others "
+        "of --plant-on",
+        "plant_on",
+    )
+    given.check(
+        not config.artifact.replanted or TRANSPLANTED in config.artifact.halves,
+        f"with --plant-on or --prevalence '{probe}' is put on images, and --halves removed takes it off; "
+        "drop one of them",
+        *("plant_on", "prevalence", "halves"),
     )
     if config.data.strict:
         given.check("strict" in options_of(NATURAL[probe]), _no_annotations(probe), "strict")

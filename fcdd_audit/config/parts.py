@@ -134,6 +134,11 @@ class ArtifactSettings(Part):
     )
 
     @property
+    def replanted(self) -> bool:
+        """Of a found artifact: whether it is to be put on other training images than came with it."""
+        return self.plant_on != (AUTO,) or self.prevalence != (1.0,)
+
+    @property
     def probe(self) -> str:
         """The artifact of an audit that asks about one. ValueError where it asks about several."""
         (probe,) = self.probes

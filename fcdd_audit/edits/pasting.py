@@ -6,25 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.base import TrainingSet
+from fcdd_audit.natural.transplant import soft
 
-EDGE = 2  # pixels around a region over which it fades out
 BATCH = 256  # images held as floats at a time
-
-
-def soft(masks: Tensor) -> Tensor:
-    """How much of a region is pasted, float (N, 1, H, W): 1 in the mask, 2/3 and 1/3 on the two pixels around
-    it, else 0. masks: bool (N, 1, H, W)."""
-    grown = masks.float()
-    total = grown.clone()
-    for _ in range(EDGE):
-        grown = F.max_pool2d(grown, 3, stride=1, padding=1)
-        total += grown
-    return total / (EDGE + 1)
 
 
 def blended(images: Tensor, sources: Tensor, alpha: Tensor) -> Tensor:

@@ -7,13 +7,14 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fcdd_audit.config.audit import AuditConfig
+from fcdd_audit.core.arrays import spread
 from fcdd_audit.core.directions import AUTO, DIRECTIONS, MARKED
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.mapped import as_bytes
@@ -27,16 +28,25 @@ from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
 from fcdd_audit.experiment.devices import device_name, precision_of
 from fcdd_audit.experiment.explaining import DEFECT, Explained, in_turn
 from fcdd_audit.experiment.promoted import borne, put_on, without_bearers
-from fcdd_audit.experiment.transplanted import REMOVED, TESTED, TRANSPLANTED, Transplants
+from fcdd_audit.experiment.transplanted import (
+    REMOVED,
+    TESTED,
+    TRANSPLANTED,
+    Transplants,
+    transplanted,
+)
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
 from fcdd_audit.natural import NATURAL, NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import bearing_share, counts_note, locate
+from fcdd_audit.natural.transplant import cut_out
 from fcdd_audit.probes import Probe, make_probe, mark_all
 from fcdd_audit.probes.marking import marked_pairs
+from fcdd_audit.probes.placed import Placed
 
 AS_IS = AsIs()
+MOST_LAYERS = 64  # training images that an artifact is cut out of
 SMALL_SHARE = 0.05  # of a side, under which a mark was hardly learned (docs/discovery.md)
 ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the words for an object without words of its own
 
@@ -181,6 +191,8 @@ def subjects(config: AuditConfig) -> list[Subject]:
     artifact = config.artifact
     found = [name for name in artifact.probes if name in NATURAL]
     halves = artifact.halves if found and artifact.candidate is None else (REMOVED,)
+    if found and artifact.replanted:
+        halves = (TRANSPLANTED,)
     return [Subject(probe, half) for probe in artifact.probes for half in halves]
 
 
@@ -210,7 +222,8 @@ def prepare(
     if isinstance(artifact, Promoted):
         return _prepare_promoted(config, data, artifact, shared, progress)
     if isinstance(artifact, NaturalArtifact):
-        return _prepare_found(config.artifact.removal, half, data, artifact, shared, progress)
+        asked = _prepare_replanted if config.artifact.replanted else partial(_prepare_found, half)
+        return asked(config.artifact.removal, data, artifact, shared, progress)
     directions = {name: DIRECTIONS[name] for name in config.artifact.plant_on if name != AUTO}
     by_source = [name for name, direction in directions.items() if direction.by_source]
     if by_source and not (data.outlier_exposure and len(data.train_anomalous)):
@@ -288,9 +301,45 @@ def _rid(
     return edit, {AS_IS: as_is, edit: edit.apply(as_is, {}, 0, progress)}, share
 
 
+def _prepare_replanted(
+    removal: str, data: AuditData, artifact: NaturalArtifact, shared: dict[str, Any], progress: bool
+) -> Setup:
+    """The artifact is taken off all training images, and put on a share of them as training images bore it;
+    test images get it as other test images bear it."""
+    masks = locate(artifact, data)
+    edit, training, _ = _rid(removal, data, {side: masks[f"train_{side}"] for side in SIDES}, progress)
+    images = transplanted(data, masks, progress, either=True)
+    counted = (
+        f"{counts_note(data, masks)} For both twins {edit.removal}. Of the planted twin, the share of images "
+        "that is asked for gets the artifact as training images bore it."
+    )
+    return Setup(
+        data=replace(data, notes=(*data.notes, counted, *images.notes)),
+        pairs=images.pairs,
+        validation=data.validation,
+        training=training,
+        plantable={shared["probe"]: _borne(data, masks)},
+        removal=edit,
+        transplants=images.transplants,
+        **shared,
+    )
+
+
+def _borne(data: AuditData, masks: Mapping[str, Tensor]) -> Placed:
+    """What training images bear, of at most so many of them."""
+    parts = []
+    for side in SIDES:
+        name = f"train_{side}"
+        bears = masks[name].flatten(1).any(dim=1).nonzero().flatten()
+        parts.append((data.parts()[name].images[bears], masks[name][bears]))
+    images, where = (torch.cat(both) for both in zip(*parts, strict=True))
+    chosen = spread(len(images), MOST_LAYERS)
+    return cut_out(images[chosen], where[chosen])
+
+
 def _prepare_found(
-    removal: str,
     half: str,
+    removal: str,
     data: AuditData,
     artifact: NaturalArtifact,
     shared: dict[str, Any],

@@ -82,8 +82,12 @@ def removed(data: AuditData, masks: dict[str, Tensor], progress: bool = False) -
     return TestImages(pairs, notes=tuple(notes))
 
 
-def transplanted(data: AuditData, masks: dict[str, Tensor], progress: bool = False) -> TestImages:
+def transplanted(
+    data: AuditData, masks: dict[str, Tensor], progress: bool = False, either: bool = False
+) -> TestImages:
     """What test images of one side bear is put on those of the other.
+
+    either: whether it is put on those of its own side where too few of the other one bear it.
 
     masks: as `natural.locate` gives them. Images that bear it themselves aren't tested; where fewer than 10
     of a side are left, all of them are, with it removed.
@@ -100,13 +104,15 @@ def transplanted(data: AuditData, masks: dict[str, Tensor], progress: bool = Fal
     pairs, transplants = {}, {}
     for side in SIDES:
         # A side that no question is asked of gets what there is: its variants must be there.
-        source = OTHER[side] if cut[OTHER[side]] is not None else side
+        source = OTHER[side]
+        if cut[source] is None or (either and source in obstacles):
+            source = side
         layers = cut[source]
         if layers is None:
             raise ValueError("no test image bears the artifact")
         placebos = in_place_of(layers, _others(tested[source].images, len(layers), source))
         pairs[side] = _pairs(side, tested[side], layers, placebos)
-        if OTHER[side] not in obstacles:
+        if source not in obstacles and (either or source != side):
             transplants[side] = crossed(tested[side], layers, placebos)
     return TestImages(pairs, transplants, obstacles, tuple(notes))
 

@@ -140,13 +140,15 @@ def test_list_prints_the_presets_as_a_table():
         (["--probe", "mask", "--dataset", "folder"], ["mask masks is empty", "--set mask.masks=PATH"]),
         (["--probe", "region", "--set", "region.width=2"], ["region width is 2"]),
         (
-            ["--probe", "mask", "--set", "mask.masks=m", "--plant-on", "nominal"],
-            ["'mask' is found on images, not planted", "it takes no --plant-on and no --prevalence"],
+            ["--probe", "mask", "--set", "mask.masks=m", "--plant-on", "oe"],
+            ["'mask' is found on images", "the nominal or the anomalous side"],
         ),
         (
-            ["--probe", "mask", "--set", "mask.masks=m", "--prevalence", "0.2"],
-            ["'mask' is found on images, not planted", "it takes no --plant-on and no --prevalence"],
+            ["--probe", "mask", "--set", "mask.masks=m", "--prevalence", "0.2", "--halves", "removed"],
+            ["'mask' is put on images", "--halves removed takes it off"],
         ),
+        (["--halves", "removed"], ["--halves is for artifacts that are found", "'watermark' is planted"]),
+        (["--probe", "mask", "--set", "mask.masks=m", "--halves", "both"], ["'both'", "known: removed"]),
         (["--probe", "mask", "--set", "mask.masks=missing"], ["'missing'", "mask"]),
         (
             ["--probe", "mask", "--set", "mask.masks=m", "--removal", "inpiant"],

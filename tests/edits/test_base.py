@@ -18,6 +18,7 @@ from fcdd_audit.edits.mended import Mended
 from fcdd_audit.edits.placebo import Placebo
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.randomise import Randomise
+from fcdd_audit.edits.replant import Replant
 from fcdd_audit.edits.together import Together
 
 ONE_OF_EACH = {
@@ -26,6 +27,7 @@ ONE_OF_EACH = {
     "together": Together((("dot", SIDES, 0.5),)),
     "drop": Drop(),
     "inpaint": Inpaint(),
+    "replant": Replant("dot", ("anomalous",), 0.5, "drop"),
     "balance": Balance(),
     "randomise": Randomise(),
     "placebo": Placebo(),

@@ -18,6 +18,7 @@ from fcdd_audit.edits.base import EDITS, described, edit_from
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.mended import Mended
 from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.replant import Replant
 from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import (
@@ -96,6 +97,7 @@ def test_a_cell_made_from_a_recorded_identity_has_that_identity(wide, detector, 
         "plant": plant,
         "together": Together((("frame", SIDES, 0.1),)),
         "mended": Mended(plant, "frame", Drop()),
+        "replant": Replant("frame", SIDES, 0.1, "drop"),
     }
     made = given.get(edit) or EDITS[edit]()
     for cell in (Cell(detector, 3, made), Cell(detector, 3, made, trained=False)):

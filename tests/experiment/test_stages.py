@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fcdd_audit.edits.together import Together
 from torch import nn
 
 from fcdd_audit import DETECTORS, EXPLAINERS, NETWORKS, AuditData, ImageSet, OwnNetwork, Recipe
@@ -30,6 +31,7 @@ from fcdd_audit.edits.mended import Mended
 from fcdd_audit.edits.placebo import Placebo
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.randomise import Randomise
+from fcdd_audit.edits.replant import Replant
 from fcdd_audit.experiment.cells import Cell, before_training, train
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, in_turn
 from fcdd_audit.experiment.identity import MEASURING, TRAINING
@@ -68,7 +70,9 @@ ON_NOISE = {  # by name: a cell, what of the recipe isn't plain, the detector's 
     "moved": (Cell("fcdd", 0, AS_IS), MOVED, {}),
     "coloured": (Cell("fcdd", 0, AS_IS), COLOURED, {}),
     "plant": (Cell("fcdd", 0, Plant("patch", SIDES, 0.5)), {}, {}),
+    "together": (Cell("fcdd", 0, Together((("patch", ("anomalous",), 0.5),))), {}, {}),
     "drop": (Cell("fcdd", 0, Drop()), {}, {}),
+    "replant": (Cell("fcdd", 0, Replant("patch", ("anomalous",), 0.5, "drop")), {}, {}),
     "inpaint": (Cell("fcdd", 0, Inpaint()), {}, {}),
     "balance": (Cell("fcdd", 0, Balance()), {}, {}),
     "randomise": (Cell("fcdd", 0, Randomise()), {}, {}),
@@ -219,8 +223,10 @@ TRAINED = {
         "moved": "61.77 1.106 .002937 .02489 .02172 .02791",
         "coloured": "62.69 1.106 .002937 .02325 .02471 .02648",
         "plant": "65.45 1.029 .002937 .01956 .02224 .0222",
+        "together": "64.82 .9531 .002937 .02661 .02907 .03112",
         "drop": "66.25 1.021 .002937 .01758 .01385 .01441",
         "inpaint": "65.5 1.036 .002937 .02132 .02209 .02412",
+        "replant": "66.09 1.067 .002937 .01512 .01316 .01466",
         "balance": "65.93 1.013 .002937 .02093 .02105 .02298",
         "randomise": "65.71 1.01 .002937 .02445 .02663 .02758",
         "placebo": "65.24 1.002 .002937 .01857 .01947 .01698",

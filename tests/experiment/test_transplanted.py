@@ -59,7 +59,7 @@ def test_what_nominal_images_bear_is_put_on_anomalous_ones(stickers):
     donors = data.test_nominal.images[28:][SPOT]
     for pixels in anomalous.variants["marked"][SPOT]:
         assert (donors == pixels).flatten(1).all(dim=1).any()
-    assert anomalous.mask.flatten(1).sum(dim=1).tolist() == [36] * 25
+    assert anomalous.mask.flatten(1).sum(dim=1).tolist() == [64] * 25
 
 
 def test_a_placebo_is_cut_out_of_images_of_the_donors_side_that_do_not_bear_it(stickers):

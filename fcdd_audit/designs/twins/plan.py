@@ -12,8 +12,9 @@ from fcdd_audit.core.options import options_of
 from fcdd_audit.core.sides import Side
 from fcdd_audit.datasets.base import MIN_TEST
 from fcdd_audit.detectors import DETECTORS
-from fcdd_audit.edits.base import Edit
+from fcdd_audit.edits.base import Edit, described
 from fcdd_audit.edits.plant import Plant, planted_count
+from fcdd_audit.edits.replant import Replant
 from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.plan import Question, usable
@@ -89,14 +90,18 @@ def _planted_on(
             reason = f"{IDENTICAL}: at prevalence 0 nothing is planted"
             questions.append(Question(*about, prevalence, obstacle=reason))
             continue
-        edits = _edits(config.artifact, setup.probe, side, prevalence)
+        edits = _edits(config.artifact, setup, side, prevalence)
         planted, control = twins(detector, *edits, config.design.most_pairs)
         questions.append(Question(*about, prevalence, planted, control))
     return questions
 
 
-def _edits(artifact: ArtifactSettings, probe: str, side: Side, prevalence: float) -> tuple[Edit, Edit]:
+def _edits(artifact: ArtifactSettings, setup: Setup, side: Side, prevalence: float) -> tuple[Edit, Edit]:
     """Of the planted and of the control twin, which lacks the probe only."""
+    probe = setup.probe
+    if setup.removal is not None:
+        base = str(described(setup.removal)["edit"])
+        return Replant(probe, (side,), prevalence, base), setup.removal
     if not artifact.together:
         return Plant(probe, (side,), prevalence), AS_IS
     planted = Together(tuple((one, (side,), prevalence) for one in artifact.probes))
