@@ -41,7 +41,7 @@ SEARCHES = 9  # displaced ones
 DECOYS = 3  # of an image, displaced, that tell who bears it
 SPARED = 0.005  # share of these that may resemble it: a real border, displaced
 REACH = 1  # px by which it may be moved between two images
-FEWEST = 8  # images that bear it: photographs of one kind of thing are alike on fewer
+FEWEST = 12  # images that bear it: photographs of one kind of thing are alike on fewer
 MIRRORED = 0.5  # share of them that bear it at the mirrored place too
 MOST = 3  # finds of a side
 
