@@ -92,12 +92,7 @@ def reach_of(view: View) -> int:
 
 
 def fit(
-    view: View,
-    field: str,
-    window: Window,
-    bearers: np.ndarray,
-    reach: int | None = None,
-    spared: float = 0.0,
+    view: View, field: str, window: Window, bearers: np.ndarray, reach: int | None = None
 ) -> tuple[Template, np.ndarray]:
     """The template of some bearers, refined, and the images of the view that bear it, places in rising order.
 
@@ -105,7 +100,7 @@ def fit(
     which the mark isn't there, and which are as many. An image bears it if the template of the others does
     so, so that none is counted because it is in the template. None where fewer than FEWEST stand out from the
     decoys. reach: by how many pixels it may be moved on an image, or less where that takes too much memory;
-    None: as images are compared. spared: share of the decoys, the most alike ones, that don't count.
+    None: as images are compared.
     """
     vectors = vectors_of(view, field, (window.height, window.width))
     n, usual, side = len(view.images), reach_of(view), view.images.shape[2]
@@ -117,14 +112,14 @@ def fit(
     found, vector = bearers, _start(own[:, bearers])
     for _ in range(ROUNDS):
         likeness, move = (own @ vector).max(dim=0)
-        limit = _limit(decoys @ vector, likeness[found], spared)
+        limit = _limit(decoys @ vector, likeness[found])
         kept = np.flatnonzero((likeness > limit).numpy())
         if len(kept) < FEWEST:
             return Template(field, window, vector, vectors.whiten, moves, limit, side), np.array([], int)
         found = kept
         aligned = own[move[found], found]
         vector = F.normalize(aligned.mean(0), dim=0)
-    limit = _limit(decoys @ vector, (own @ vector).max(dim=0).values[found], spared)
+    limit = _limit(decoys @ vector, (own @ vector).max(dim=0).values[found])
     template = Template(field, window, vector, vectors.whiten, moves, limit, side)
     bears = (own @ vector).max(dim=0).values > limit
     without = F.normalize(aligned.sum(0) - aligned, dim=1)  # of the others, for each that is in it
@@ -142,11 +137,10 @@ def _within_memory(reach: int, least: int, vectors: Vectors) -> tuple[int, ...]:
     return tuple(range(-reach, reach + 1))
 
 
-def _limit(decoys: Tensor, bearers: Tensor, spared: float) -> float:
-    """decoys, (moves, n), bearers: correlations with a template. Beyond the most alike decoy that counts by
-    MARGIN of the way to the median bearer."""
-    alike = decoys.amax(dim=0).sort().values
-    highest, usual = float(alike[-1 - int(spared * len(alike))]), float(bearers.median())
+def _limit(decoys: Tensor, bearers: Tensor) -> float:
+    """decoys, bearers: correlations with a template. Beyond the most alike decoy by MARGIN of the way to the
+    median bearer."""
+    highest, usual = float(decoys.max()), float(bearers.median())
     return highest + MARGIN * max(0.0, usual - highest)
 
 

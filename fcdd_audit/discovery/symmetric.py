@@ -39,7 +39,6 @@ BLOCK = 8  # px, of JPEG
 BLOCKS = 3  # by which an image is displaced in each direction, at most; one at least
 SEARCHES = 9  # displaced ones
 DECOYS = 3  # of an image, displaced, that tell who bears it
-SPARED = 0.005  # share of these that may resemble it: a real border, displaced
 REACH = 1  # px by which it may be moved between two images
 FEWEST = 12  # images that bear it: photographs of one kind of thing are alike on fewer
 MIRRORED = 0.5  # share of them that bear it at the mirrored place too
@@ -219,10 +218,8 @@ def _displaced(view: View, window: Window, offsets: np.ndarray) -> Tensor:
 
 
 def _fitted(view: View, window: Window, seen: np.ndarray, offsets: np.ndarray) -> tuple[Template, np.ndarray]:
-    """The template of what was seen, and the images that resemble it more than displaced ones do."""
-    return fit(
-        View(view.name, view.images, _displaced(view, window, offsets)), FIELD, window, seen, spared=SPARED
-    )
+    """The template of what was seen, and the images that resemble it more than any displaced one does."""
+    return fit(View(view.name, view.images, _displaced(view, window, offsets)), FIELD, window, seen)
 
 
 def _mirrored(view: View, template: Template, bears: np.ndarray) -> float:
