@@ -45,6 +45,7 @@ DRAWS = 199
 LEVEL = 0.05
 FIRST, OVERLAP, TRUE = 3, 0.3, 0.5  # of a hit
 KEY = ["source", "set", "probe", "opacity", "bearers", "jitter"]
+APART = ("frame", "bars")  # their own mirror images, which are listed apart and without p
 MARKS = ("watermark", "date", "logo", "patch", "ruler", "line")
 # Tiny ImageNet's first ten classes, and CIFAR-10's training images, served to develop the search.
 DEVELOPED_ON = 10
@@ -149,7 +150,8 @@ def row_of(job: Job, root: Path) -> dict[str, Any]:
         images, bearers, where = planted(images, job)
     started = time.monotonic()
     found = discover({"images": images}, Search(DRAWS, sensitivity=False, seed=job.set))
-    repeated = [one for one in found.candidates if one.kind == "repeated"]
+    apart = job.probe in APART
+    repeated = [one for one in found.candidates if one.kind == "repeated" and (one.p is None) == apart]
     best = repeated[0] if repeated else None
     hits = [one for one in repeated[:FIRST] if where is not None and is_hit(one, bearers, where)]
     own = max(repeated[:FIRST], key=lambda one: len(bearers & set(one.bearers)), default=None)
@@ -169,9 +171,9 @@ def row_of(job: Job, root: Path) -> dict[str, Any]:
 
 
 def is_hit(candidate: Candidate, bearers: set[str], where: Tensor) -> bool:
-    """Whether a candidate is the mark: sure enough, in its place, and of images that bear it."""
+    """Whether a candidate is the mark: sure enough or listed apart, in its place, and on its bearers."""
     true = len(bearers & set(candidate.bearers))
-    sure = candidate.p is not None and candidate.p <= LEVEL
+    sure = candidate.p is None or candidate.p <= LEVEL  # none: only of what is listed apart
     return sure and true >= TRUE * len(candidate.bearers) > 0 and iou(candidate, where) >= OVERLAP
 
 

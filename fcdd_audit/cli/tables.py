@@ -148,17 +148,22 @@ def print_change(found: Change) -> None:
 def print_candidates(content: dict[str, Any], report: Path) -> None:
     """The candidates of candidates.json, what could have been found, and where the page is."""
     from fcdd_audit.core.text import one_line
-    from fcdd_audit.discovery.saying import answer, kind_words, p_words, place_words
+    from fcdd_audit.discovery.saying import answer, group_of, kind_words, p_words, place_words
 
-    candidates = content["candidates"]
     sides = list(content["images"])
-    rows: list[tuple[str, ...]] = [("id", "kind", "where", *(f"on {side}" for side in sides), "p", "null")]
-    for one in candidates:
+    head = ("id", "kind", "where", *(f"on {side}" for side in sides), "p", "null")
+    ranked: list[tuple[str, ...]] = []
+    apart: list[tuple[str, ...]] = []
+    for one in content["candidates"]:
         bearing = one["counts"] if one["bearers"] else {}
         counts = (" of ".join(map(str, bearing[side])) if side in bearing else "–" for side in sides)
         p = p_words(one["p"])
-        rows.append((one["id"], kind_words(one), place_words(one), *counts, p, one_line(one["null"])))
-    if candidates:
-        print_table(rows)
+        row = (one["id"], kind_words(one), place_words(one), *counts, p, one_line(one["null"]))
+        (apart if group_of(one) == "unjudged" else ranked).append(row)
+    if ranked:
+        print_table([head, *ranked])
+    if apart:
+        print("Listed apart, since no null can judge how sure:")
+        print_table([head, *apart])
     print(one_line(" ".join(answer(content))))
     print(report)

@@ -16,6 +16,8 @@ from fcdd_audit.discovery.matching import Template
 Frame = tuple[int, int, int, int]
 Kind = Literal["repeated", "pasted", "placeless", "near-copies"]
 
+SOUGHT: tuple[Kind, ...] = ("repeated", "pasted")  # found by a search among many
+
 SCHEMA = 1  # of candidates.json
 SURE = 0.05  # family-wise error of a candidate
 MIRRORED = "mirrored"  # the null of repeated content
@@ -74,8 +76,8 @@ class Candidate:
     @property
     def difference(self) -> float | None:
         """Exact p-value of the difference of the shares, in (0, 1]; None where only one side was counted, and
-        of a candidate that isn't sure, whose side the search itself has chosen."""
-        if self.p is not None and self.p > SURE:
+        of what a search has found that isn't sure: the search itself has chosen its side."""
+        if self.kind in SOUGHT and (self.p is None or self.p > SURE):
             return None
         return difference(list(self.share.values()))
 

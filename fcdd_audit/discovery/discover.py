@@ -12,13 +12,15 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.seeding import numpy_generator, torch_generator
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.core.threads import single
+from fcdd_audit.discovery.apart import SEARCHED, UNSEARCHED, count_displaced, symmetric_candidates, without
 from fcdd_audit.discovery.candidates import SURE, Candidate, Share, ranked
 from fcdd_audit.discovery.copies import copies, summary
 from fcdd_audit.discovery.corners import corners, large
+from fcdd_audit.discovery.described import candidate_of
 from fcdd_audit.discovery.origin import OriginCheck, check_origin
 from fcdd_audit.discovery.pasted import Score
 from fcdd_audit.discovery.pasting import count_scored, pasted_candidates
-from fcdd_audit.discovery.repeated import Searched, candidate_of, count_families, families_of, joined, search
+from fcdd_audit.discovery.repeated import Searched, count_families, families_of, joined, search
 from fcdd_audit.discovery.repeats import COLOUR, fields_of, shapes_of
 from fcdd_audit.discovery.sensitivity import OPACITIES, Spiked, spike
 from fcdd_audit.discovery.views import CROP, LARGEST, image_view, reduced
@@ -43,7 +45,8 @@ class Search:
     reduced. colour: whether colours are compared too, and not brightness alone. few_photographs: whether
     images are cut from few photographs: then near-copies are no candidate, and no null judges what repeats.
     corners: whether corners and edges of the files are searched too, where there are files larger
-    than the images. InputError for a number that makes no search.
+    than the images. symmetric: whether what is its own mirror image is searched too, on whole images; not in
+    those cut from few photographs. InputError for a number that makes no search.
     """
 
     draws: int = DRAWS
@@ -54,6 +57,7 @@ class Search:
     colour: bool = True
     few_photographs: bool = False
     corners: bool = True
+    symmetric: bool = True
 
     def __post_init__(self) -> None:
         least = {"draws": 1, "sample": FEWEST, "largest": SMALLEST}
@@ -62,9 +66,14 @@ class Search:
             if not isinstance(value, int) or value < limit:
                 raise InputError(f"{name} is {value}; it must be a whole number, at least {limit}")
 
+    @property
+    def searches_symmetric(self) -> bool:
+        """Whether what is its own mirror image is searched for."""
+        return self.symmetric and not self.few_photographs
+
 
 # Some seconds on two cores, for every audit.
-QUICK = Search(sample=192, sensitivity=False, largest=48, colour=False, corners=False)
+QUICK = Search(sample=192, sensitivity=False, largest=48, colour=False, corners=False, symmetric=False)
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,8 @@ def discover(
     groups = copies(torch.cat(parts) if len(parts) > 1 else parts[0])
     searched = _searched(sides, groups, asked, galleries or {})
     total = count_families(searched) + (len(OPACITIES) * count_families(searched[:1]) if sensitivity else 0)
+    whole = [one for one in searched if one.cut is None and asked.searches_symmetric]
+    total += count_displaced(whole)
     pasted = count_scored(sides) if score is not None else 0
     total, done = total + -(-pasted // SCORED), 0
 
@@ -141,6 +152,8 @@ def discover(
             candidate_of(one, _other_sides(one.own, searched), torch_generator(seed, f"extraction {place}"))
             for place, one in enumerate(joined(found))
         ]
+    unjudged = symmetric_candidates(whole, seed, step)
+    candidates = without(candidates, unjudged)
     if score is not None:
         numbered = dict(
             zip(sides, np.split(groups, np.cumsum([len(one) for one in sides.values()])[:-1]), strict=True)
@@ -159,7 +172,7 @@ def discover(
     placeless = [] if origin is None else _placeless(origin, sides)
     near = [] if asked.few_photographs else _near_copies(groups, sides)
     return Discovery(
-        ranked([*candidates, *placeless, *near]),
+        ranked([*candidates, *unjudged, *placeless, *near]),
         {name: len(images) for name, images in sides.items()},
         {one.side: len(one.sampled) for one in searched if one.cut is None},
         draws,
@@ -289,6 +302,7 @@ def _notes(
         "The null mirrors images. It can't judge marks that are symmetric or lie in the middle, such as "
         "frames, borders and vignettes, nor fewer than six bearers; and it takes light from one side, or "
         "scenes that all face one way, for a mark.",
+        SEARCHED if asked.searches_symmetric else UNSEARCHED,
     ]
     if near:
         notes.append("Near-copies count as one image in the search.")

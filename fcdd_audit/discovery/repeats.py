@@ -139,7 +139,7 @@ def compare(view: View, field: str, shape: Shape, advance: Callable[[int], None]
     """Compare all images at every place of a view. advance: is told of every place that is done."""
     vectors = vectors_of(view, field, shape)
     moves = moves_of(min(view.images.shape[2:]))
-    places = tuple(_places(view, shape))
+    places = tuple(places_of(view, shape))
     pairs = []
     for place in places:
         pairs.append(_alike(vectors, place, moves))
@@ -218,7 +218,7 @@ def _whitening(x: Tensor, shape: Shape) -> Tensor:
     return vectors @ torch.diag((values.clamp_min(0) + RIDGE * values.mean()).rsqrt()) @ vectors.T
 
 
-def _places(view: View, shape: Shape) -> Iterator[tuple[int, int]]:
+def places_of(view: View, shape: Shape) -> Iterator[tuple[int, int]]:
     """Half overlapping, in the left half: the right half is the left half of the mirrored images."""
     (height, width), (rows, columns) = shape, view.images.shape[2:]
     for top in _steps(rows - height, height // 2):

@@ -60,6 +60,9 @@ def answer(content: Entry) -> list[str]:
     candidates = content["candidates"]
     sure = of_group(candidates, "sure")
     said = [_found(sure) if sure else _nothing(content)]
+    apart = of_group(candidates, "unjudged")
+    if apart:
+        said.append(_apart(apart))
     for one in of_group(candidates, "made"):
         said.append(_made(one))
     return said
@@ -97,6 +100,16 @@ def _sensitivity(spiked: Sequence[Entry]) -> str:
     bearers = " or ".join(map(str, sorted({one["bearers"] for one in spiked})))
     were = "was" if found == 1 else "were"
     return f": of marks put on {bearers} of these images, {found} of {len(spiked)} {were} found."
+
+
+def _apart(unjudged: Sequence[Entry]) -> str:
+    count, first = len(unjudged), unjudged[0]
+    listed = "One find is" if count == 1 else f"{count} finds are"
+    place = place_words(first)
+    where = f"at {place}" if place.startswith("the") else place
+    which = "it is" if count == 1 else "the first is"
+    on = shares_words(first)
+    return f"{listed} listed apart, since no null can judge how sure: {which} {where}, on {on}."
 
 
 def _made(one: Entry) -> str:

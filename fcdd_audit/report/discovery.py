@@ -42,6 +42,8 @@ EVIDENCE = {
     "effect": "effect, in inter-quartile ranges of the scores",
     "apart": "how far it stands apart from the other images",
     "strength": "strength (0: the median of the null searches, 1: about their 95 % quantile)",
+    "excess": "how many more images are alike there than usual (over the root of one more than usual)",
+    "displaced": "the same where each image is displaced by an offset of its own, at most",
     "side": "side that it was found on",
     "varies": "share of the mark that differs between bearers",
     "differs in": "differs in",

@@ -439,13 +439,8 @@ def test_an_unknown_name_gets_the_nearest(settings, expected):
         ({"probe": "mask"}, "mask masks is empty; give a folder of mask images"),
         ({"probe": "region"}, "region width is 0.0; it must be in (0, 1]"),
         ({**REGION, "options": {"region": {"widht": 0.1}}}, "region has no option 'widht'"),
-        (
-            {**REGION, "plant_on": "nominal"},
-            "'region' is found on images, not planted: it takes",
-        ),
-        ({**REGION, "plant_on": "oe"}, "'region' is found on images, not planted: it takes"),
-        ({**REGION, "prevalence": "0.5"}, "'region' is found on images, not planted: it takes"),
-        ({**REGION, "prevalence": "0.5,1"}, "'region' is found on images, not planted"),
+        ({**REGION, "plant_on": "oe"}, "'region' is found on images, and can be put on the nominal or the"),
+        ({**REGION, "prevalence": "0.5", "halves": "removed"}, "'region' is put on images, and --halves"),
         (
             {**REGION, "removal": "dorp"},
             "unknown removal 'dorp'; did you mean 'drop'? (known: auto, drop, inp",

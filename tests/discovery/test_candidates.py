@@ -17,6 +17,15 @@ def test_fishers_test_by_hand():
     assert difference([Share(2, 4), Share(2, 4)]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("p", [0.06, None])
+def test_what_a_search_is_not_sure_of_has_no_difference(p):
+    """The search itself has chosen the side."""
+    share = {"nominal": Share(20, 240), "anomalous": Share(0, 240)}
+    for kind, none in (("repeated", True), ("pasted", True), ("near-copies", False)):
+        one = Candidate("", kind, ("a",), share, "image", None, p, "none: why")
+        assert (one.difference is None) == none
+
+
 def test_one_side_has_no_difference():
     assert difference([Share(3, 4)]) is None
     assert difference([Share(3, 4), Share(0, 0)]) is None

@@ -7,19 +7,10 @@ import pytest
 import torch
 
 from fcdd_audit.core.errors import InputError, RunError
-from fcdd_audit.discovery.pasted import (
-    APART,
-    Plan,
-    Window,
-    alike,
-    apart,
-    beyond,
-    exchange_p,
-    paste,
-    scored_images,
-    search,
-    windows_of,
-)
+from fcdd_audit.discovery.pasted import scored_images, search
+from fcdd_audit.discovery.plan import Plan
+from fcdd_audit.discovery.standing import APART
+from fcdd_audit.discovery.windows import Window
 
 SIDE = 32
 SMALL = Plan(chosen_on=2, estimated_on=3, places=6, donors=60, own=40, permutations=199)
@@ -62,48 +53,6 @@ def nothing(x):
     """A score of noise: a hash of the image's pixels, in [0, 1)."""
     weights = torch.from_numpy(rng(3).normal(size=x[0].numel())).float()
     return (x.flatten(1) @ weights * 1e4) % 1
-
-
-# Windows
-
-
-def test_windows_of_a_quarter_are_on_every_second_place_and_those_of_a_half_on_all():
-    windows = windows_of(64, 64)
-    assert len(windows) == 25 + 9
-    assert {one.side for one in windows} == {16, 32}
-    assert windows[:3] == (Window(0, 0, 16), Window(0, 16, 16), Window(0, 32, 16))
-    assert Window(8, 8, 16) in windows
-    assert Window(8, 0, 16) not in windows
-    assert Window(16, 32, 32) in windows
-
-
-def test_windows_stay_inside_and_leave_little_out():
-    for height, width in ((32, 32), (28, 28), (48, 64), (37, 51)):
-        covered = torch.zeros(height, width, dtype=torch.bool)
-        for one in windows_of(height, width):
-            covered[one.top : one.top + one.side, one.left : one.left + one.side] = True
-            assert one.top + one.side <= height
-            assert one.left + one.side <= width
-        assert covered.float().mean() > 0.8
-
-
-def test_a_window_needs_pixels():
-    with pytest.raises(InputError, match="a window of 1/20 of images of 32x32 px has under 2 px a side"):
-        windows_of(32, 32, (20,))
-
-
-def test_paste_puts_each_window_at_its_place_on_each_receiver():
-    donors, receivers = (
-        torch.tensor([1.0, 2.0])[:, None, None, None] * torch.ones(1, 1, 4, 4),
-        torch.zeros(3, 1, 4, 4),
-    )
-    images = paste(donors, receivers, Window(1, 2, 2))
-    assert images.shape == (6, 1, 4, 4)
-    expected = torch.zeros(4, 4)
-    expected[1:3, 2:4] = 1
-    assert torch.equal(images[2, 0], expected)
-    assert torch.equal(images[3, 0], 2 * expected)
-    assert not receivers.any()
 
 
 # What is found
@@ -218,33 +167,6 @@ def test_the_default_costs_what_was_planned():
     assert scored_images(200, 200, 64, 64) < 50_000
 
 
-# The null
-
-
-def test_exchange_by_hand():
-    """Of the ten ways to choose 2 of 5, one has both large values: p is near a tenth."""
-    values = np.array([5.0, 4.0, 1.0, 2.0, 3.0])
-    p = exchange_p(values, 2, lambda one, other: one.mean() - other.mean(), rng(), 4999)
-    assert p == pytest.approx(0.1, abs=0.015)
-
-
-def test_beyond_and_apart_by_hand():
-    values = np.arange(20.0)
-    assert beyond(values, np.zeros(30)) == 18.5  # the two largest of 20
-    assert beyond(values, values) == 0
-    assert apart(values) == pytest.approx((18.5 - 9.5) / (9.5 - 2.85))
-    assert apart(7 * values - 3) == pytest.approx(apart(values))
-
-
-def test_apart_of_a_normal_distribution_and_of_one_with_a_fifth_that_stands_out():
-    values = rng().normal(size=20_000)
-    assert apart(values) == pytest.approx(1.7, abs=0.05)
-    values[::5] += 6
-    assert apart(values) > APART
-    values[::2] += 6
-    assert apart(values) < APART, "what most have is no tail"
-
-
 def test_a_score_of_noise_gives_uniform_p_and_no_candidate():
     plan = replace(SMALL, donors=30, own=30, parts=(2,), permutations=99)
     values, candidates = [], 0
@@ -267,27 +189,6 @@ def test_what_all_donors_show_is_no_candidate():
     found = search(lambda x: x.mean(dim=(1, 2, 3)), brighter, noise(80, seed=1), rng(), SMALL)
     assert not found.candidates()
     assert found.raises.donors[0].estimated > 1
-
-
-# Likeness
-
-
-def test_windows_that_look_alike_share_a_group():
-    red = torch.zeros(3, 8, 8)
-    red[0] = 1
-    half = red.clone()
-    half[:, :4] = 0.5
-    grey = torch.full((3, 16, 16), 0.5)
-    assert alike([red, grey, red, half.flip(1), half]).tolist()[:3] == [0, 1, 0]
-    labels = alike([half, half.flip(1), half.mT, grey * 0])
-    assert labels.tolist() == [0, 0, 0, 1], "wherever it lies"
-    assert alike([red]).tolist() == [0]
-    assert alike([]).tolist() == []
-
-
-def test_grey_windows_are_told_apart_by_their_levels():
-    dark, light = torch.full((1, 8, 8), 0.1), torch.full((1, 4, 4), 0.9)
-    assert alike([dark, light, dark]).tolist() == [0, 1, 0]
 
 
 # Bad input
@@ -320,9 +221,3 @@ def test_what_cannot_be_used_is_told_in_one_line(change, words):
 def test_scores_that_are_not_finite_are_refused():
     with pytest.raises(RunError, match="aren't finite"):
         search(lambda x: x.mean(dim=(1, 2, 3)) / 0, noise(60), noise(80), rng(), SMALL)
-
-
-@pytest.mark.parametrize("change", [{"chosen_on": 0}, {"parts": ()}, {"parts": (0,)}, {"batch": -1}])
-def test_a_plan_of_nothing_is_refused(change):
-    with pytest.raises(InputError, match="a search needs at least 1"):
-        Plan(**change)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from fcdd_audit import InputError, render_report
+from fcdd_audit.cli.tables import print_candidates
 from fcdd_audit.core.colours import OUTLINE
 from fcdd_audit.discovery.saying import answer, group_of, p_words, place_words, shares_words
 from fcdd_audit.report.discovery import outlined, part_around, pixels_of
@@ -255,6 +256,28 @@ def test_shares_and_p_in_words():
     assert [p_words(p) for p in (1, 0.32, 0.05, 0.005, 1e-7, None)] == [
         *("1.00", "0.32", "0.050", "0.0050", "< 0.0001", "–")
     ]
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "One find is"), (2, "2 finds are")])
+def test_the_answer_says_what_is_listed_apart(count, said):
+    rows = [candidate(number, None, (0, 0, 1, 1), null="none: why") for number in range(1, count + 1)]
+    nothing, apart = answer(content(*rows))
+    assert nothing.startswith("Nothing repeats beyond what chance gives")
+    which = "it is" if count == 1 else "the first is"
+    assert apart == (
+        f"{said} listed apart, since no null can judge how sure: {which} all over the image, on 20 of 240 "
+        "normal and 0 of 240 anomalous images."
+    )
+
+
+def test_the_terminal_lists_apart_what_no_null_can_judge(capsys, tmp_path):
+    rows = [candidate(1), candidate(2, None, (0, 0, 1, 1), null="none: why")]
+    print_candidates(content(*rows), tmp_path / "report.html")
+    ranked, apart = capsys.readouterr().out.split("Listed apart, since no null can judge how sure:\n")
+    assert "#1" in ranked
+    assert "#2" not in ranked
+    assert "#2" in apart
+    assert "none: why" in apart
 
 
 def test_where_a_candidate_stands():
