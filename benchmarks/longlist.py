@@ -44,9 +44,8 @@ class LongList:
         every = list(self.jobs())
         if not self.path.exists():
             return pd.DataFrame(columns=every[0]._fields)
-        table = pd.read_csv(self.path)
         texts = [name for name, value in every[0]._asdict().items() if isinstance(value, str)]
-        return table.fillna(dict.fromkeys(texts, ""))
+        return pd.read_csv(self.path, converters=dict.fromkeys(texts, str))
 
     def left(self, table: pd.DataFrame) -> list[NamedTuple]:
         """The jobs that have no row yet."""
