@@ -45,7 +45,10 @@ class LongList:
         if not self.path.exists():
             return pd.DataFrame(columns=every[0]._fields)
         texts = [name for name, value in every[0]._asdict().items() if isinstance(value, str)]
-        return pd.read_csv(self.path, converters=dict.fromkeys(texts, str))
+        kept = pd.read_csv(
+            self.path, dtype=dict.fromkeys(texts, object), keep_default_na=False, na_values=[""]
+        )
+        return kept.fillna(dict.fromkeys(texts, ""))
 
     def left(self, table: pd.DataFrame) -> list[NamedTuple]:
         """The jobs that have no row yet."""
