@@ -7,7 +7,8 @@ them. Appends one row a search to benchmarks/results/discovery.csv.gz, and goes 
 there. A hit is a candidate among the first three with p at most 5 %, whose box overlaps the mark's (IoU at
 least .3) and half of whose bearers bear it. Images aren't kept.
 
---data-root  the folder that has cifar10/, tiny_imagenet_val/ and voc_animals/
+--data-root  the folder that has cifar10/, tiny_imagenet_val/, voc_animals/, imagenet_1k_one_each/,
+             magnetic_tile/ and hymenoptera/
 --plan       how many searches are left, and the hours that they would take, from one of each source
 --minutes    begin nothing new after so many minutes
 --part       every N-th search, from the I-th (0 to N - 1) on, into discovery-I.csv.gz, to run several at once
@@ -49,6 +50,8 @@ APART = ("frame", "bars")  # their own mirror images, which are listed apart and
 MARKS = ("watermark", "date", "logo", "patch", "ruler", "line")
 # Tiny ImageNet's first ten classes, and CIFAR-10's training images, served to develop the search.
 DEVELOPED_ON = 10
+SEARCHED_BEFORE = 3750  # CIFAR-10's first training images of a class, which trials may have seen
+SETS = {"tiny": 38, "cifar10": 40, "voc": 6, "imagenet": 4, "tiles": 3, "hymenoptera": 2, "cifar10-train": 40}
 
 
 class Job(NamedTuple):
@@ -88,12 +91,45 @@ def jobs() -> Iterator[Job]:
     harder += [
         Job("cifar10", next(sets) % 40, probe, opacity, 20) for opacity in (0.8, 0.5) for probe in MARKS
     ]
-    apart = [Job("tiny", next(sets) % 38, probe, 0.8, 20) for probe in ("frame", "bars", "disc")]
-    for turn in range(max(len(clean), len(planted))):
-        yield from planted[turn : turn + 1]
-        yield from clean[turn : turn + 1]
+    symmetric = [Job("tiny", next(sets) % 38, probe, 0.8, 20) for probe in ("frame", "bars")]
+    disc = Job("tiny", next(sets) % 38, "disc", 0.8, 20)
+    yield from _in_turns(planted, clean)
     yield from harder
-    yield from apart
+    yield disc
+    yield from _in_turns(*_more())
+    yield from symmetric
+
+
+def _more() -> tuple[list[Job], list[Job]]:
+    """Marks on other sources, on 5 % and all of the images, faint, opaque and moved; and clean sets."""
+    numbers = {source: iter(range(10_000)) for source in SETS}
+
+    def marked(source: str, opacities: Sequence[float], bearers: int, jitter: float = -1.0) -> list[Job]:
+        marks = MARKS if jitter < 0 else ("watermark", "logo", "patch")
+        return [
+            Job(source, next(numbers[source]) % SETS[source], probe, opacity, bearers, jitter)
+            for opacity in opacities
+            for probe in marks
+        ]
+
+    both = (0.8, 0.5)
+    others = [*marked("imagenet", both, 20), *marked("tiles", both, 20), *marked("hymenoptera", both, 20)]
+    others += [*marked("imagenet", both, 50), *marked("voc", both, 50), *marked("cifar10", both, 50)]
+    shares = [*marked("tiny", both, 13), *marked("tiny", both, IMAGES)]
+    strengths = [*marked("tiny", (1.0,), 20), *marked("tiny", (0.2,), 50)]
+    moved = [*marked("tiny", (0.8,), 20, 0.1), *marked("tiny", (0.8,), 20, 0.2)]
+    clean = [
+        Job(source, place)
+        for source in ("imagenet", "tiles", "hymenoptera", "cifar10-train")
+        for place in range(SETS[source])
+    ]
+    return [*others, *shares, *strengths, *moved], clean
+
+
+def _in_turns(first: Sequence[Job], second: Sequence[Job]) -> Iterator[Job]:
+    for turn in range(max(len(first), len(second))):
+        yield from first[turn : turn + 1]
+        yield from second[turn : turn + 1]
 
 
 @cache
@@ -107,22 +143,36 @@ def files_of(source: str, root: Path) -> tuple[tuple[Path, ...], ...]:
         classes = sorted(one for one in (root / "cifar10" / "test").iterdir() if one.is_dir())
         every = [sorted(one.glob("*")) for one in classes]
         return tuple(tuple(own[start : start + IMAGES]) for start in range(0, 1000, IMAGES) for own in every)
-    animals = [sorted(one.glob("*")) for one in sorted((root / "voc_animals" / "images").iterdir())]
+    if source == "cifar10-train":
+        classes = sorted((root / "cifar10" / "train").iterdir())
+        classes = [one for one in classes if one.name not in ("automobile", "frog")]
+        return _sets_of([sorted(one.glob("*"))[SEARCHED_BEFORE:] for one in classes])
+    if source == "imagenet":
+        return _sets_of([sorted((root / "imagenet_1k_one_each").glob("*.JPEG"))])
+    if source == "tiles":
+        return _sets_of([sorted((root / "magnetic_tile" / "images" / "free").glob("*"))])[: SETS["tiles"]]
+    if source == "hymenoptera":
+        return _sets_of([sorted((root / "hymenoptera").glob(f"*/{one}/*")) for one in ("ants", "bees")])
+    return _sets_of([sorted(one.glob("*")) for one in sorted((root / "voc_animals" / "images").iterdir())])
+
+
+def _sets_of(groups: Sequence[Sequence[Path]]) -> tuple[tuple[Path, ...], ...]:
+    """Sets of one group each; of fewer than 125 images there is none."""
     return tuple(
         tuple(own[start : start + IMAGES])
-        for own in animals
+        for own in groups
         for start in range(0, len(own) - IMAGES // 2, IMAGES)
     )
 
 
 def images_of(job: Job, root: Path) -> ImageSet:
-    """The images of a set, as they are; those of VOC squeezed to 64 px."""
+    """The images of a set, as they are; photographs of other sizes are squeezed to 64 px."""
     files = files_of(job.source, root)[job.set]
     pixels = []
     for file in files:
         with Image.open(file) as picture:
             whole = picture.convert("RGB")
-        if job.source == "voc":
+        if whole.size not in ((32, 32), (64, 64)):
             whole = whole.resize((64, 64), Image.Resampling.BOX)
         pixels.append(torch.from_numpy(np.array(whole)).permute(2, 0, 1))
     return ImageSet(torch.stack(pixels), tuple(str(file) for file in files))
@@ -194,9 +244,11 @@ def iou(candidate: Candidate, where: Tensor) -> float:
 
 def read_rows(path: Path = RESULTS) -> pd.DataFrame:
     """All rows that are there, of all parts."""
-    parts = sorted(path.parent.glob("discovery*.csv.gz"))
+    parts = sorted([path, *path.parent.glob("discovery-*.csv.gz")])
     tables = [
-        pd.read_csv(part, keep_default_na=False, na_values=[""]).fillna({"probe": ""}) for part in parts
+        pd.read_csv(part, keep_default_na=False, na_values=[""]).fillna({"probe": ""})
+        for part in parts
+        if part.exists()
     ]
     return pd.concat(tables, ignore_index=True).drop_duplicates(KEY) if tables else pd.DataFrame(columns=KEY)
 
