@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fcdd_audit.edits.together import Together
 from torch import nn
 
 from fcdd_audit import DETECTORS, EXPLAINERS, NETWORKS, AuditData, ImageSet, OwnNetwork, Recipe
@@ -32,6 +31,7 @@ from fcdd_audit.edits.placebo import Placebo
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.randomise import Randomise
 from fcdd_audit.edits.replant import Replant
+from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell, before_training, train
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, in_turn
 from fcdd_audit.experiment.identity import MEASURING, TRAINING
