@@ -81,7 +81,8 @@ def test_pictures_are_of_the_heat_that_was_kept(shown, classes_run):
     levels = np.concatenate([heat[f"levels.{twin}.native"] for twin in ("planted", "control")])
     section = page["sections"][0]
     unit = EXPLAINERS["native"].unit
-    assert section.scales == [{"name": "native", "unit": unit, **shown_limits(levels, quantile)}]
+    about = {"name": "native", "unit": unit, "signed": False}
+    assert section.scales == [{**about, **shown_limits(levels, quantile)}]
     assert [shown.why for shown in section.shown] == ["most", "median", "least", "other"]
     for index, shown_image in enumerate(section.shown):
         _, row = shown_image.image

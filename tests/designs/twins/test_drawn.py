@@ -1,5 +1,6 @@
 """What the page draws of the scores, measured by the run."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_heat_is_kept_of_the_first_seeds_twins_by_explainer():
         }
         for cell in (question.planted[0], question.control[0])
     }
-    found = heat(measured(question), lambda work: maps[work.cell], [3, 0])
+    found = heat(measured(question), lambda work: maps[work.cell], lambda work: {"native": rng}, [3, 0])
     assert set(found) == {
         f"{kind}.{twin}.{name}"
         for kind in ("maps", "scale", "levels")
@@ -162,3 +163,15 @@ def test_heat_is_kept_of_the_first_seeds_twins_by_explainer():
             shown = kept.astype(np.float32) * found[f"scale.{twin}.{name}"]
             np.testing.assert_allclose(shown, examples[[3, 0]], rtol=1e-3, atol=1e-12)
             assert found[f"levels.{twin}.{name}"].tolist() == levels.tolist()
+
+
+def test_what_lowers_is_kept_where_an_artifact_may_lower_the_score():
+    question, lowered = asked(), np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    one = measured(question)
+    works = {cell: Work(cell, ("native", "lrp"), lowered="anomalous") for cell in one.works}
+    maps = {"lrp": (lowered, np.zeros(2))}
+    found = heat(replace(one, works=works), lambda work: maps, lambda work: {"lrp": lowered}, [1])
+    for twin in ("planted", "control"):
+        kept = found[f"lowers.{twin}.lrp"] * found[f"lowers-scale.{twin}.lrp"]
+        np.testing.assert_allclose(kept, lowered[1:], rtol=1e-3)
+        assert found[f"lowers-levels.{twin}.lrp"][[0, -1]].tolist() == [0, 7], "of all that are kept"
