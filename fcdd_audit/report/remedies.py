@@ -110,7 +110,7 @@ def _row(one: Mapping[str, Any], recommended: str | None) -> Row:
             _to(one["shift"], 2),
             f"{_to(one['auroc'], 3)}; {_difference(one['auroc'], 3)}",
             f"{_shares(one['recall'])}; {_points(one['recall'])}",
-            _shares(one["alarms"]),
+            _shares(one["alarms"]) + _harm(one),
             _shares(one["heat"]),
             others or "–",
             " → ".join(number(value, 1) for value in one["minutes"]),
@@ -120,6 +120,15 @@ def _row(one: Mapping[str, Any], recommended: str | None) -> Row:
 
 def _to(change: Mapping[str, Any], digits: int) -> str:
     return f"{number(change['before']['value'], digits)} → {number(change['after']['value'], digits)}"
+
+
+def _harm(one: Mapping[str, Any]) -> str:
+    """Of an artifact that was put on images which came without it, in percentage points."""
+    if one.get("harm") is None:
+        return ""
+    before, after = (number(100 * one["harm"][when]["value"], 0) for when in ("before", "after"))
+    gone = one["harm_removed"]
+    return f"; harm {before} → {after} points" + (f", {_percent(gone)} removed" if gone else "")
 
 
 def _shares(change: Mapping[str, Any] | None) -> str:

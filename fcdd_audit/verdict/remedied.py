@@ -18,7 +18,7 @@ from fcdd_audit.verdict.thresholds import MendLimits
 
 LIMITS = MendLimits()
 HALVES = slice(0, None, 2), slice(1, None, 2)  # of the pairs: those that choose a remedy, those that check it
-CHANGES = ("shift", "auroc", "recall", "alarms", "heat")  # of `Tried.numbers`
+CHANGES = ("shift", "auroc", "recall", "alarms", "harm", "heat")  # of `Tried.numbers`
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Tried:
             **changes,
             pairs=self.pairs,
             removed=removed(*self.numbers["shift"]),
+            harm_removed=removed(*self.numbers["harm"]) if "harm" in self.numbers else None,
             explainer=self.explainer,
             others=tuple(
                 OtherCue(name, change(*twins), mean_or_value(rise(twins)))

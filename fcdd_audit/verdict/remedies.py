@@ -67,6 +67,17 @@ class RemedyFinding:
         Change | None,
         _said("New alarms, or anomalies that hide, because of the artifact, as in `effects`."),
     ] = None
+    harm: Annotated[
+        Change | None,
+        _said(
+            "Of an artifact that is put on images which came without it: alarms with it less alarms with a "
+            "placebo, over all donors and receivers; else null."
+        ),
+    ] = None
+    harm_removed: Annotated[
+        Interval | None,
+        _said("1 - |harm after| / |harm before|; null where the harm before isn't surely another than 0."),
+    ] = None
     heat: Annotated[
         Change | None,
         _said("Share of the heat of the first explainer on the artifact; null where it has no place."),

@@ -31,6 +31,7 @@ from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.localization import RELEVANCE_MASS
 from fcdd_audit.measures.reliance import Scores, cut, new_alarms, shift
 from fcdd_audit.measures.remedies import caught
+from fcdd_audit.measures.transplants import transplant_harm
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.remedies import PLACEBO, Case, Penalty, make_remedy, mending
 from fcdd_audit.verdict.findings import Finding
@@ -235,6 +236,13 @@ class _Reader:
             "recall": lambda one: caught(one.scores, plant_on, limit(one.scores)),
             "alarms": lambda one: new_alarms(one.scores, plant_on, limit(one.scores)),
         }
+
+        def harm(record: CellRecord) -> float:
+            found = transplant_harm([record.scores], plant_on, [limit(record.scores)])
+            return float("nan") if found is None else float(found[0])
+
+        if side in self.setup.transplants:
+            found["harm"] = harm
         placed = _explainer(self.question.planted[0], self.setup) is not None
         return {**found, "heat": heat} if placed else found
 
