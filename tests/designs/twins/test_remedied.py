@@ -208,3 +208,22 @@ def test_a_dry_run_says_what_remedies_may_take(plain, config):
     more = estimate(again.having(remedies=(*SOME, "randomise")))
     assert more.remedies > 0
     assert f"remedies  up to {more.remedies:.0f} s more, where scores rely" in more.lines()
+
+
+def test_every_nominal_class_is_mended(classes_config, tmp_path, without_page):
+    """AE learns from nominal images only, so that there is nothing to balance for it."""
+    result = run_audit(
+        classes_config.having(
+            out=tmp_path, prevalence=0.5, seeds=3, thresholds=ALWAYS, remedies=("balance",), explained=2
+        )
+    )
+    found = content(result.folder)["findings"]
+    assert [(one["nominal_class"], one["detector"], one["remedies"][0]["pairs"]) for one in found] == [
+        ("airplane", "fcdd", 3),
+        ("airplane", "ae", 0),
+        ("cat", "fcdd", 3),
+        ("cat", "ae", 0),
+    ]
+    assert "trained on nominal images only" in found[1]["remedies"][0]["unfit"]
+    rows = pd.read_csv(result.folder / "results.csv")
+    assert set(rows[rows.twin == "remedied-balance"].nominal_class) == {"airplane", "cat", "mean"}
