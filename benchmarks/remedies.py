@@ -17,22 +17,20 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from rows import write_rows
 
-from fcdd_audit import PROBES, Probe, make_config
-from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit import PROBES, make_config
 from fcdd_audit.core.sides import Side
-from fcdd_audit.edits.base import TrainingSet
-from fcdd_audit.edits.plant import Plant
+from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell, score, train
 from fcdd_audit.experiment.setup import Setup, prepare
 from fcdd_audit.measures.detection import auroc, threshold
@@ -49,29 +47,8 @@ PLANTED = "planted"
 DETECTORS, PREVALENCES, SEEDS = ("hsc", "fcdd"), (0.5, 0.2, 1.0), 16
 SIDES: tuple[Side, ...] = ("anomalous", "nominal")
 CHOOSE = 8  # seeds; the others judge
+ENOUGH = 4  # of those that judge rely, or nothing is recommended
 KEYS = ["detector", "side", "prevalence", "arm", "strength", "seed"]
-
-
-@dataclass(frozen=True)
-class Both:
-    """Plants artifacts one after the other, each on images that don't depend on the others."""
-
-    removal: ClassVar[str | None] = None
-    finds: ClassVar[bool] = False
-
-    plants: tuple[Plant, ...]
-
-    @property
-    def artifacts(self) -> tuple[str, ...]:
-        return tuple(one.artifact for one in self.plants)
-
-    def apply(
-        self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
-    ) -> TrainingSet:
-        for one in self.plants:
-            generator = torch_generator(seed, f"planting {one.artifact}")
-            training = one.put_on(training, artifacts, generator)
-        return training
 
 
 @dataclass(frozen=True)
@@ -130,7 +107,7 @@ def setups() -> dict[str, Setup]:
 
 def row(one: Training) -> dict[str, Any]:
     """Train and measure."""
-    first = Both(tuple(Plant(name, (one.side,), one.prevalence) for name in (CUE, OTHER)))
+    first = Together(tuple((name, (one.side,), one.prevalence) for name in (CUE, OTHER)))
     edit, term = (
         (first, None) if one.arm == PLANTED else mending(one.arm, make_remedy(one.arm, {}), first, CUE)
     )
@@ -183,6 +160,7 @@ def tried(rows: pd.DataFrame, arm: str) -> Tried:
         },
         others={OTHER: twins(f"shift_{OTHER}", True)},
         minutes=tuple(both[f"seconds_{when}"].mean() / 60 for when in ("before", "after")),
+        seeds=tuple(both.seed.astype(int)),
     )
 
 
@@ -190,8 +168,14 @@ def report(rows: pd.DataFrame) -> None:
     """A table for each condition."""
     for (prevalence, side, detector), part in rows.groupby(["prevalence", "side", "detector"], sort=False):
         planted = part[part.arm == PLANTED]
-        relying = int((planted[f"shift_{CUE}"] > Thresholds().shift).sum())
-        print(f"\n{detector}, {side} side, prevalence {prevalence:g}: {relying} of {len(planted)} rely")
+        judging = planted[planted.seed >= CHOOSE]
+        relying, judged = (
+            int((some[f"shift_{CUE}"] > Thresholds().shift).sum()) for some in (planted, judging)
+        )
+        print(
+            f"\n{detector}, {side} side, prevalence {prevalence:g}: {relying} of {len(planted)} rely, "
+            f"{judged} of the {len(judging)} that judge"
+        )
         lines = []
         arms = [arm for arm in REMEDIES if arm in set(part.arm)]
         for arm in arms:
@@ -199,7 +183,8 @@ def report(rows: pd.DataFrame) -> None:
             if one.pairs:
                 lines.append({"remedy": arm, "pairs": one.pairs, **said(one)})
         print(pd.DataFrame(lines).to_string(index=False))
-        print(_recommended([tried(part, arm) for arm in arms]))
+        if judged >= ENOUGH:
+            print(_recommended([tried(part, arm) for arm in arms]))
 
 
 def said(one: Tried) -> dict[str, str]:
@@ -222,10 +207,10 @@ def said(one: Tried) -> dict[str, str]:
 
 def _recommended(arms: list[Tried]) -> str:
     """Chosen on the first eight seeds and judged on the others, where there are any."""
-    usable = [one for one in arms if one.pairs > CHOOSE]
+    usable = [one for one in arms if any(seed >= CHOOSE for seed in one.seeds)]
     if not any(one.remedy != PLACEBO for one in usable):
         return "too few seeds to judge a remedy"
-    return recommend(usable, PLACEBO, halves=(slice(CHOOSE), slice(CHOOSE, None))).said
+    return recommend(usable, PLACEBO, halves=(lambda seed: seed < CHOOSE, lambda seed: seed >= CHOOSE)).said
 
 
 def main() -> None:

@@ -53,8 +53,8 @@ def check_trained(works: Iterable[Work], setup: Setup, store: Store) -> None:
     if lost:
         why = f" ({'; '.join(found.why)})" if found.why else ""
         raise InputError(
-            f"{lost} of the run's detectors aren't in the store '{store.path}'{why}, and explaining trains "
-            "none; run the audit again with the same settings and the explainers that you want"
+            f"{lost} of the run's detectors aren't in the store '{store.path}'{why}, and aren't trained "
+            "again for this; run the audit again with the same settings, and what you want of it"
         )
 
 

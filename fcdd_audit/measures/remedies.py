@@ -65,8 +65,8 @@ REMOVED = register(
 
 
 def caught(scores: Scores, plant_on: str, limit: float) -> float:
-    """Share of the anomalous test images, as they are in use, whose score passes the threshold `limit`."""
-    return rate_above(scores.split("usual", plant_on)[1], limit)
+    """Share of the anomalous test images without the artifact whose score passes the threshold `limit`."""
+    return rate_above(scores.split("clean", plant_on)[1], limit)
 
 
 def rise(twins: Twins) -> np.ndarray:

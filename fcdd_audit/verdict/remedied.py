@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,19 @@ from fcdd_audit.verdict.remedies import Change, Mending, OtherCue, RemedyFinding
 from fcdd_audit.verdict.thresholds import MendLimits
 
 LIMITS = MendLimits()
-HALVES = slice(0, None, 2), slice(1, None, 2)  # of the pairs: those that choose a remedy, those that check it
+Half = Callable[[int], bool]  # whether a seed belongs to it
+
+
+def chooses(seed: int) -> bool:
+    """Every other seed chooses a remedy; the others check it."""
+    return seed % 2 == 0
+
+
+def checks(seed: int) -> bool:
+    """See `chooses`."""
+    return not chooses(seed)
+
+
 CHANGES = ("shift", "auroc", "recall", "alarms", "harm", "heat")  # of `Tried.numbers`
 
 
@@ -26,7 +38,7 @@ class Tried:
     """A remedy and the numbers of its pairs.
 
     numbers: by name, those of `CHANGES` that there are, of the planted and of the remedied twin of each pair,
-    in the order of seeds. others: by name, shifts of the audit's other artifacts. The other fields: see
+    in the order of `seeds`. others: by name, shifts of the audit's other artifacts. The other fields: see
     `RemedyFinding`.
     """
 
@@ -39,19 +51,22 @@ class Tried:
     explainer: str | None = None
     minutes: tuple[float, float] | None = None
     failed: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     @property
     def pairs(self) -> int:
         """How many have numbers."""
         return len(self.numbers["shift"][0]) if self.numbers else 0
 
-    def of(self, turns: slice) -> Tried:
-        """The same of some pairs only."""
+    def of(self, half: Half) -> Tried:
+        """The same of some pairs only, by their seeds: a pair that failed moves no other."""
+        kept = np.array([half(seed) for seed in self.seeds], bool)
 
         def cut(twins: Mapping[str, Twins]) -> dict[str, Twins]:
-            return {name: (before[turns], after[turns]) for name, (before, after) in twins.items()}
+            return {name: (before[kept], after[kept]) for name, (before, after) in twins.items()}
 
-        return replace(self, numbers=cut(self.numbers), others=cut(self.others))
+        seeds = tuple(seed for seed in self.seeds if half(seed))
+        return replace(self, numbers=cut(self.numbers), others=cut(self.others), seeds=seeds)
 
     def finding(self) -> RemedyFinding:
         """What findings.json says of it."""
@@ -80,20 +95,24 @@ def change(before: np.ndarray, after: np.ndarray) -> Change:
 
 
 def recommend(
-    tried: Sequence[Tried], placebo: str, limits: MendLimits = LIMITS, halves: tuple[slice, slice] = HALVES
+    tried: Sequence[Tried],
+    placebo: str,
+    limits: MendLimits = LIMITS,
+    halves: tuple[Half, Half] = (chooses, checks),
 ) -> Mending:
     """The remedy that leaves least on one half of the pairs and costs nothing there, and whether that surely
     holds on the other half. placebo: the name of the one that is no remedy."""
     named = [one for one in tried if one.remedy != placebo]
     able = [one for one in named if one.pairs]
     if not able:
-        return Mending("none", None, f"nothing could be tried. {_unable(named)}".strip())
+        lost = "all trainings failed" if any(one.failed for one in named) else "nothing could be tried"
+        return Mending("none", None, f"{lost}. {_unable(named)}".strip())
     firsts = {one.remedy: one.of(halves[0]) for one in able}
     good = [one for one in able if not _flaws(firsts[one.remedy], limits)]
     left = {name: _left(*one.numbers["shift"]) for name, one in firsts.items()}
     chosen_on = max(one.pairs for one in firsts.values())
     if not good:
-        best = min(able, key=lambda one: left[one.remedy])
+        best = min(able, key=lambda one: _rank(left[one.remedy]))
         flaws = " and ".join(_flaws(firsts[best.remedy], limits))
         return Mending(
             "none",
@@ -102,7 +121,7 @@ def recommend(
             f"{_unable(named)}".strip(),
             chosen_on,
         )
-    best = min(good, key=lambda one: left[one.remedy])
+    best = min(good, key=lambda one: _rank(left[one.remedy]))
     rest = best.of(halves[1])
     mending = Mending("open", best.remedy, "", firsts[best.remedy].pairs, rest.pairs)
     if rest.pairs < limits.least:
@@ -117,10 +136,18 @@ def recommend(
         f"{number(float(rest.numbers['auroc'][0].mean()))} before, "
         f"{number(float(rest.numbers['auroc'][1].mean()))} after; "
     )
-    checked = f"checked on {rest.pairs} trainings that didn't choose it"
+    null = [one.of(halves[1]) for one in tried if one.remedy == placebo and one.pairs]
+    gone = [removed(*one.numbers["shift"]) for one in null]
+    beside = [f"; the placebo removes {_percent(one)}" for one in gone if one is not None]
+    checked = f"checked on {rest.pairs} trainings that didn't choose it{''.join(beside)}"
     if doubts:
         return replace(mending, said=f"{numbers}{checked}: not sure that {' and that '.join(doubts)}")
     return replace(mending, answer="mended", said=numbers + checked)
+
+
+def _rank(left: float) -> tuple[bool, float]:
+    """What isn't known comes last."""
+    return bool(np.isnan(left)), left
 
 
 def _left(before: np.ndarray, after: np.ndarray) -> float:
@@ -138,8 +165,8 @@ def _flaws(one: Tried, limits: MendLimits) -> list[str]:
     """What speaks against it, by means over its pairs."""
     found = []
     left = _left(*one.numbers["shift"])
-    if left >= limits.left:
-        found.append(f"leaves {share(left)} of it")
+    if not left < limits.left:
+        found.append("leaves an unknown share of it" if np.isnan(left) else f"leaves {share(left)} of it")
     if (loss := float(_loss(one).mean())) > limits.auroc:
         found.append(f"costs {number(loss)} of the AUROC")
     for name, twins in one.others.items():

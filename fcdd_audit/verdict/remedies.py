@@ -58,10 +58,12 @@ class RemedyFinding:
         Change | None,
         _said("The score shift by the artifact, cut off at 5 a pair, in inter-quartile ranges."),
     ] = None
-    auroc: Annotated[Change | None, _said("AUROC on the test images as they are in use.")] = None
+    auroc: Annotated[
+        Change | None, _said("AUROC on all test images, without the artifact: what the remedy costs.")
+    ] = None
     recall: Annotated[
         Change | None,
-        _said("Share of the anomalies in use that each twin catches at its own frozen threshold."),
+        _said("Share of the anomalies without it that each twin catches at its own frozen threshold."),
     ] = None
     alarms: Annotated[
         Change | None,

@@ -21,6 +21,7 @@ def tried(name, left=0.1, cost=0.0, others=None, pairs=8, noise=0.02):
             "auroc": (AUROC[:pairs], AUROC[:pairs] - cost + sway / 10),
         },
         others=others or {},
+        seeds=tuple(range(pairs)),
     )
 
 
@@ -32,7 +33,8 @@ def test_the_best_of_those_that_cost_nothing_is_chosen_and_checked():
     assert (found.answer, found.remedy, found.chosen_on, found.checked_on) == ("mended", "balance", 4, 4)
     assert found.said.startswith("balance removes 90 % (")
     assert found.said.endswith(
-        "of it; AUROC 0.93 before, 0.93 after; checked on 4 trainings that didn't choose it"
+        "of it; AUROC 0.93 before, 0.93 after; checked on 4 trainings that didn't choose it; the placebo "
+        "removes 100 % (99 to 100)"
     )
 
 
@@ -75,7 +77,7 @@ def second_half(values, other):
 )
 def test_what_does_not_hold_on_the_other_pairs_is_not_recommended(numbers, others, said):
     one = tried("balance")
-    one = Tried("balance", "does", numbers={**one.numbers, **numbers}, others=others)
+    one = Tried("balance", "does", numbers={**one.numbers, **numbers}, others=others, seeds=one.seeds)
     found = recommend([one], "placebo")
     assert (found.answer, found.remedy) == ("open", "balance")
     assert f"checked on 4 trainings that didn't choose it: not sure that {said}" in found.said
@@ -104,3 +106,34 @@ def test_a_finding_has_the_numbers_of_all_pairs_and_an_unfit_one_none():
     assert (found.others[0].artifact, found.others[0].rise.value) == ("disc", pytest.approx(0.2))
     nothing = UNFIT.finding()
     assert (nothing.pairs, nothing.removed, nothing.unfit) == (0, None, UNFIT.unfit)
+
+
+def test_a_lost_pair_moves_no_other_from_one_half_to_the_other():
+    whole = tried("balance", 0.1)
+    kept = np.arange(1, 8)  # seed 0 has no numbers
+    numbers = {name: tuple(one[kept] for one in twins) for name, twins in whole.numbers.items()}
+    one = Tried("balance", "does", numbers=numbers, seeds=tuple(kept.tolist()))
+    found = recommend([one], "placebo")
+    assert (found.chosen_on, found.checked_on) == (3, 4)
+    assert one.of(lambda seed: seed % 2 == 1).seeds == (1, 3, 5, 7)
+
+
+def test_what_is_not_known_is_never_chosen():
+    shift = 0.03 * SHIFT
+    shift[2] = np.nan
+    unknown = Tried(
+        "outside", "does", numbers={"shift": (SHIFT, shift), "auroc": (AUROC, AUROC)}, seeds=tuple(range(8))
+    )
+    for order in ([unknown, tried("balance", 0.1)], [tried("balance", 0.1), unknown]):
+        assert recommend(order, "placebo").remedy == "balance"
+    assert "leaves an unknown share of it" in recommend([unknown], "placebo").said
+
+
+def test_what_the_placebo_removes_is_said_beside_it():
+    found = recommend([tried("balance", 0.1), tried("placebo", 0.9)], "placebo")
+    assert found.said.endswith("that didn't choose it; the placebo removes 10 % (9 to 11)")
+
+
+def test_lost_trainings_are_not_called_impossible():
+    found = recommend([Tried("balance", "does", failed=("seed 0: it diverged",))], "placebo")
+    assert found.said == "all trainings failed."

@@ -99,16 +99,20 @@ def remedied(
         for cell in (cell for one in tried for cell in one.remedied):
             works[cell] = _work(cell, finding, setup, config)
     finished = finish(list(works.values()), setup, "remedies") if works else Finished(0, frozenset(), {})
+    failures = dict(finished.failures)
     for name, other in others.items():
-        both = {cell for tried in trials for one in tried for cell in (*one.remedied, *one.planted)}
-        finish([Work(cell) for cell in both if cell not in finished.failures], other, f"remedies, {name}")
+        both = dict.fromkeys(
+            cell for tried in trials for one in tried for cell in (*one.remedied, *one.planted)
+        )
+        works_there = [Work(cell) for cell in both if cell not in failures]
+        failures |= finish(works_there, other, f"remedies, {name}").failures
     said, frames = [], []
     for question, finding, tried in zip(questions, findings, trials, strict=True):
         if not tried:
             nothing = f"nothing to mend: the verdict is '{finding.verdict}'"
             said.append(replace(finding, mending=Mending("nothing", None, nothing)))
             continue
-        read = _Reader(config, setup, store, question, finding, finished.failures, others)
+        read = _Reader(config, setup, store, question, finding, failures, others)
         results = [read.tried(one) for one in tried]
         frames += [read.rows(one) for one in tried if one.remedied]
         said.append(
@@ -184,15 +188,21 @@ class _Reader:
         )
         pairs = self._pairs(trial)
         failed = tuple(
-            f"seed {cell.seed}: {self.failures[cell]}" for cell in trial.remedied if cell in self.failures
+            f"seed {cell.seed}: {self.failures[cell]}"
+            for pair in zip(trial.planted, trial.remedied, strict=False)
+            for cell in pair
+            if cell in self.failures
         )
         if not pairs:
             return replace(about, failed=failed)
-        records = [tuple(self._record(cell) for cell in pair) for pair in pairs]
+        whole = [tuple(self._whole(cell) for cell in pair) for pair in pairs]
+        records = [tuple(relevant(one, self.question) for one in pair) for pair in whole]
         numbers = {name: _both(records, measure) for name, measure in self._measures().items()}
         return replace(
             about,
-            numbers=numbers,
+            # What a remedy costs is told on all images: those that bear the artifact are what it mends.
+            numbers={**{name: _both(whole, measure) for name, measure in self._costs().items()}, **numbers},
+            seeds=tuple(planted.seed for planted, _ in pairs),
             others={name: self._other(pairs, setup) for name, setup in self.others.items()},
             explainer=_explainer(pairs[0][0], self.setup),
             minutes=(self._minutes([pair[0] for pair in pairs]), self._minutes([pair[1] for pair in pairs])),
@@ -203,7 +213,12 @@ class _Reader:
         """Of results.csv."""
         quantile = self.config.design.thresholds.score_quantile
         frames = [
-            twin_rows(self.question, f"remedied-{trial.remedy}", self._record(cell), quantile)
+            twin_rows(
+                self.question,
+                f"remedied-{trial.remedy}",
+                relevant(self._whole(cell), self.question),
+                quantile,
+            )
             for _, cell in self._pairs(trial)
         ]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
@@ -211,19 +226,27 @@ class _Reader:
     def _pairs(self, trial: Trial) -> list[tuple[Cell, Cell]]:
         """Planted and remedied cells that both have numbers."""
         both = zip(trial.planted, trial.remedied, strict=False)
-        return [(planted, cell) for planted, cell in both if cell not in self.failures]
+        return [pair for pair in both if not any(cell in self.failures for cell in pair)]
 
-    def _record(self, cell: Cell) -> CellRecord:
+    def _whole(self, cell: Cell) -> CellRecord:
+        """Of all test images."""
         work = _work(cell, self.finding, self.setup, self.config)
-        return relevant(read_cell(work, self.setup, self.store), self.question)
+        return read_cell(work, self.setup, self.store)
+
+    def _limit(self, scores: Scores) -> float:
+        return threshold(scores.validation, self.config.design.thresholds.score_quantile)
+
+    def _costs(self) -> dict[str, Callable[[CellRecord], float]]:
+        plant_on = self.question.plant_on
+        return {
+            "auroc": lambda one: auroc(*one.scores.split("clean", plant_on)),
+            "recall": lambda one: caught(one.scores, plant_on, self._limit(one.scores)),
+        }
 
     def _measures(self) -> dict[str, Callable[[CellRecord], float]]:
-        """Of `CHANGES`, those that there are."""
-        plant_on, quantile = self.question.plant_on, self.config.design.thresholds.score_quantile
+        """What the artifact does."""
+        plant_on = self.question.plant_on
         side = DIRECTIONS[plant_on].changed
-
-        def limit(scores: Scores) -> float:
-            return threshold(scores.validation, quantile)
 
         def heat(record: CellRecord) -> float:
             for measures in overlaps(record.localization, side).values():
@@ -232,14 +255,12 @@ class _Reader:
 
         found: dict[str, Callable[[CellRecord], float]] = {
             "shift": lambda one: float(cut(np.array(shift(one.scores, plant_on)))),
-            "auroc": lambda one: auroc(*one.scores.split("usual", plant_on)),
-            "recall": lambda one: caught(one.scores, plant_on, limit(one.scores)),
-            "alarms": lambda one: new_alarms(one.scores, plant_on, limit(one.scores)),
+            "alarms": lambda one: new_alarms(one.scores, plant_on, self._limit(one.scores)),
         }
 
         def harm(record: CellRecord) -> float:
-            found = transplant_harm([record.scores], plant_on, [limit(record.scores)])
-            return float("nan") if found is None else float(found[0])
+            flagged = transplant_harm([record.scores], plant_on, [self._limit(record.scores)])
+            return float("nan") if flagged is None else float(flagged[0])
 
         if side in self.setup.transplants:
             found["harm"] = harm

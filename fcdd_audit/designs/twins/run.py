@@ -127,8 +127,8 @@ def run(
                 setup = prepared(nominal_class, subject)
                 questions = plan(config, setup)
             before = [one for part in done for one in part.evidence]
-            journal = _journal(config, setup, questions, store, known, len(before), together)
-            if known is not None:
+            journal = _journal(config, setup, questions, store, finished, len(before), together)
+            if finished is not None:
                 check_trained(_known_work(questions, setup, config, journal).values(), setup, store)
             if index % len(each) == 0:
                 of_classes.append(_look_at(course, setup, len(of_classes), quiet))
