@@ -108,7 +108,7 @@ class ArtifactSettings(Part):
         description="Artifacts, comma-separated, each asked about by itself; frame+jpeg is one, made of two "
         "that are applied in order.",
     )
-    together: bool = Field(
+    together: Flag = Field(
         False,
         description="Plant all artifacts at once, each on images of its own draw; the control of each has "
         "the others.",

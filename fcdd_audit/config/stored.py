@@ -8,6 +8,7 @@ from typing import Any
 from fcdd_audit.config.audit import AuditConfig, make_config
 from fcdd_audit.config.parts import PARTS
 from fcdd_audit.core.errors import InputError
+from fcdd_audit.experiment.transplanted import REMOVED
 from fcdd_audit.verdict.thresholds import Thresholds
 
 
@@ -16,6 +17,8 @@ def stored_config(content: Mapping[str, Any]) -> AuditConfig:
     try:
         parts = content["config"]
         values = {name: value for part in PARTS for name, value in parts[part].items()}
+        if "halves" not in parts["artifact"]:  # before found artifacts were put on others
+            values["halves"] = (REMOVED,)
         values["thresholds"] = Thresholds(**values["thresholds"])
         return make_config({**values, "options": parts["options"]})
     except (KeyError, TypeError, AttributeError) as error:

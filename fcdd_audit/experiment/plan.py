@@ -22,8 +22,9 @@ class Question:
     """One line of the verdict: planted and control cells by seed, or the reason why there are none.
 
     plant_on: one of `DIRECTIONS`. bearing: of the side that the conflict set changes, which test images bear
-    the artifact, bool (images,); None: all count. failed: twins that have no numbers; their pairs aren't
-    among the cells.
+    the artifact, bool (images,); None: all count. searched: whether a search
+    told which images bear it, and may have missed some. failed: twins that have no numbers; their pairs
+    aren't among the cells.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class Question:
     obstacle: str | None = None
     bearing: Tensor | None = None
     failed: tuple[FailedTwin, ...] = ()
+    searched: bool = False
 
     @property
     def pairs(self) -> list[tuple[Cell, Cell]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -63,8 +63,8 @@ class Setup:
     can plant: the probed one, and others. share: of the training images of each side, how many bear a found
     artifact; removal: the edit that rids them of it; both None where it is planted. transplanted: whether a
     found artifact is put on test images; else it is taken off those that bear it. transplants: by side, those
-    of its test images that are scored with what every donor bears. obstacles: by the side of its donors, why
-    it can't be put on others.
+    of its test images that are scored with what every donor bears. obstacles: by side, why it
+    can't be put on its test images.
     explainers: by detector, in the registry's order. options: by the name of a detector, probe, explainer or
     remedy. sanity: on so many test images of each side explanations are checked; 0: on none.
     trained_on_device: what detectors were trained on that aren't to be trained again, as in
@@ -141,6 +141,16 @@ class Setup:
         if self.trained_on_device is not None:
             return {**self.trained_on_device, "type": torch.device(self.trained_on_device["type"]).type}
         return {**self.measuring_device, "precision": precision_of(self.recipe, self.device)}
+
+    def bearing_side(self, sides: Sequence[Side]) -> Side | None:
+        """Of these sides, the one of which most training images bear a found artifact; None without one."""
+        bearing = self.training[AS_IS].bearing
+        shares = {
+            side: float(bearing[side].flatten(1).any(dim=1).float().mean())
+            for side in sides
+            if side in bearing
+        }
+        return max(shares, key=lambda side: shares[side]) if shares else None
 
     def trained_on(self, edit: Edit, seed: int) -> TrainingSet:
         """The training images of a twin."""
@@ -316,11 +326,12 @@ def _prepare_replanted(
     return Setup(
         data=replace(data, notes=(*data.notes, counted, *images.notes)),
         pairs=images.pairs,
-        validation=data.validation,
+        validation=images.validation or data.validation,
         training=training,
         plantable={shared["probe"]: _borne(data, masks)},
         removal=edit,
         transplants=images.transplants,
+        obstacles=images.obstacles,
         **shared,
     )
 
@@ -352,7 +363,7 @@ def _prepare_found(
     return Setup(
         data=replace(data, notes=(*data.notes, counted, *images.notes)),
         pairs=images.pairs,
-        validation=data.validation,
+        validation=images.validation or data.validation,
         training=training,
         plantable={},
         share=share,

@@ -404,6 +404,7 @@ def evidence(measured: Measured, data: AuditData, quantile: float) -> Evidence:
         obstacle=question.obstacle,
         ability=None if question.bearing is None or not planted else _ability(measured),
         failed=question.failed,
+        searched=question.searched,
         transplants=_crossed(planted, control, question.plant_on, quantile),
         steps=max((record.steps for record in measured.control if record.steps is not None), default=None),
         tenths=_tenths(measured.control),

@@ -51,13 +51,14 @@ class Transplants:
 
 @dataclass(frozen=True)
 class TestImages:
-    """What a found artifact is tested on. obstacles: by the side of its donors, why it can't be put on
-    others."""
+    """What a found artifact is tested on. obstacles: by side, why it can't be put on its images. validation:
+    those that set the threshold, where not all do."""
 
     pairs: dict[Side, Pairs]
     transplants: dict[Side, Transplants] = field(default_factory=dict)
     obstacles: dict[Side, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    validation: ImageSet | None = None
 
 
 def crossed(receivers: ImageSet, donors: Placed, placebos: Placed) -> Transplants:
@@ -87,78 +88,84 @@ def transplanted(
 ) -> TestImages:
     """What test images of one side bear is put on those of the other.
 
-    either: whether it is put on those of its own side where too few of the other one bear it.
-
-    masks: as `natural.locate` gives them. Images that bear it themselves aren't tested; where fewer than 10
-    of a side are left, all of them are, with it removed.
+    masks: as `natural.locate` gives them. Images that bear it themselves are neither tested nor set the
+    threshold; where fewer than 10 of a part are left, all of them stay, with it removed. either: whether it
+    is put on images of its own side where too few of the other one bear it.
     """
     notes: list[str] = []
-    tested = {side: receivers(side, data, masks, notes, progress) for side in SIDES}
+    tested = {side: receivers(f"test_{side}", data, masks, notes, progress) for side in SIDES}
     cut = {side: donated(side, data, masks, notes) for side in SIDES}
-    obstacles: dict[Side, str] = {
-        side: f"{0 if own is None else len(own)} {side} test image(s) bear it and aren't copies of training "
-        f"images; at least {LEAST_DONORS} are needed to cut it out of, and to put it on others"
-        for side, own in cut.items()
-        if own is None or len(own) < LEAST_DONORS
-    }
-    pairs, transplants = {}, {}
+    enough = {side: own for side, own in cut.items() if own is not None and len(own) >= LEAST_DONORS}
+    pairs: dict[Side, Pairs] = {}
+    transplants: dict[Side, Transplants] = {}
+    obstacles: dict[Side, str] = {}
     for side in SIDES:
-        # A side that no question is asked of gets what there is: its variants must be there.
-        source = OTHER[side]
-        if cut[source] is None or (either and source in obstacles):
-            source = side
-        layers = cut[source]
+        source = side if either and OTHER[side] not in enough else OTHER[side]
+        layers = enough.get(source)
         if layers is None:
-            raise ValueError("no test image bears the artifact")
+            few = [len(one) for one in (cut[source],) if one is not None]
+            obstacles[side] = (
+                f"{sum(few)} {source} test image(s) bear it that aren't copies of others or of training "
+                f"images; at least {LEAST_DONORS} are needed to cut it out of, and to put it on others"
+            )
+            pairs[side] = _unmarked(side, tested[side])
+            continue
         placebos = in_place_of(layers, _others(tested[source].images, len(layers), source))
         pairs[side] = _pairs(side, tested[side], layers, placebos)
-        if source not in obstacles and (either or source != side):
+        if either or masks[f"train_{source}"].any():  # else no detector is asked
             transplants[side] = crossed(tested[side], layers, placebos)
-    return TestImages(pairs, transplants, obstacles, tuple(notes))
+    validation = receivers("validation", data, masks, notes, progress)
+    return TestImages(pairs, transplants, obstacles, tuple(notes), validation)
 
 
 def receivers(
-    side: Side, data: AuditData, masks: Mapping[str, Tensor], notes: list[str], progress: bool = False
+    name: str, data: AuditData, masks: Mapping[str, Tensor], notes: list[str], progress: bool = False
 ) -> ImageSet:
-    """The test images of a side that it can be put on, without it. notes: gets what must be said of them."""
-    part, mask = data.parts()[f"test_{side}"], masks[f"test_{side}"]
+    """The images of a part without the artifact. notes: gets what must be said of them."""
+    part, mask, called = data.parts()[name], masks[name], name.replace("_", " ").removeprefix("test ")
     free = (~mask.flatten(1).any(dim=1)).nonzero().flatten().tolist()
     if len(free) == len(part):
         return part
+    of_test = "" if name == "validation" else " test"
     if len(free) >= MIN_TEST:
         notes.append(
-            f"{len(part) - len(free)} of {len(part)} {side} test images bear the artifact, and aren't "
-            "among those that it is put on."
+            f"{len(part) - len(free)} of {len(part)} {called}{of_test} images bear the artifact, and are "
+            "left out where it is put on others."
         )
         return part.take(free)
     notes.append(
-        f"{len(free)} {side} test images don't bear the artifact, which are too few; it is removed from the "
-        "others before something is put on them."
+        f"{len(free)} {called}{of_test} images don't bear the artifact, which are too few; it is removed "
+        "from the rest where it is put on others."
     )
     return replace(part, images=inpaint(part.images, mask, progress), digest=None)
 
 
 def donated(side: Side, data: AuditData, masks: Mapping[str, Tensor], notes: list[str]) -> Placed | None:
-    """What at most `LAYERS` test images of a side bear, of which no training image that bears it is a
-    near-copy; None without any. notes: gets what must be said of them."""
-    tested, trained = (masks[f"{part}_{side}"].flatten(1).any(dim=1) for part in ("test", "train"))
-    bearers, known = tested.nonzero().flatten(), trained.nonzero().flatten()
+    """What at most `LAYERS` test images of a side bear; None without any. notes: gets what must be said.
+
+    Of near-copies of each other one counts, and none that is one of a training image that bears it.
+    """
+    parts = data.parts()
+    bearers = masks[f"test_{side}"].flatten(1).any(dim=1).nonzero().flatten()
     if not len(bearers):
         return None
-    parts = data.parts()
     images = parts[f"test_{side}"].images[bearers]
-    groups = copies(torch.cat([parts[f"train_{side}"].images[known], images]))
-    seen = set(groups[: len(known)].tolist())
-    unseen = torch.tensor([group not in seen for group in groups[len(known) :].tolist()])
-    if not unseen.all():
+    known = [parts[f"train_{one}"].images[masks[f"train_{one}"].flatten(1).any(dim=1)] for one in SIDES]
+    groups = copies(torch.cat([*known, images])).tolist()
+    seen = set(groups[: -len(images)])
+    places = []
+    for place, group in enumerate(groups[-len(images) :]):
+        if group not in seen:
+            seen.add(group)
+            places.append(place)
+    if len(places) < len(images):
         notes.append(
-            f"{int((~unseen).sum())} {side} test images that bear the artifact are near-copies of training "
-            "images that bear it, and it isn't cut out of them."
+            f"{len(images) - len(places)} {side} test images that bear the artifact are near-copies of "
+            "others or of training images that bear it, and it isn't cut out of them."
         )
-    places = unseen.nonzero().flatten()
-    if not len(places):
+    if not places:
         return None
-    chosen = places[spread(len(places), LAYERS)]
+    chosen = [places[place] for place in spread(len(places), LAYERS)]
     return cut_out(images[chosen], masks[f"test_{side}"][bearers[chosen]])
 
 
@@ -166,6 +173,14 @@ def _others(images: Tensor, count: int, side: Side) -> Tensor:
     """So many images, drawn; again from the first where there are too few."""
     drawn = torch.randperm(len(images), generator=torch_generator(0, f"donors of placebos, {side}"))
     return images[drawn[torch.arange(count) % len(images)]]
+
+
+def _unmarked(side: Side, part: ImageSet) -> Pairs:
+    """Of a side that nothing can be put on: nothing is asked of it."""
+    nowhere = torch.zeros(len(part), 1, *part.images.shape[2:], dtype=torch.bool)
+    truth = {} if part.masks is None else {"clean": part.masks}
+    variants = dict.fromkeys(("clean", "marked", "placebo"), part.images)
+    return Pairs(side, part.names, variants, nowhere, truth)
 
 
 def _pairs(side: Side, part: ImageSet, donors: Placed, placebos: Placed) -> Pairs:

@@ -94,7 +94,12 @@ def first_screen(
     findings = found["findings"]
     return First(
         headline(findings),
-        scope(findings, config.get("own_code", {}), config["config"]["artifact"].get("together", False)),
+        scope(
+            findings,
+            config.get("own_code", {}),
+            config["config"]["artifact"].get("together", False),
+            config.get("found", False),
+        ),
         picture(run, config, findings, scores),
         rows(findings),
         trust(config["error_rates"]),

@@ -153,15 +153,21 @@ def _headline(findings: Sequence[Finding], side: str) -> list[str]:
         (told if clear else untold)[detector] = own
     name = artifact_name(findings[0]["probe"])
     label = f", and tested with it {DIRECTIONS[side].label}" if side and DIRECTIONS[side].found else ""
-    caught = [f"{detector_name(one['detector'])}: {said}." for one in findings if (said := caught_words(one))]
+    caught = [
+        f"{', '.join(filter(None, (detector_name(one['detector']), about)))}: {said}."
+        for one, about in zip(findings, abouts(findings), strict=True)
+        if (said := caught_words(one))
+    ]
     return [*_told(told, name, label), *_untold(untold, name, side, alone=not told), *caught[:NAMED]]
 
 
-def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bool = False) -> str:
+def scope(
+    findings: Sequence[Finding], own_code: Mapping[str, str], together: bool = False, found: bool = False
+) -> str:
     """What was tested: a recipe, and no model of the reader's.
 
     own_code: by detector, the user's function that trained it, as in config.json. together: whether all
-    artifacts were planted at once.
+    artifacts were planted at once. found: whether the artifact came with the images.
     """
     by_hand = f" ({listed(map(detector_name, own_code))} by your own code)" if own_code else ""
     end = f"No finished model{'' if own_code else ' of yours'} was tested."
@@ -169,6 +175,12 @@ def scope(findings: Sequence[Finding], own_code: Mapping[str, str], together: bo
         return (
             "This tests a training recipe: the artifact came with the images, and each detector was trained "
             f"anew{by_hand}, on the images as they are and on images rid of it. {end}"
+        )
+    if found:
+        return (
+            "This tests a training recipe: the tool took the artifact, which came with the images, off all "
+            f"training images, and trained each detector anew{by_hand}, without it and with it on a share of "
+            f"them. {end}"
         )
     named = artifacts_named(finding["probe"] for finding in findings)
     one = len({finding["probe"] for finding in findings}) == 1
@@ -279,7 +291,10 @@ def _untold(by_detector: Mapping[str, list[Finding]], name: str, side: str, alon
     groups: dict[tuple[tuple[str | None, int | None], ...], list[str]] = {}
     for detector, own in by_detector.items():
         groups.setdefault(_missing(own), []).append(detector_name(detector))
-    where = f" ({DIRECTIONS[side].label})" if side else ""
+    where = ""
+    if side:
+        label = DIRECTIONS[side].label
+        where = f" ({label})" if DIRECTIONS[side].found else f" {label}"
     first = [f"Whether the {name} is learned{where} can't be told."] if alone else []
     return first + [
         f"{listed(names)}: no verdict, {listed(_lacks(*one, len(names)) for one in missing)}."

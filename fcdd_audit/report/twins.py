@@ -65,7 +65,8 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
     thresholds = config["config"]["design"]["thresholds"]
     drawn = [question["heat"] is not None or not question["planted"] for question in config["questions"]]
     directions = [DIRECTIONS[finding["plant_on"]] for finding in found["findings"]]
-    natural, removed = any(one.found for one in directions), any(one.removed for one in directions)
+    as_found, removed = any(one.found for one in directions), any(one.removed for one in directions)
+    natural = as_found or config.get("found", False)
     names = glossary(config["measures"], found["findings"], results)
     columns, seeds = _by_seed(results, _columns(names, results))
     sections = [
@@ -91,7 +92,8 @@ def context(run: RunFolder, config: dict[str, Any], found: dict[str, Any]) -> di
         "sets": _sets(removed),
         "natural": natural,
         "removed": removed,
-        "put_on": any(one.found and not one.removed for one in directions),
+        "put_on": natural and not all(one.removed for one in directions),
+        "replanted": natural and not as_found,
         "taken_off": not all(
             " put on " in f" {DIRECTIONS[one['plant_on']].tested}" for one in found["findings"]
         ),

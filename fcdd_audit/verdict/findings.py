@@ -111,6 +111,7 @@ class Evidence:
     among the others. steps: of each control twin's training, and tenths: (pairs, 10), the mean loss of each
     tenth of them; None where that isn't recorded. transplants: of an artifact that is put on images which
     came without it: at the frozen thresholds first, and at lower ones where the control catches few at those.
+    searched: whether a search told which training images bear the artifact, and may have missed some.
     """
 
     dataset: str
@@ -135,6 +136,7 @@ class Evidence:
     steps: int | None = None
     tenths: np.ndarray | None = None
     transplants: tuple[Crossed, ...] = ()
+    searched: bool = False
 
     @property
     def pairs(self) -> int:
@@ -265,7 +267,9 @@ class Transplant:
     the number of verdicts and for looks."""
 
     side: Annotated[str, _said("Of the receivers: nominal or anomalous.")]
-    donors: Annotated[int, _said("Test images that it is cut out of.")]
+    donors: Annotated[
+        int, _said("Images that it is cut out of; of a mark that a discovery extracted, its places.")
+    ]
     receivers: Annotated[int, _said("Test images that it is put on.")]
     passing: Annotated[
         float,
@@ -350,7 +354,8 @@ class Finding:
         Interval | None,
         _said(
             "New alarms (of an artifact on the nominal side: anomalies that hide), planted minus control, in "
-            "[-1, 1]. Its interval is the one that `harm` used. Of a finished detector: its own, in [0, 1]."
+            "[-1, 1]. Its interval is the one that `harm` used, unless there are `transplants`. Of a "
+            "finished detector: its own, in [0, 1]."
         ),
     ] = None
     pairs_relying: Annotated[

@@ -132,9 +132,9 @@ class _Pairs:
 
     def control_follows(self) -> bool:
         """Whether a control that was rid of a discovered artifact moves by it, beyond a placebo, by more than
-        a dependence: its training may not be rid of it. False where there is no placebo."""
+        a dependence: its training may not be rid of it. False where masks say what bears it."""
         placebo = self.item.scores.get(PLACEBO.name)
-        if placebo is None:
+        if placebo is None or not self.item.searched:
             return False
         own = cut(self.item.scores[SHIFT.name][1]) - cut(placebo[1])
         return bool(own.mean() > self.limits.shift)
@@ -169,7 +169,8 @@ class _Pairs:
             own, beyond = sign * one.planted, sign * (one.planted - one.control)
             harms = max(crossed_p_value(own, self.limits.alarms, True), crossed_p_value(beyond, 0.0, True))
             spares = crossed_p_value(own, self.limits.no_alarms, False)
-            return harms <= tails[0] * share, spares <= tails[1] * share
+            many = len(own) >= self.limits.clear_pairs
+            return harms <= tails[0] * share, many and spares <= tails[1] * share
         return False, False
 
     def room(self) -> float:
@@ -353,7 +354,7 @@ def _decide(
         if pairs.control_follows():
             reason = (
                 "the control twin moves by the artifact too, more than by a placebo: images that bear it and "
-                "weren't recognised may be in the training of both twins"
+                "that the search missed may be in the training of both twins"
             )
             return "inconclusive", "working-control", reason, None
         room = pairs.room()

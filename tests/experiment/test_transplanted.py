@@ -21,7 +21,7 @@ SIDE = 16
 COUNTS = {
     "train_nominal": 30,
     "train_anomalous": 20,
-    "validation": 3,
+    "validation": 18,
     "test_nominal": 40,
     "test_anomalous": 25,
 }
@@ -74,7 +74,7 @@ def test_images_that_bear_it_are_no_receivers(stickers):
     found = transplanted(data, masks)
     assert found.pairs["nominal"].names == data.test_nominal.names[:28]
     assert found.notes == (
-        "12 of 40 nominal test images bear the artifact, and aren't among those that it is put on.",
+        "12 of 40 nominal test images bear the artifact, and are left out where it is put on others.",
     )
 
 
@@ -88,28 +88,47 @@ def test_every_donor_is_put_on_every_receiver(stickers):
     assert (first == first[:1]).all()
 
 
-def test_too_few_donors_are_said_by_their_side(stickers):
+def test_too_few_donors_are_said_of_the_side_that_nothing_can_be_put_on(stickers):
     data, masks = stickers
-    assert list(transplanted(data, masks).obstacles) == ["anomalous"]
-    few, masks = data_and_masks({"train_nominal": 10, "test_nominal": LEAST_DONORS - 1, "test_anomalous": 12})
-    found = transplanted(few, masks)
-    assert found.obstacles["nominal"].startswith("7 nominal test image(s) bear it")
-    assert set(found.transplants) == {"nominal"}
+    found = transplanted(data, masks)
+    assert list(found.obstacles) == ["nominal"]
+    nominal = found.pairs["nominal"]
+    assert torch.equal(nominal.variants["marked"], nominal.variants["clean"])
+    assert not nominal.mask.any()
+    few, masks = data_and_masks({"train_nominal": 10, "test_nominal": LEAST_DONORS - 1})
+    assert transplanted(few, masks).obstacles["anomalous"].startswith("7 nominal test image(s) bear it")
+
+
+def test_where_one_side_has_too_few_the_other_can_stand_in(stickers):
+    data, masks = stickers
+    found = transplanted(data, masks, either=True)
+    assert found.obstacles == {}
+    donors = data.test_nominal.images[28:][SPOT]
+    for pixels in found.pairs["nominal"].variants["marked"][SPOT]:
+        assert (donors == pixels).flatten(1).all(dim=1).any()
+    few, masks = data_and_masks({"train_nominal": 10, "test_nominal": 5, "test_anomalous": 3})
+    assert list(transplanted(few, masks, either=True).obstacles) == ["nominal", "anomalous"]
+
+
+def test_images_that_bear_it_set_no_threshold():
+    data, masks = data_and_masks({"train_nominal": 10, "test_nominal": 12, "validation": 6})
+    assert transplanted(data, masks).validation.names == data.validation.names[:12]
 
 
 def test_a_donor_is_no_copy_of_a_training_image_that_bears_it():
     data, masks = data_and_masks({"train_nominal": 10, "test_nominal": 12})
     smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4), SIDE, mode="bicubic").clamp(0, 1)
     data.train_nominal.images[-1] = data.test_nominal.images[-1] = (smooth[0] * 255).byte()
+    data.test_nominal.images[-2] = data.test_nominal.images[-3]
     notes = []
-    donated("nominal", data, masks, notes)
-    assert notes[0].startswith("1 nominal test images that bear the artifact are near-copies")
+    assert len(donated("nominal", data, masks, notes)) == 10
+    assert notes[0].startswith("2 nominal test images that bear the artifact are near-copies")
 
 
 def test_where_all_bear_it_it_is_removed_before_it_is_put_on():
     data, masks = data_and_masks({"train_nominal": 10, "test_nominal": 12, "test_anomalous": 25})
     notes = []
-    part = receivers("anomalous", data, masks, notes)
+    part = receivers("test_anomalous", data, masks, notes)
     assert len(part) == 25
     outside = torch.ones(SIDE, SIDE, dtype=torch.bool)
     outside[4:8, 4:8] = False

@@ -10,7 +10,7 @@ from scipy import stats
 
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.measures.table import family
-from fcdd_audit.verdict.findings import QUADRANTS, Evidence, SideOverlap
+from fcdd_audit.verdict.findings import QUADRANTS, Crossed, Evidence, SideOverlap
 from fcdd_audit.verdict.judge import Asked, asked, judge
 from fcdd_audit.verdict.looks import Look, planned_looks, single_look
 from fcdd_audit.verdict.seen import seen
@@ -208,13 +208,43 @@ def test_where_nothing_is_left_to_lose_there_is_no_all_clear(changes):
 )
 def test_a_control_that_moves_by_a_discovered_artifact_may_have_been_trained_on_it(control, placebo, verdict):
     """By more than .5 beyond a placebo: the search may have missed images that bear it."""
-    finding = judge_one(6, score_shift=(control, control), placebo_shift=(placebo, placebo))
+    shifts = {"score_shift": (control, control), "placebo_shift": (placebo, placebo)}
+    assert judge_one(6, **shifts).verdict == "does-not-rely", "masks say which images bear it"
+    finding = judge_one(6, searched=True, **shifts)
     assert finding.verdict == verdict
     if verdict == "inconclusive":
         assert finding.missing == "working-control"
         assert "may be in the training of both twins" in finding.reason
-    relying = judge_one(6, score_shift=(3 + control, control), placebo_shift=(placebo, placebo))
+    shifts["score_shift"] = (3 + control, control)
+    relying = judge_one(6, searched=True, **shifts)
     assert relying.verdict == "relies", "which it can't forge"
+
+
+def crossed(planted, control, pairs, receivers=60):
+    """Net alarms that are the same for all donors and receivers but for one receiver more or less."""
+    tables = [np.full((pairs, 8, receivers), value, float) for value in (planted, control)]
+    for table in tables:
+        table[:, :, 0] = 0
+    return (Crossed(*tables, passing=0.05),)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "planted", "control", "harm"),
+    [(6, -0.9, -0.1, "hides"), (6, -0.9, -0.9, "open"), (6, 0.0, 0.0, "none"), (4, 0.0, 0.0, "open")],
+)
+def test_the_harm_of_a_transplant_is_its_own_and_beyond_the_controls(pairs, planted, control, harm):
+    where = {"plant_on": "transplanted-from-nominal", "transplants": crossed(planted, control, pairs)}
+    finding = judge_one(pairs, score_shift=(3, 0), **where)
+    assert (finding.verdict, finding.harm) == ("relies", harm)
+    (one,) = finding.transplants
+    assert (one.side, one.donors, one.receivers) == ("anomalous", 8, 60)
+    assert one.harm.value == pytest.approx(planted * 59 / 60)
+
+
+def test_of_a_control_that_detects_little_no_harm_is_told():
+    where = {"plant_on": "transplanted-from-nominal", "transplants": crossed(-0.9, 0.0, 6)}
+    finding = judge_one(6, score_shift=(3, 0), clean_auroc=(0.65, 0.65), **where)
+    assert (finding.harm, finding.transplants) == ("open", ())
 
 
 def test_room_is_that_of_the_images_in_use():

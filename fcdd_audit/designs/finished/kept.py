@@ -51,6 +51,7 @@ def places_of(loaded: Loaded, config: AuditConfig, explained: int) -> Kept:
             "of": key_of(trained),
             "images": {f"test {side}": pairs.content() for side, pairs in loaded.pairs.items()},
             **_artifact(loaded),
+            **_halves(loaded),
             "placebos": loaded.placebos,
             "compared": loaded.compared,
             "seed": SEED,
@@ -64,6 +65,13 @@ def places_of(loaded: Loaded, config: AuditConfig, explained: int) -> Kept:
         (folder, scored),
         {one: (f"{folder}/{one}-{key_of(own)}", own) for one, own in found.items()},
     )
+
+
+def _halves(loaded: Loaded) -> dict[str, Any]:
+    """Of a found artifact, from which side's images it is taken off, and which it is put on."""
+    if not isinstance(loaded.artifact, NaturalArtifact):
+        return {}
+    return {"removed": {side: one.found for side, one in loaded.tested.items()}}
 
 
 def _artifact(loaded: Loaded) -> dict[str, Any]:

@@ -156,14 +156,9 @@ def assemble(config: AuditConfig, opened: Opened, data: AuditData, quiet: bool) 
             for side, probe in _donated(data, masks, notes).items()
             if TRANSPLANTED in config.artifact.halves and side not in taken_off
         }
+        free = {side: receivers(f"test_{side}", data, masks, notes, not quiet) for side in SIDES if put_on}
         tested = taken_off | {
-            side: planted_side(
-                probe,
-                side,
-                receivers(side, data, masks, notes, not quiet),
-                data.test_nominal,
-                placebos,
-            )
+            side: planted_side(probe, side, free[side], free["nominal"], placebos)
             for side, probe in put_on.items()
         }
         if not tested:

@@ -21,6 +21,7 @@ from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.setup import AS_IS, Setup
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
+from fcdd_audit.natural import Promoted
 from fcdd_audit.verdict.findings import IDENTICAL
 from fcdd_audit.verdict.judge import Asked
 
@@ -63,7 +64,11 @@ def sides_learned(detector: str, setup: Setup) -> tuple[Side, ...]:
 def _planted(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     """A question for each direction and prevalence."""
     learns_from = sides_learned(detector, setup)
-    directions = dict.fromkeys(learned_side(learns_from, asked) for asked in config.artifact.plant_on)
+    found_on = setup.bearing_side(learns_from)
+    directions = dict.fromkeys(
+        found_on if asked == AUTO and found_on is not None else learned_side(learns_from, asked)
+        for asked in config.artifact.plant_on
+    )
     return [
         question
         for plant_on in directions
@@ -83,6 +88,8 @@ def _planted_on(
             f"twins can't differ; plant on the {learns_from[0]} side"
         )
         return [Question(*about, prevalence, obstacle=reason) for prevalence in config.artifact.prevalence]
+    if (obstacle := setup.obstacles.get(DIRECTIONS[plant_on].changed)) is not None:
+        return [Question(*about, prevalence, obstacle=obstacle) for prevalence in config.artifact.prevalence]
     train_images = len(setup.training[AS_IS].of(side))
     questions = []
     for prevalence in config.artifact.prevalence:
@@ -129,8 +136,8 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     reason = None
     if share[side] == 0:
         reason = f"{IDENTICAL}: no {side} training image, from which {detector} learns, bears it"
-    elif side in setup.obstacles:
-        reason = setup.obstacles[side]
+    elif (obstacle := setup.obstacles.get(DIRECTIONS[f"{how}-{side}"].changed)) is not None:
+        reason = obstacle
     elif not setup.transplanted and count < MIN_TEST:
         reason = (
             f"{count} {side} test image(s) bear it, and at least {MIN_TEST} are needed to see what its "
@@ -139,7 +146,8 @@ def _found(detector: str, config: AuditConfig, setup: Setup) -> list[Question]:
     if reason is not None:
         return [Question(*about, obstacle=reason)]
     planted, control = twins(detector, AS_IS, removal, config.design.most_pairs)
-    return [Question(*about, planted, control, bearing=bearing)]
+    searched = isinstance(setup.artifact, Promoted)
+    return [Question(*about, planted, control, bearing=bearing, searched=searched)]
 
 
 def twins(

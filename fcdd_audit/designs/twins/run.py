@@ -41,6 +41,7 @@ from fcdd_audit.experiment.tables import costs_table, results_table, with_class_
 from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
+from fcdd_audit.natural import NATURAL
 from fcdd_audit.verdict.findings import Evidence, Finding
 from fcdd_audit.verdict.judge import Asked, judge
 
@@ -170,6 +171,7 @@ def run(
                 if (kind := own_kind(name)) is not None
             },
             "trained_on": done[0].trained_on,
+            "found": any(subject.probe in NATURAL for subject in each),
             "explainers": [row for one in of_classes for row in one.explainers],
             "questions": [question for part in done for question in part.questions],
             "looks": [look.pairs for look in config.design.looks],

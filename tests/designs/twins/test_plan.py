@@ -11,7 +11,7 @@ from fcdd_audit.designs.twins.plan import check_trainable, learned_side, plan, t
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.together import Together
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.setup import AS_IS, prepare
+from fcdd_audit.experiment.setup import AS_IS, Subject, prepare
 
 
 def trained_on(config):
@@ -109,7 +109,7 @@ def test_artifacts_that_are_planted_together_have_one_planted_twin(exposed_confi
     asked = exposed_config.having(probe="frame,bars,jpeg", together=True, prevalence=(0.5,))
     plants = tuple((name, ("anomalous",), 0.5) for name in ("frame", "bars", "jpeg"))
     for place, probe in enumerate(asked.artifact.probes):
-        (question,) = plan(asked, prepare(asked, probe=probe))
+        (question,) = plan(asked, prepare(asked, subject=Subject(probe)))
         assert (question.probe, question.prevalence) == (probe, 0.5)
         assert question.planted == (Cell("fcdd", 0, Together(plants)),)
         assert question.control == (Cell("fcdd", 0, Together(plants[:place] + plants[place + 1 :])),)
