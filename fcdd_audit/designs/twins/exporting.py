@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from fcdd_audit.remedies import PLACEBO
 LIST = "train.csv"
 SUFFIX = ".png"  # of every safe path
 
+log = logging.getLogger("fcdd_audit")
+
 
 def check_export(folder: Path) -> None:
     """InputError where a folder can't be written to, or holds something already."""
@@ -41,7 +44,7 @@ def export(
 
     A changed training set: `train/nominal` and `train/anomalous` as PNG files, as `--dataset folder` reads
     them, and a list of them with their names in the data. A term of the loss: the weights of the detector
-    that was trained with it, as `--weights` reads them.
+    that was trained with it, as `--weights` reads them. Warns where there is nothing to write.
     """
     made = [
         (question, trial)
@@ -49,10 +52,16 @@ def export(
         for trial in tried
         if trial.remedied and trial.remedy != PLACEBO
     ]
+    if not made:
+        log.warning(
+            "--export writes nothing for %s, %s: no remedy was trained there",
+            setup.data.nominal_class,
+            setup.probe,
+        )
     names = safe_paths(
         [
-            f"{question.nominal_class}-{question.detector}-{question.plant_on}-{question.prevalence:g}-"
-            f"{trial.remedy}"
+            f"{question.nominal_class}-{question.detector}-{question.probe}-{question.plant_on}-"
+            f"{question.prevalence:g}-{trial.remedy}"
             for question, trial in made
         ]
     )
@@ -85,6 +94,8 @@ def _picture(image: Tensor) -> Image.Image:
 
 def _write_weights(folder: Path, cell: Cell, setup: Setup, store: Store) -> None:
     record = store.read(trained_place(cell, setup))
-    if record is not None and IN_RECORD in record.files:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / IN_RECORD, record.files[IN_RECORD])
+    if record is None or IN_RECORD not in record.files:
+        log.warning("--export writes no weights to '%s': the training of the first pair failed", folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / IN_RECORD, record.files[IN_RECORD])
