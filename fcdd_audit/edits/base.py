@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
 from fcdd_audit.core.registry import Registry
-from fcdd_audit.core.sides import Side
+from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.images.sets import ImageSet
 from fcdd_audit.probes.base import Probe
 
@@ -35,6 +35,18 @@ class TrainingSet:
     def where(self, artifact: str) -> Mapping[Side, Tensor]:
         """Where an artifact is on the images of each side, planted or found, bool (N, 1, H, W)."""
         return self.planted.get(artifact, self.bearing)
+
+    def only(self, sides: Collection[Side]) -> TrainingSet:
+        """The same without images of any other side."""
+        if all(side in sides or not len(self.of(side)) for side in SIDES):
+            return self
+        parts = (self.of(side) if side in sides else self.of(side).take(()) for side in SIDES)
+
+        def kept(where: Mapping[Side, Tensor]) -> Mapping[Side, Tensor]:
+            return {side: masks if side in sides else masks[:0] for side, masks in where.items()}
+
+        planted = {name: kept(where) for name, where in self.planted.items()}
+        return TrainingSet(*parts, bearing=kept(self.bearing), planted=planted)
 
     def content(self) -> str:
         """Hex digests of both sides."""

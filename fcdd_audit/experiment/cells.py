@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.core.sides import Side
-from fcdd_audit.detectors import Detector, Scorer, fit
+from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.detectors import DETECTORS, Detector, Scorer, fit
 from fcdd_audit.detectors.training.loop import Losses, Term
 from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.experiment.explaining import Explained, batches
@@ -48,7 +48,7 @@ def train(
     on_step: called after each training step. RunError if training diverges; InputError if the detector can't
     be trained on this data.
     """
-    training = setup.trained_on(cell.edit, cell.seed)
+    training = setup.trained_on(cell.edit, cell.seed, learned(cell.detector))
     detector = setup.untrained(cell.detector, cell.seed)
     losses = fit(
         detector,
@@ -64,6 +64,11 @@ def train(
     return detector, losses
 
 
+def learned(detector: str) -> tuple[Side, ...]:
+    """The sides whose images a detector gets; those of the nominal one normalise."""
+    return tuple(side for side in SIDES if side in ("nominal", *DETECTORS[detector].learns_from))
+
+
 def _term(cell: Cell, training: TrainingSet, device: torch.device) -> Term | None:
     if cell.term is None:
         return None
@@ -74,7 +79,7 @@ def _term(cell: Cell, training: TrainingSet, device: torch.device) -> Term | Non
 def before_training(cell: Cell, setup: Setup) -> Detector:
     """The network as its training begins: Deep SVDD has its centre then."""
     detector = setup.untrained(cell.detector, cell.seed).eval()
-    nominal = setup.trained_on(cell.edit, cell.seed).nominal.images
+    nominal = setup.trained_on(cell.edit, cell.seed, learned(cell.detector)).nominal.images
     first = torch.randperm(len(nominal), generator=torch_generator(cell.seed, "batches"))[:STARTED_WITH]
     detector.start(nominal.index_select(0, first))
     return detector

@@ -17,10 +17,10 @@ from typing import Any
 
 from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import Recipe
-from fcdd_audit.core.sides import SIDES, Side
+from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.edits.base import described
-from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.cells import Cell, learned
 from fcdd_audit.experiment.records import Identity, key_of, plain
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import MEASURED, TRAINED, Place
@@ -88,8 +88,7 @@ def _once(find: Callable[[Cell, Setup], Identity], cell: Cell, setup: Setup) -> 
 
 def _trained(cell: Cell, setup: Setup) -> Identity:
     kind = DETECTORS[cell.detector]
-    learns_from = kind.learns_from if cell.trained else ()
-    sides = [side for side in SIDES if side in ("nominal", *learns_from)]  # nominal ones normalise
+    sides = learned(cell.detector) if cell.trained else ("nominal",)
     edit = described(cell.edit)
     recipe, device = _recipe(setup.recipe, cell.trained), setup.training_device
     if (own := own_kind(cell.detector)) is not None:  # its recipe is in its code

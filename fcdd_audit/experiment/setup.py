@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -152,11 +152,12 @@ class Setup:
         }
         return max(shares, key=lambda side: shares[side]) if shares else None
 
-    def trained_on(self, edit: Edit, seed: int) -> TrainingSet:
-        """The training images of a twin."""
+    def trained_on(self, edit: Edit, seed: int, sides: Collection[Side] = SIDES) -> TrainingSet:
+        """The training images of a twin. sides: those that it learns from; the others have no images, so that
+        nothing of them is in what it learns."""
         if edit in self.training:
-            return self.training[edit]
-        return edit.apply(self.training[AS_IS], self.plantable, seed)
+            return self.training[edit].only(sides)
+        return edit.apply(self.training[AS_IS].only(sides), self.plantable, seed)
 
     def make_explainers(self, detector: str) -> dict[str, Explainer]:
         """Those that are asked of a detector."""

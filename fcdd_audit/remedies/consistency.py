@@ -15,7 +15,7 @@ from fcdd_audit.detectors.training.loop import Term
 from fcdd_audit.edits.base import TrainingSet
 from fcdd_audit.edits.pasting import Pool
 from fcdd_audit.natural.transplant import soft
-from fcdd_audit.remedies.base import REMEDIES, ByLoss
+from fcdd_audit.remedies.base import REMEDIES, ByLoss, Case
 
 
 @REMEDIES.register("consistency")
@@ -30,6 +30,11 @@ class Consistency(ByLoss):
     does: ClassVar[str] = "a score that moves when it is pasted on an image costs as much in training"
 
     strength: float = 1.0
+
+    def unfit(self, case: Case) -> str | None:
+        if min(case.share.values()) == 1:
+            return "every training image bears the artifact, so that it can be pasted on none"
+        return super().unfit(case)
 
     def term(self, training: TrainingSet, artifact: str, seed: int, device: torch.device) -> Term:
         pool = Pool.of(training, artifact)

@@ -145,3 +145,14 @@ def test_a_training_set_has_sides(training):
 def test_as_is_gives_what_it_was_given(training):
     given = training(nominal=[0])
     assert AsIs().apply(given, {}, 3) is given
+
+
+def test_of_a_side_that_is_left_out_there_is_nothing(training, dot):
+    given = Plant("dot", SIDES, 0.5).apply(training(nominal=[0], anomalous=[5]), {"dot": dot}, 0)
+    left = given.only(("nominal",))
+    assert left.nominal is given.nominal
+    assert left.anomalous.images.shape == (0, *given.anomalous.images.shape[1:])
+    assert (left.anomalous.names, len(left.anomalous.masks)) == ((), 0)
+    for where in (left.bearing, left.planted["dot"]):
+        assert {side: len(masks) for side, masks in where.items()} == {"nominal": 8, "anomalous": 0}
+    assert given.only(SIDES) is given

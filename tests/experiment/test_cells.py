@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fcdd_audit import DETECTORS, Detector, Recipe, RunError, make_config
+from fcdd_audit import DETECTORS, Detector, InputError, Recipe, RunError, make_config
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.plant import Plant
@@ -14,6 +14,7 @@ from fcdd_audit.experiment.cells import (
     Cell,
     before_training,
     explained_parts,
+    learned,
     score,
     scored_names,
     train,
@@ -22,6 +23,7 @@ from fcdd_audit.experiment.explaining import DEFECT, explain
 from fcdd_audit.experiment.kept import table_file
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.explainers import make_explainer
+from fcdd_audit.remedies import Penalty
 
 SMALL = make_config(
     image_size=32, seeds=1, recipe=Recipe.of(epochs=1), detectors=("fcdd",), explainers=("native",)
@@ -72,6 +74,32 @@ def seen(monkeypatch):
 
     monkeypatch.setitem(DETECTORS._entries, "witness", Witness)
     return found
+
+
+@pytest.mark.parametrize(("detector", "sides"), [("ae", ("nominal",)), ("fcdd", SIDES)])
+def test_a_term_of_the_loss_sees_only_images_that_the_detector_learns_from(
+    squares_config, monkeypatch, detector, sides
+):
+    setup = prepare(squares_config.having(removal="inpaint"))
+    given = {}
+    monkeypatch.setattr("fcdd_audit.experiment.cells.fit", lambda *_, term, **__: given.update(term=term))
+    train(Cell(detector, 0, AS_IS, term=Penalty("consistency", "mask", 1.0)), setup, CPU)
+    pool = given["term"].pool
+    counts = {side: len(setup.training[AS_IS].of(side)) if side in sides else 0 for side in SIDES}
+    assert [len(images) for images in pool.images] == list(counts.values())
+    assert [len(where) for where in pool.where] == list(counts.values())
+
+
+def test_a_side_that_a_detector_does_not_learn_from_may_be_full_of_the_artifact(squares_config):
+    setup = prepare(squares_config.having(removal="inpaint"))
+    as_is = setup.training[AS_IS]
+    full = {**as_is.bearing, "anomalous": torch.ones_like(as_is.bearing["anomalous"])}
+    setup = replace(setup, training={AS_IS: replace(as_is, bearing=full)})
+    dropped = setup.trained_on(Drop(), 0, learned("ae"))
+    assert (len(dropped.nominal), len(dropped.anomalous)) == (len(as_is.nominal), 0)
+    train(Cell("ae", 0, Drop()), setup, CPU)
+    with pytest.raises(InputError, match="every anomalous training image bears the artifact"):
+        train(Cell("fcdd", 0, Drop()), setup, CPU)
 
 
 @pytest.mark.parametrize(

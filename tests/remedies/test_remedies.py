@@ -84,7 +84,10 @@ def test_what_cannot_work_says_why():
     )
     assert set(unfit(case(ONE_SIDE))) == {"balance", "randomise", "placebo"}
     assert "trained on nominal images only" in unfit(case(ONE_SIDE))["balance"]
-    assert set(unfit(case(dict.fromkeys(SIDES, 1.0)))) == {"drop", "balance", "randomise", "placebo"}
+    assert set(unfit(case(dict.fromkeys(SIDES, 1.0)))) == set(REMEDIES) - {"inpaint", "outside"}
+    full = unfit(case({"nominal": 1.0}))
+    assert full.keys() == set(REMEDIES) - {"inpaint", "outside"}
+    assert full["consistency"] == "every training image bears the artifact, so that it can be pasted on none"
 
 
 @pytest.mark.parametrize("name", by_loss)

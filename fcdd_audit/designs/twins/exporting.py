@@ -16,7 +16,7 @@ from fcdd_audit.core.sides import SIDES
 from fcdd_audit.designs.twins.remedied import Trial
 from fcdd_audit.detectors.weights import IN_RECORD
 from fcdd_audit.edits.base import TrainingSet
-from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.cells import Cell, learned
 from fcdd_audit.experiment.identity import trained_place
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.setup import Setup
@@ -43,8 +43,9 @@ def export(
     """Write what each remedy made for the first pair of each question.
 
     A changed training set: `train/nominal` and `train/anomalous` as PNG files, as `--dataset folder` reads
-    them, and a list of them with their names in the data. A term of the loss: the weights of the detector
-    that was trained with it, as `--weights` reads them. Warns where there is nothing to write.
+    them, of the sides that the detector learns from, and a list of them with their names in the data. A term
+    of the loss: the weights of the detector that was trained with it, as `--weights` reads them. Warns where
+    there is nothing to write.
     """
     made = [
         (question, trial)
@@ -68,7 +69,7 @@ def export(
     for name, (_, trial) in zip(names, made, strict=True):
         first, target = trial.remedied[0], folder / name.removesuffix(SUFFIX)
         if trial.term is None:
-            _write_images(target, setup.trained_on(first.edit, first.seed))
+            _write_images(target, setup.trained_on(first.edit, first.seed, learned(first.detector)))
         else:
             _write_weights(target, first, setup, store)
 
@@ -77,6 +78,8 @@ def _write_images(folder: Path, training: TrainingSet) -> None:
     rows = []
     for side in SIDES:
         part = training.of(side)
+        if not len(part):
+            continue
         (folder / "train" / side).mkdir(parents=True, exist_ok=True)
         width = len(str(len(part)))
         for number, (image, name) in enumerate(zip(part.images, part.names, strict=True)):

@@ -26,7 +26,9 @@ def asked(probe):
 
 def setup_of(probe):
     data = SimpleNamespace(nominal_class="nominal")
-    return SimpleNamespace(probe=probe, data=data, trained_on=lambda *_: TrainingSet(PART, PART))
+    return SimpleNamespace(
+        probe=probe, data=data, trained_on=lambda edit, seed, sides: TrainingSet(PART, PART).only(sides)
+    )
 
 
 def test_each_artifact_of_an_audit_has_a_folder_of_its_own(tmp_path):
@@ -35,6 +37,14 @@ def test_each_artifact_of_an_audit_has_a_folder_of_its_own(tmp_path):
         export(tmp_path / "out", setup_of(probe), [asked(probe)], [[drop]], Store(tmp_path))
     found = {path.name for path in (tmp_path / "out").iterdir()}
     assert found == {f"nominal-fcdd-{probe}-anomalous-0.5-drop" for probe in ("watermark", "disc")}
+
+
+def test_a_side_that_the_detector_does_not_learn_from_is_not_written(tmp_path):
+    cells = tuple(Cell("ae", seed, AS_IS) for seed in (0, 1))
+    drop = Trial("drop", "what it does", None, Drop(), None, cells)
+    export(tmp_path / "out", setup_of("disc"), [asked("disc")], [[drop]], Store(tmp_path))
+    (folder,) = (tmp_path / "out").iterdir()
+    assert [path.name for path in (folder / "train").iterdir()] == ["nominal"]
 
 
 @pytest.mark.parametrize("tried", [[], [Trial("drop", "what it does", "every image bears it")]])
