@@ -58,14 +58,16 @@ class Edit(Protocol):
 
     A twin is an edit and a seed. artifacts: the names of those that it plants; a trained cell is known by
     them. removal: how it rids images of a found artifact, in words; None: it doesn't. finds: whether it looks
-    where a found artifact is.
+    where a found artifact is, so that what it makes depends on that.
     """
 
     @property
     def artifacts(self) -> tuple[str, ...]: ...
 
+    @property
+    def finds(self) -> bool: ...
+
     removal: ClassVar[str | None]
-    finds: ClassVar[bool]
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False
@@ -95,7 +97,17 @@ def described(edit: Edit) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
-    return described(value) if type(value) in dict(EDITS.items()).values() else value
+    return described(value) if _is_edit(value) else value
+
+
+def edits_in(edit: Edit) -> tuple[Edit, ...]:
+    """An edit, and those in its fields, and in theirs."""
+    values = (getattr(edit, one.name) for one in fields(edit))  # type: ignore[arg-type]
+    return (edit, *(one for value in values if _is_edit(value) for one in edits_in(value)))
+
+
+def _is_edit(value: Any) -> bool:
+    return type(value) in dict(EDITS.items()).values()
 
 
 def in_words(edit: Edit) -> str:

@@ -19,7 +19,6 @@ class Mended:
     """
 
     removal: ClassVar[str | None] = None
-    finds: ClassVar[bool] = False
 
     first: Edit
     artifact: str
@@ -28,6 +27,10 @@ class Mended:
     @property
     def artifacts(self) -> tuple[str, ...]:
         return self.first.artifacts
+
+    @property
+    def finds(self) -> bool:
+        return self.first.finds  # what follows is told where the planted one is
 
     def apply(
         self, training: TrainingSet, artifacts: Mapping[str, Probe], seed: int, progress: bool = False

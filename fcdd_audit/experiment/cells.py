@@ -19,7 +19,7 @@ from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.kept import CROSSED
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.measures.reliance import Scores
-from fcdd_audit.remedies import REMEDIES, Penalty
+from fcdd_audit.remedies import Penalty
 
 STARTED_WITH = 512  # images that a detector sees as training begins, at most
 
@@ -72,8 +72,7 @@ def learned(detector: str) -> tuple[Side, ...]:
 def _term(cell: Cell, training: TrainingSet, device: torch.device) -> Term | None:
     if cell.term is None:
         return None
-    remedy = REMEDIES[cell.term.remedy](strength=cell.term.strength)  # type: ignore[call-arg]
-    return remedy.term(training, cell.term.artifact, cell.seed, device)
+    return cell.term.made().term(training, cell.term.artifact, cell.seed, device)
 
 
 def before_training(cell: Cell, setup: Setup) -> Detector:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -19,7 +18,7 @@ from fcdd_audit.core.options import options_of
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import DETECTORS, NETWORKS
-from fcdd_audit.edits.base import described
+from fcdd_audit.edits.base import described, edits_in
 from fcdd_audit.experiment.cells import Cell, learned
 from fcdd_audit.experiment.records import Identity, key_of, plain
 from fcdd_audit.experiment.setup import Setup
@@ -28,6 +27,7 @@ from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.table import family
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.probes.chain import probes_of
+from fcdd_audit.remedies import REMEDIES, Penalty
 
 TRAINING = 1  # raised when training gives other weights from the same settings
 MEASURING = 2  # raised when measuring gives other numbers from the same weights
@@ -112,7 +112,7 @@ def _trained(cell: Cell, setup: Setup) -> Identity:
             "seed": cell.seed,
             "device": {**device, "stack": 1},
             "code": _code(cell, setup),
-            **({} if cell.term is None else {"term": asdict(cell.term)}),
+            **({} if cell.term is None else {"term": _term(cell.term)}),
         }
     )
 
@@ -173,12 +173,17 @@ def _recipe(recipe: Recipe, trained: bool) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in left_out}
 
 
+def _term(term: Penalty) -> dict[str, Any]:
+    return {"remedy": term.remedy, "artifact": term.artifact, "options": dict(term.options)}
+
+
 def _code(cell: Cell, setup: Setup) -> Mapping[str, str]:
     """Of the code behind a trained detector, what isn't this package's own. What such a detector or network
     builds counts too, with the weights that it begins with: layers may be made, or read, anywhere."""
     found = _code_of_detector(cell.detector, setup)
     drawn = [one for name in cell.edit.artifacts for one in probes_of(setup.plantable[name])]
-    return {**found, **foreign(type(cell.edit), *map(type, drawn))}
+    terms = [] if cell.term is None else [REMEDIES[cell.term.remedy]]
+    return {**found, **foreign(*map(type, edits_in(cell.edit)), *terms, *map(type, drawn))}
 
 
 def _code_of_detector(detector: str, setup: Setup) -> dict[str, str]:

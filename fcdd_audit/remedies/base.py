@@ -7,7 +7,7 @@ images or with a term that is added to the loss.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -39,32 +39,39 @@ class Case:
 @dataclass(frozen=True)
 class Penalty:
     """The term of the loss of a remedied twin. remedy: its name. artifact: the name of the one that it is
-    for. strength: what the term is multiplied by."""
+    for. options: all of the remedy's options with their values."""
 
     remedy: str
     artifact: str
-    strength: float
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def strength(self) -> float | None:
+        """What the term is multiplied by; None of a remedy without such an option."""
+        return dict(self.options).get("strength")
+
+    def made(self) -> Remedy:
+        """The remedy whose term it is."""
+        return make_remedy(self.remedy, {self.remedy: dict(self.options)})
 
 
 class Remedy(Protocol):
     """One way to mend: a frozen dataclass whose fields are its options.
 
-    does: a sentence. It either changes the training set (`change`) or adds a term to the loss (`term`).
+    does: what it does, as half a sentence. It either changes the training set (`change`) or adds a term to
+    the loss (`term`), and gives None for the other. Its options are plain values: numbers, words, or tuples
+    of them.
     """
 
     does: ClassVar[str]
-
-    @property
-    def strength(self) -> float | None:
-        """What the term is multiplied by; None of one that changes the training set."""
-        ...
 
     def unfit(self, case: Case) -> str | None:
         """Why it can't work there, as half a sentence; None: it can."""
         ...
 
     def change(self) -> Edit | None:
-        """What is done to a training set whose `bearing` says where the artifact is; None: nothing."""
+        """What is done to a training set whose `bearing` says where the artifact is, as a registered edit;
+        None: nothing."""
         ...
 
     def term(self, training: TrainingSet, artifact: str, seed: int, device: torch.device) -> Term | None:
@@ -117,7 +124,8 @@ def mending(name: str, remedy: Remedy, first: Edit, artifact: str) -> tuple[Edit
     """
     change = remedy.change()
     if change is None:
-        return first, Penalty(name, artifact, float(remedy.strength or 0))
+        options = tuple((one.name, getattr(remedy, one.name)) for one in fields(remedy))  # type: ignore[arg-type]
+        return first, Penalty(name, artifact, options)
     return (Mended(first, artifact, change) if artifact in first.artifacts else change), None
 
 

@@ -83,7 +83,7 @@ def test_a_term_of_the_loss_sees_only_images_that_the_detector_learns_from(
     setup = prepare(squares_config.having(removal="inpaint"))
     given = {}
     monkeypatch.setattr("fcdd_audit.experiment.cells.fit", lambda *_, term, **__: given.update(term=term))
-    train(Cell(detector, 0, AS_IS, term=Penalty("consistency", "mask", 1.0)), setup, CPU)
+    train(Cell(detector, 0, AS_IS, term=Penalty("consistency", "mask")), setup, CPU)
     pool = given["term"].pool
     counts = {side: len(setup.training[AS_IS].of(side)) if side in sides else 0 for side in SIDES}
     assert [len(images) for images in pool.images] == list(counts.values())

@@ -16,6 +16,7 @@ from fcdd_audit.core.recipe import recipe_options
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.edits.base import EDITS, described, edit_from
 from fcdd_audit.edits.drop import Drop
+from fcdd_audit.edits.inpaint import Inpaint
 from fcdd_audit.edits.mended import Mended
 from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.replant import Replant
@@ -121,10 +122,11 @@ def test_an_edit_comes_back_from_json_to_the_last_bit(prevalence, sides, artifac
 
 
 def test_a_term_of_the_loss_is_part_of_what_a_detector_is_and_absent_without_one(setup, wide):
-    term = Penalty("consistency", "frame", 2.0)
-    mended, stronger = (replace(PLANTED, term=one) for one in (term, replace(term, strength=3.0)))
+    term, more = (Penalty("consistency", "frame", (("strength", value),)) for value in (2.0, 3.0))
+    mended, stronger = (replace(PLANTED, term=one) for one in (term, more))
     assert "term" not in trained(PLANTED, setup)
-    assert trained(mended, setup) == {**trained(PLANTED, setup), "term": asdict(term)}
+    said = {"remedy": "consistency", "artifact": "frame", "options": {"strength": 2}}
+    assert trained(mended, setup) == {**trained(PLANTED, setup), "term": said}
     assert len({key(cell, setup) for cell in (PLANTED, mended, stronger)}) == 3
     found = replace(CONTROL, term=replace(term, artifact="mask"))
     assert trained(found, wide)["bearing"].keys() == set(SIDES), "it depends on where the artifact is"
@@ -285,6 +287,9 @@ def test_where_a_found_artifact_is_counts_for_edits_that_remove_it_only(wide):
     assert key(CONTROL, other) == key(CONTROL, wide)
     assert key(PLANTED, other) == key(PLANTED, wide)
     assert key(replace(CONTROL, edit=Drop()), other) != key(replace(CONTROL, edit=Drop()), wide)
+    for first, counts in ((PLANTED.edit, False), (Replant("frame", ("anomalous",), 1.0, "drop"), True)):
+        mended = replace(CONTROL, edit=Mended(first, "frame", Inpaint()))
+        assert (key(mended, other) != key(mended, wide)) == counts
 
 
 @pytest.mark.parametrize("name", list(DETECTORS))

@@ -13,14 +13,18 @@ from fcdd_audit import DETECTORS, EXPLAINERS
 from fcdd_audit._version import __version__
 from fcdd_audit.detectors import NETWORKS
 from fcdd_audit.edits.base import EDITS
+from fcdd_audit.edits.mended import Mended
+from fcdd_audit.edits.plant import Plant
 from fcdd_audit.experiment import identity
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import checked, explained, scored, trained, trained_place
 from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.measures.table import MEASURES, measure_of
+from fcdd_audit.remedies import REMEDIES, Penalty
 
 CONTROL = Cell("fcdd", 0, AS_IS)
+PLANT = Plant("frame", ("anomalous",), 1.0)
 
 SOURCE = """
 from dataclasses import dataclass
@@ -32,6 +36,7 @@ from fcdd_audit.detectors.networks import Small
 from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.explainers.gradients import Gradient
+from fcdd_audit.remedies.consistency import Consistency
 
 
 class OwnDetector(HSC):
@@ -65,6 +70,11 @@ def of_scaled_trunk(scale, shape):
 
 @dataclass(frozen=True)
 class OwnEdit(AsIs):
+    number = 1
+
+
+@dataclass(frozen=True)
+class OwnRemedy(Consistency):
     number = 1
 
 
@@ -172,19 +182,23 @@ def test_what_is_this_packages_own_is_known_by_its_stage(setup):
         assert trained(Cell(name, 0, AS_IS), setup)["code"] == {}
 
 
-def test_a_detector_an_edit_and_a_network_from_elsewhere_are_known_by_their_source(
+def test_a_detector_an_edit_a_remedy_and_a_network_from_elsewhere_are_known_by_their_source(
     setup, elsewhere, monkeypatch
 ):
     def found(number):
         module = elsewhere(number)
         monkeypatch.setitem(DETECTORS._entries, "own", module.OwnDetector)
         monkeypatch.setitem(EDITS._entries, "own", module.OwnEdit)
+        monkeypatch.setitem(REMEDIES._entries, "own", module.OwnRemedy)
         monkeypatch.setitem(NETWORKS._entries, "own", module.make_network)
         networked = replace(setup, recipe=setup.recipe.changed(network="own"))
         fresh = replace(setup)  # as in another process
         return {
             "OwnDetector": trained(Cell("own", 0, AS_IS), fresh),
             "OwnEdit": trained(Cell("fcdd", 0, module.OwnEdit()), fresh),
+            "mended by OwnEdit": trained(Cell("fcdd", 0, Mended(PLANT, "frame", module.OwnEdit())), fresh),
+            "after OwnEdit": trained(Cell("fcdd", 0, Mended(module.OwnEdit(), "frame", AS_IS)), fresh),
+            "OwnRemedy": trained(Cell("fcdd", 0, AS_IS, term=Penalty("own", "frame")), fresh),
             "make_network": trained(CONTROL, networked),
             "everything": trained(Cell("own", 0, module.OwnEdit()), networked),
         }

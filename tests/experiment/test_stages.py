@@ -79,7 +79,7 @@ ON_NOISE = {  # by name: a cell, what of the recipe isn't plain, the detector's 
     "placebo": (Cell("fcdd", 0, Placebo()), {}, {}),
     "mended": (Cell("fcdd", 0, Mended(Plant("patch", ("anomalous",), 0.5), "patch", Drop())), {}, {}),
     **{
-        name: (Cell("hsc", 0, AS_IS, term=Penalty(name, "patch", 2.0)), MOVED, {})
+        name: (Cell("hsc", 0, AS_IS, term=Penalty(name, "patch", (("strength", 2.0),))), MOVED, {})
         for name in ("consistency", "outside")
     },
     "pixels": (

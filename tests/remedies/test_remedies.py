@@ -1,6 +1,7 @@
 """What holds for every remedy."""
 
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -53,7 +54,6 @@ def test_it_says_what_it_does_and_either_changes_images_or_adds_to_the_loss(name
     assert REMEDIES.summary(name).endswith(".")
     change, term = remedy.change(), remedy.term(training, "mask", 0, torch.device("cpu"))
     assert (change is None) != (term is None)
-    assert (remedy.strength is None) == (term is None)
     assert change is None or type(change) in {kind for _, kind in EDITS.items()}
 
 
@@ -62,7 +62,9 @@ def test_a_remedied_twin_is_the_planted_one_with_one_change(name):
     remedy = make_remedy(name, {})
     edit, penalty = mending(name, remedy, PLANT, "frame")
     if name in by_loss:
-        assert (edit, penalty) == (PLANT, Penalty(name, "frame", remedy.strength))
+        assert (edit, penalty) == (PLANT, Penalty(name, "frame", (("strength", remedy.strength),)))
+        assert penalty.strength == remedy.strength
+        assert penalty.made() == remedy
     else:
         assert (edit, penalty) == (Mended(PLANT, "frame", remedy.change()), None)
     found, penalty = mending(name, remedy, AsIs(), "mask")
@@ -100,3 +102,33 @@ def test_a_strength_is_over_0(name, strength):
 def test_an_unknown_remedy_is_refused():
     with pytest.raises(InputError, match="unknown remedy 'balanse'; did you mean 'balance'"):
         make_remedy("balanse", {})
+
+
+def test_of_a_remedy_of_ones_own_all_options_reach_its_training(monkeypatch):
+    """With no more than the documented names; it has no strength."""
+
+    @dataclass(frozen=True)
+    class Weighed:
+        """Adds a number."""
+
+        does: ClassVar[str] = "a number is added"
+
+        weights: tuple[float, ...] = (1.0,)
+        where: str = "edge"
+
+        def unfit(self, case):
+            return None
+
+        def change(self):
+            return None
+
+        def term(self, training, artifact, seed, device):
+            return artifact, self.weights, self.where
+
+    monkeypatch.setitem(REMEDIES._entries, "weighed", Weighed)
+    remedy = make_remedy("weighed", {"weighed": {"where": "all"}})
+    edit, penalty = mending("weighed", remedy, PLANT, "frame")
+    assert (edit, penalty.strength) == (PLANT, None)
+    assert penalty.made() == remedy
+    assert penalty.made().term(None, "frame", 0, None) == ("frame", (1.0,), "all")
+    hash(penalty)

@@ -56,7 +56,7 @@ def test_where_nothing_is_written_a_warning_says_so(tmp_path, caplog, tried):
 
 def test_where_the_first_training_failed_a_warning_says_so(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("fcdd_audit.designs.twins.exporting.trained_place", lambda *_: ("trained/none", {}))
-    trial = Trial("outside", "", None, AS_IS, Penalty("outside", "disc", 1.0), CELLS)
+    trial = Trial("outside", "", None, AS_IS, Penalty("outside", "disc"), CELLS)
     store = Store(tmp_path)
     with store.opened():
         export(tmp_path / "out", setup_of("disc"), [asked("disc")], [[trial]], store)
