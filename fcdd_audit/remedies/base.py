@@ -19,7 +19,7 @@ from fcdd_audit.detectors.training.loop import Term
 from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.edits.mended import Mended
 
-PLACEBO = "placebo"  # is always tried beside the others, and is none
+PLACEBO = "placebo"  # is asked for with any other, and is none
 
 
 @dataclass(frozen=True)

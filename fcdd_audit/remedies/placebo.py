@@ -13,7 +13,7 @@ from fcdd_audit.remedies.base import REMEDIES, ByImages, Case, one_sided, placel
 @REMEDIES.register("placebo")
 @dataclass(frozen=True)
 class Placebo(ByImages):
-    """No remedy: pastes regions without the artifact, as many as `balance`. Is tried beside all others."""
+    """No remedy: pastes regions without the artifact, as many as `balance`. Is asked for with any other."""
 
     does: ClassVar[str] = "as many regions without it are pasted"
 

@@ -55,7 +55,7 @@ def remedy_tables(findings: Sequence[Finding], labels: Sequence[str]) -> list[Ta
         Table(
             _called(finding, label),
             answered(finding),
-            tuple(_row(one, finding["mending"]["remedy"]) for one in finding["remedies"]),
+            tuple(_row(one, _recommended(finding["mending"])) for one in finding["remedies"]),
             next((one["explainer"] for one in finding["remedies"] if one["explainer"]), None),
         )
         for finding, label in zip(findings, labels, strict=True)
@@ -96,6 +96,11 @@ def limits_words() -> str:
 
 def _called(finding: Finding, label: str) -> str:
     return detector_name(finding["detector"]) + (f", {label}" if label else "")
+
+
+def _recommended(mending: Mapping[str, Any]) -> str | None:
+    """The remedy that surely mends; None where none does, or it isn't sure yet."""
+    return mending["remedy"] if mending["answer"] == "mended" else None
 
 
 def _row(one: Mapping[str, Any], recommended: str | None) -> Row:

@@ -62,8 +62,9 @@ class Thresholds:
 class MendLimits:
     """Every constant that a recommended remedy depends on.
 
-    left: of the effect, surely less than this is left. auroc: surely no more of it is lost. rise: no other
-        artifact surely moves the score further by more than this, in inter-quartile ranges.
+    left: of the effect, surely less than this is left. auroc: surely no more of it is lost. rise: of every
+        other artifact it is sure that it doesn't move the score further by more than this, in inter-quartile
+        ranges.
     least: pairs; fewer can't check a remedy that others chose. checks: so many do, as a rule.
     """
 

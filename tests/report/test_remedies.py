@@ -1,5 +1,7 @@
 """What the page and the terminal say of remedies."""
 
+import pytest
+
 from fcdd_audit.report.remedies import HEAD, limits_words, mended, remedy_tables
 
 
@@ -69,6 +71,12 @@ def test_a_remedy_is_a_row_with_before_and_after(a_finding):
         "other artifacts": "–",
         "minutes": "0.5 → 0.6",
     }
+
+
+@pytest.mark.parametrize(("answer", "ticked"), [("mended", True), ("open", False), ("none", False)])
+def test_only_what_surely_mends_is_ticked(a_finding, answer, ticked):
+    (table,) = remedy_tables([finding_with(a_finding, a_remedy(), answer=answer)], [""])
+    assert table.rows[0].recommended == ticked
 
 
 def test_what_it_does_to_other_artifacts_stands_beside_it(a_finding):

@@ -266,6 +266,24 @@ def test_of_equal_overlaps_half_counts_for_the_separation(tmp_path):
     assert 0 <= found.low < found.value < found.high <= 1
 
 
+def test_a_control_with_others_planted_is_that_of_its_own_prevalence_only(tmp_path):
+    """Each twin has its control's overlap and 0.1, and the controls of the two prevalences are far apart."""
+    findings = [finding(share, "relies", interval(0.3, 0.1, 0.5)) for share in (0.5, 1.0)]
+    findings[1] |= {"control_auroc": 0.4}
+    twins = dict.fromkeys((0.5, 1.0), [(0.9, 0.1)] * 3)
+    run = write_run(tmp_path / "run", findings, twins)
+    table = pd.read_csv(run / "results.csv", keep_default_na=False)
+    control = (table["twin"] == "control") & (table["nominal_class"] == "grass")
+    half, whole = (table[control].assign(prevalence=share) for share in (0.5, 1.0))
+    whole = whole.assign(value=whole["value"] + 0.3)
+    pd.concat([table[~control], half, whole]).to_csv(run / "results.csv", index=False)
+    row = row_of(compare([run]), "lrp")
+    # 0.60, 0.68, 0.60 against 0.50, 0.58, 0.50; the detector of the other prevalence doesn't work.
+    assert row.separation.value == 1
+    assert row.overlap["control"] == pytest.approx(sum(CONTROL) / 3)
+    assert counted(row.alarms_on_controls) == (1, 3)
+
+
 def test_separation_without_spread_has_no_limits(tmp_path):
     run = write_run(tmp_path / "run", FINDINGS[2:], {1.0: TWINS[1.0]}, control=[0.5, 0.5, 0.5])
     found = row_of(compare([run]), "lrp").separation

@@ -11,17 +11,17 @@ from scipy import stats
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.measures.detection import placements
 from fcdd_audit.measures.statistics import MIN_AGREEMENT, Interval, interval
+from fcdd_audit.studies.compare.reading import CASE
 
 DRAWS = 2000
 
 
 def separation(relying: pd.DataFrame, controls: pd.DataFrame, confidence: float) -> Interval:
-    """Within a run, class, artifact and direction, relying twins against controls; the mean over all such
-    pairs."""
-    about = ["run", "nominal_class", "probe", "plant_on"]
+    """Within a run, class, artifact and direction, relying twins against their controls; the mean over all
+    such pairs. relying: with its controls' prevalence (`with_controls`)."""
     groups = []
-    for key, group in relying.groupby(about, sort=False):
-        here = controls[(controls[about] == list(key)).all(axis=1)]
+    for key, group in relying.groupby(CASE, sort=False):
+        here = controls[(controls[CASE] == list(key)).all(axis=1)]
         if len(here):
             groups.append((here["overlap"].to_numpy(), group["overlap"].to_numpy()))
     if not groups:

@@ -63,6 +63,14 @@ def overlap_of(mine: pd.DataFrame, twin: str, headline: str) -> pd.DataFrame:
     return chosen[[*CASE, "seed", "value"]].rename(columns={"value": "overlap"})
 
 
+def with_controls(cases: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """The cases, or twins of them, with their controls' prevalence in place of their own: the same where
+    other artifacts are planted in controls, else 0."""
+    own = set(controls[CASE].itertuples(index=False, name=None))
+    keys = cases[CASE].itertuples(index=False, name=None)
+    return cases.assign(prevalence=[key[-1] if key in own else 0.0 for key in keys])
+
+
 def untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float:
     """Mean overlap of the networks before training, of runs and classes in which twins rely, as often as they
     do; NaN without any. Of each run and class one network is explained before, or a few."""
@@ -73,12 +81,11 @@ def untrained(mine: pd.DataFrame, relying: pd.DataFrame, headline: str) -> float
 
 
 def control_pairs(controls: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
-    """Overlap of each control less that of the next seed's, the last one's less the first's."""
-    about = ["run", "nominal_class", "probe", "plant_on"]
-    known = set(shown[about].itertuples(index=False, name=None))
+    """Overlap of each control of these cases less the next seed's, the last one's less the first's."""
+    known = set(with_controls(shown, controls)[CASE].itertuples(index=False, name=None))
     pairs: list[float] = []
-    for case, group in controls.groupby([*about, "prevalence"], sort=False):
+    for case, group in controls.groupby(CASE, sort=False):
         overlap = group.sort_values("seed")["overlap"].to_numpy()
-        if case[:-1] in known and len(overlap) > 1:
+        if case in known and len(overlap) > 1:
             pairs.extend(overlap - np.roll(overlap, -1))
     return np.array(pairs)

@@ -34,6 +34,7 @@ from fcdd_audit.studies.compare.cases import (
     overlap_of,
     planted_twins,
     untrained,
+    with_controls,
 )
 from fcdd_audit.studies.compare.halves import as_judged, lowers
 from fcdd_audit.studies.compare.ranking import ranked, tiered
@@ -41,7 +42,6 @@ from fcdd_audit.studies.compare.reading import CASE, read
 from fcdd_audit.studies.compare.results import Compared, Comparison, Count
 from fcdd_audit.studies.compare.sanity import checked, cost
 
-CONTROL = ["run", "nominal_class", "probe", "plant_on", "seed"]  # what a twin shares with its control
 CHECKS = ("similarity", "faithfulness")  # families of the measures that maps are checked by
 
 
@@ -115,6 +115,7 @@ def _compared(
     planted = planted_twins(own, mine, shown, headline)
     relying = planted[planted["possible"] & (planted["dependence"] > limits["shift"])]
     controls = overlap_of(mine, "control", headline)
+    beside = with_controls(relying, controls)
     spent = costs[(costs["detector"] == detector) & (costs["explainer"] == name)] if len(costs) else costs
 
     def count(hits: Iterable[bool]) -> Count:
@@ -131,12 +132,14 @@ def _compared(
         exposes_twins=count(relying["excess"] > limits["reveal"]),
         false_alarms=count(lowest(one) > limits["reveal"] for one in cleared["excess"]),
         alarms_on_controls=count(control_pairs(controls, shown[works]) > limits["reveal"]),
-        separation=separation(relying, controls, limits["confidence"]),
+        separation=separation(beside, controls, limits["confidence"]),
         agreement=agreement(planted, limits["confidence"]),
         overlap={
             "planted": float(relying["overlap"].mean()),
             "control": float(
-                relying.merge(controls, on=CONTROL, suffixes=("", "_control"))["overlap_control"].mean()
+                beside.merge(controls, on=[*CASE, "seed"], suffixes=("", "_control"))[
+                    "overlap_control"
+                ].mean()
             ),
             "untrained": untrained(mine, relying, headline),
         },
