@@ -58,12 +58,13 @@ class Penalty:
 class Remedy(Protocol):
     """One way to mend: a frozen dataclass whose fields are its options.
 
-    does: what it does, as half a sentence. It either changes the training set (`change`) or adds a term to
-    the loss (`term`), and gives None for the other. Its options are plain values: numbers, words, or tuples
-    of them.
+    does: what it does, as half a sentence. slower: how many times as long as a plain training one with it
+    takes, roughly. It either changes the training set (`change`) or adds a term to the loss (`term`), and
+    gives None for the other. Its options are plain values: numbers, words, or tuples of them.
     """
 
     does: ClassVar[str]
+    slower: ClassVar[float]
 
     def unfit(self, case: Case) -> str | None:
         """Why it can't work there, as half a sentence; None: it can."""
@@ -85,6 +86,7 @@ REMEDIES: Registry[type[Remedy]] = Registry("remedy")
 class ByImages:
     """A remedy that changes the training set."""
 
+    slower: ClassVar[float] = 1.0
     strength: ClassVar[float | None] = None
 
     def term(self, training: TrainingSet, artifact: str, seed: int, device: torch.device) -> Term | None:

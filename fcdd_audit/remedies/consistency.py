@@ -29,6 +29,8 @@ class Consistency(ByLoss):
 
     does: ClassVar[str] = "a score that moves when it is pasted on an image costs as much in training"
 
+    slower: ClassVar[float] = 3.0
+
     strength: float = 1.0
 
     def unfit(self, case: Case) -> str | None:

@@ -32,6 +32,8 @@ class Outside(ByLoss):
 
     does: ClassVar[str] = "a score whose gradient lies on it costs as much in training"
 
+    slower: ClassVar[float] = 5.0
+
     strength: float = 10.0
 
     def term(self, training: TrainingSet, artifact: str, seed: int, device: torch.device) -> Term:

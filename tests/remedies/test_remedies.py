@@ -112,6 +112,7 @@ def test_of_a_remedy_of_ones_own_all_options_reach_its_training(monkeypatch):
         """Adds a number."""
 
         does: ClassVar[str] = "a number is added"
+        slower: ClassVar[float] = 1.0
 
         weights: tuple[float, ...] = (1.0,)
         where: str = "edge"

@@ -14,6 +14,7 @@ from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.detectors.training.schedule import Length, length_of
 from fcdd_audit.edits.base import in_words
+from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.devices import default_workers
 from fcdd_audit.experiment.estimate import images_checked, seconds_a_step, seconds_an_image
 from fcdd_audit.experiment.explaining import KEPT
@@ -26,7 +27,7 @@ from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Missing, Work, explained_images
 from fcdd_audit.experiment.writer import RunWriter
 from fcdd_audit.models.own import own_kind
-from fcdd_audit.remedies import make_remedy, mending
+from fcdd_audit.remedies import REMEDIES, make_remedy, mending
 
 Speeds = dict[str, tuple[float, float]]  # by detector, seconds a training step and to explain an image
 Planned = dict[int, set[str]]  # by number of pairs, keys of what is trained for questions before
@@ -175,7 +176,8 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
         if one.checked:
             maps += images_checked(work.cell.detector, setup) * len(one.checked)
         # A fifth of a training for scoring, 2 s for writing.
-        seconds += per_step * steps * (one.trained + 0.2 * one.scored) + 2 * one.trained
+        training = one.trained * _slower(work.cell)
+        seconds += per_step * steps * (training + 0.2 * one.scored) + 2 * one.trained
         maps += explained_images(work, setup) * len(one.lowered)
         seconds += an_image * maps / max(1, len(work.explainers))
         megabytes += 2 * one.trained + 0.1 * one.scored
@@ -183,6 +185,11 @@ def _cost(config: AuditConfig, setup: Setup, found: Reuse, speeds: Speeds) -> tu
         megabytes += len(one.explained) * (2 * KEPT * height * width * 2 + 150 * rows) / 1e6
     workers = min(config.run.workers or default_workers(setup.device), max(len(waiting), 1))
     return seconds / workers, megabytes
+
+
+def _slower(cell: Cell) -> float:
+    """How many times as long as a plain training a cell's takes."""
+    return 1.0 if cell.term is None else REMEDIES[cell.term.remedy].slower
 
 
 def _length(setup: Setup) -> Length:

@@ -1,6 +1,7 @@
 """Remedied twins are trained beside the others and said in all files."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,14 +11,16 @@ from typer.testing import CliRunner
 from fcdd_audit import InputError, Thresholds, make_config, run_audit
 from fcdd_audit.auditing import explain_run, remedy_run
 from fcdd_audit.cli.app import app
-from fcdd_audit.designs.twins.estimate import estimate
+from fcdd_audit.designs.twins.estimate import estimate, estimated_seconds
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.designs.twins.remedied import remedied
+from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
-from fcdd_audit.experiment.setup import prepare
+from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.probes import PROBES
-from fcdd_audit.remedies import REMEDIES
+from fcdd_audit.remedies import REMEDIES, Penalty
 
 ALWAYS = Thresholds(shift=-100.0, usable_auroc=0.0)  # every score relies
 SOME = ("drop", "balance", "consistency")
@@ -208,6 +211,22 @@ def test_a_dry_run_says_what_remedies_may_take(plain, config):
     more = estimate(again.having(remedies=(*SOME, "randomise")))
     assert more.remedies > 0
     assert f"remedies  up to {more.remedies:.0f} s more, where scores rely" in more.lines()
+
+
+def test_a_dry_run_knows_that_terms_of_the_loss_take_longer(config, tmp_path):
+    setup, steps = prepare(config), 100
+    setup = replace(setup, recipe=setup.recipe.changed(steps=steps))
+    store, one = Store(tmp_path), config.having(workers=1)
+
+    def seconds(term):
+        """Of a training, with a second a step; it is scored besides, and written."""
+        work = Work(Cell("fcdd", 0, AS_IS, term=term), ())
+        return estimated_seconds(one, setup, store, [work], {"fcdd": (1.0, 0.0)}) - 0.2 * steps - 2
+
+    with store.opened():
+        assert seconds(None) == pytest.approx(steps)
+        assert seconds(Penalty("consistency", setup.probe)) == pytest.approx(3 * steps)
+        assert seconds(Penalty("outside", setup.probe)) == pytest.approx(5 * steps)
 
 
 def test_every_nominal_class_is_mended(classes_config, tmp_path, without_page):
