@@ -40,13 +40,13 @@ class TrainingSet:
         """The same without images of any other side."""
         if all(side in sides or not len(self.of(side)) for side in SIDES):
             return self
-        parts = (self.of(side) if side in sides else self.of(side).take(()) for side in SIDES)
+        nominal, anomalous = (self.of(one) if one in sides else self.of(one).take(()) for one in SIDES)
 
         def kept(where: Mapping[Side, Tensor]) -> Mapping[Side, Tensor]:
             return {side: masks if side in sides else masks[:0] for side, masks in where.items()}
 
         planted = {name: kept(where) for name, where in self.planted.items()}
-        return TrainingSet(*parts, bearing=kept(self.bearing), planted=planted)
+        return TrainingSet(nominal, anomalous, kept(self.bearing), planted)
 
     def content(self) -> str:
         """Hex digests of both sides."""
