@@ -20,6 +20,7 @@ from fcdd_audit.core.versions import versions
 from fcdd_audit.datasets.handed import HANDED, handed
 from fcdd_audit.designs import DESIGNS
 from fcdd_audit.designs.audited import Audited
+from fcdd_audit.designs.twins.run import mend
 from fcdd_audit.experiment.devices import cores, device_name
 from fcdd_audit.experiment.folder import DISCOVERY, SCHEMA, RunFolder
 from fcdd_audit.experiment.store import Store
@@ -166,7 +167,7 @@ def remedy_run(
         **_place(path),
         **{name: value for name, value in where.items() if value is not None},
     )
-    return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, same=known))
+    return write_audit(config, partial(mend, config, quiet=quiet, finished=known))
 
 
 def _finished(path: Path) -> tuple[dict[str, Any], AuditConfig]:

@@ -15,7 +15,7 @@ from fcdd_audit.measures.detection import auroc
 
 @pytest.fixture(scope="module")
 def audited(squares_config):
-    config = squares_config.having(detectors=("fcdd", "ae"), seeds=3)
+    config = squares_config.having(detectors=("fcdd", "ae"), seeds=3, halves="removed")
     return config, run_audit(config)
 
 
@@ -173,8 +173,15 @@ def test_a_mark_that_alone_means_normal_is_relied_on(squares_config, with_square
         recipe=Recipe.of(epochs=8, batch_size=8),
         out=tmp_path,
     )
-    (finding,) = run_audit(config).findings
+    finding, put_on = run_audit(config).findings
     assert (finding.verdict, finding.plant_on) == ("relies", "found-on-nominal")
+    assert put_on.plant_on == "transplanted-from-nominal"
+    harm = next(one for one in put_on.effects if one.measure == "transplant_harm")
+    assert harm.planted.value < -0.5, "anomalies with it are missed"
+    assert abs(harm.control.value) < 0.3
+    assert (put_on.missing, put_on.transplants) == ("working-control", ()), (
+        "it was all there is to tell them by"
+    )
     effects = {effect.measure: effect.planted.value for effect in finding.effects}
     assert effects["usual_auroc"] > 0.95
     assert effects["conflict_auroc"] < 0.6, "without it, there is nothing to tell them by"

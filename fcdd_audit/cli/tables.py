@@ -82,6 +82,8 @@ def print_remedies(findings: Sequence[dict[str, Any]]) -> None:
     from fcdd_audit.report.headline import abouts
     from fcdd_audit.report.remedies import HEAD, mended, remedy_tables
 
+    if any(finding["design"] != "twins" for finding in findings):
+        return  # what is finished isn't trained again
     labels = abouts(findings)
     for table in remedy_tables(findings, labels):
         print(f"\nremedies for {table.about}")

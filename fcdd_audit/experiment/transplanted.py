@@ -89,8 +89,9 @@ def transplanted(
     """What test images of one side bear is put on those of the other.
 
     masks: as `natural.locate` gives them. Images that bear it themselves are neither tested nor set the
-    threshold; where fewer than 10 of a part are left, all of them stay, with it removed. either: whether it
-    is put on images of its own side where too few of the other one bear it.
+    threshold; where fewer than 10 test images of a side are left, all stay, with it removed, and so do
+    validation images, as they are. either: whether training is rid of it and it is then planted: validation
+    images are rid of it too, and it is put on images of its own side where too few of the other one bear it.
     """
     notes: list[str] = []
     tested = {side: receivers(f"test_{side}", data, masks, notes, progress) for side in SIDES}
@@ -114,7 +115,10 @@ def transplanted(
         pairs[side] = _pairs(side, tested[side], layers, placebos)
         if either or masks[f"train_{source}"].any():  # else no detector is asked
             transplants[side] = crossed(tested[side], layers, placebos)
-    validation = receivers("validation", data, masks, notes, progress)
+    free = int((~masks["validation"].flatten(1).any(dim=1)).sum())
+    # Where nearly all nominal images bear it and training keeps it, it belongs to what is nominal in use.
+    settable = either or free >= MIN_TEST
+    validation = receivers("validation", data, masks, notes, progress) if settable else None
     return TestImages(pairs, transplants, obstacles, tuple(notes), validation)
 
 

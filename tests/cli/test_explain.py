@@ -122,7 +122,7 @@ def test_without_what_was_trained_it_says_what_to_do(run):
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert "2 of the run's detectors aren't in the store" in line
-    assert "run the audit again with the same settings and the explainers that you want" in line
+    assert "run the audit again with the same settings, and what you want of it" in line
     assert files(run) == before
 
 

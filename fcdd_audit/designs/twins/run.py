@@ -78,18 +78,29 @@ class _Part:
     closed: str | None
 
 
-def run(
+def run(config: AuditConfig, store: Store, quiet: bool, known: Mapping[str, Any] | None = None) -> Audited:
+    """Train the twins, class by class, artifact by artifact, look by look, and judge them together.
+
+    What is in the store already is used again. known: see `Design.run`.
+    """
+    return _run(config, store, quiet, known, known)
+
+
+def mend(config: AuditConfig, store: Store, quiet: bool, finished: Mapping[str, Any]) -> Audited:
+    """Try remedies on a finished run, whose images these must be: only remedied twins are trained. finished:
+    its config.json."""
+    return _run(config, store, quiet, None, finished)
+
+
+def _run(
     config: AuditConfig,
     store: Store,
     quiet: bool,
-    known: Mapping[str, Any] | None = None,
-    same: Mapping[str, Any] | None = None,
+    known: Mapping[str, Any] | None,
+    finished: Mapping[str, Any] | None,
 ) -> Audited:
-    """Train the twins, class by class, artifact by artifact, look by look, and judge them together.
-
-    What is in the store already is used again. known: see `Design.run`. same: config.json of a finished run
-    whose images these must be.
-    """
+    """known: of a finished run to which nothing that has to be trained is added. finished: of one that is
+    gone on with in any way."""
     classes, each = config.nominal_classes(), subjects(config)
     asked = [(nominal_class, subject) for nominal_class in classes for subject in each]
     if config.run.export is not None:
@@ -106,9 +117,9 @@ def run(
         setup = prepared(nominal_class, subject)
         questions = plan(config, setup)
         together = Asked(*map(sum, zip(together, asked_of(questions, setup), strict=True)))
-        if (known or same) is not None:
+        if finished is not None:
             prints.insert(0, setup.fingerprint)
-    if (finished := known or same) is not None:
+    if finished is not None:
         for index, own in enumerate(_by_class(prints, len(each))):
             check_known(finished, index, _fingerprint(own))
     speeds: dict[str, tuple[float, float]] = {}

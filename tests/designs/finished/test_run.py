@@ -440,7 +440,7 @@ def test_what_catches_anomalies_by_a_found_artifact_alone_is_vulnerable(
 
 def test_the_table_is_printed(models, noise, tmp_path, without_page):
     result = invoke(*arguments_for(models, "Vulnerable", noise, tmp_path))
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     heading, nominal, anomalous, report = result.stdout.splitlines()
     assert heading.split()[:4] == ["detector", "artifact", "on", "verdict"]
     assert "90 nominal images" in nominal
@@ -525,7 +525,8 @@ def test_a_region_is_judged_by_its_removal(asked, marked, few, name, verdict):
 
 
 def test_a_mask_is_judged_on_the_images_that_bear_it(asked, marked):
-    (finding,) = asked("Vulnerable", root=marked, probe="mask", options={"masks": marked / "marks"})
+    finding, put_on = asked("Vulnerable", root=marked, probe="mask", options={"masks": marked / "marks"})
+    assert (put_on["finished"]["side"], put_on["plant_on"]) == ("anomalous", "nominal")
     assert (finding["finished"]["side"], finding["images"]) == ("nominal", 10)
     assert (finding["verdict"], finding["specific"]) == ("vulnerable", "yes")
     shown = {one["explainer"]: one["reveals"] for one in finding["explainers"]}
@@ -533,7 +534,7 @@ def test_a_mask_is_judged_on_the_images_that_bear_it(asked, marked):
 
 
 def test_a_mask_of_too_few_images_asks_for_more(asked, marked):
-    (finding,) = asked("Robust", root=marked, probe="mask", options={"masks": marked / "marks"})
+    finding, _ = asked("Robust", root=marked, probe="mask", options={"masks": marked / "marks"})
     assert (finding["verdict"], finding["missing"], finding["images_needed"]) == (
         "inconclusive",
         "images",

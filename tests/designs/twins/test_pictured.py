@@ -129,7 +129,7 @@ def test_each_chosen_image_is_an_example_once(masked):
 def test_heat_is_that_of_the_chosen_images(nominal):
     """Maps that are the images themselves, kept as a cell keeps them."""
     setup = setup_of(nominal=[*reversed(range(nominal))], anomalous=TURNS["anomalous"])
-    images = SimpleNamespace(explain=lambda detector, x, generator: x)
+    images = SimpleNamespace(explain=lambda detector, x, generator: x, signed=False)
     kept = explain(None, "own", images, setup.marked, torch.device("cpu"), 0, 2 * KEPT).examples
     chosen = [
         Pictured(1, 1, "most"),

@@ -125,7 +125,14 @@ def test_what_cannot_work_is_said_and_not_trained(config, tmp_path, without_page
 
 def test_found_artifacts_are_mended_too(squares_config, tmp_path, without_page):
     result = run_audit(
-        squares_config.having(out=tmp_path, seeds=3, thresholds=ALWAYS, remedies=("all",), removal="inpaint")
+        squares_config.having(
+            out=tmp_path,
+            seeds=3,
+            thresholds=ALWAYS,
+            remedies=("all",),
+            removal="inpaint",
+            halves="removed",
+        )
     )
     (finding,) = content(result.folder)["findings"]
     assert {one["remedy"]: one["pairs"] for one in finding["remedies"]} == dict.fromkeys(REMEDIES, 3)

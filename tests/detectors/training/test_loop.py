@@ -662,7 +662,7 @@ def test_a_term_is_added_to_the_loss_and_knows_its_images(noise):
     recipe = Recipe.of(epochs=2, batch_size=5, shift=0.25, flip=0.5, noise=0)
     term = Told(lambda detector: 2 * detector.weight.sum())
     spy = Spy()
-    losses = fit(spy, nominal, anomalous, recipe, 0, CPU, term=term)
+    losses = fit(spy, nominal, anomalous, recipe, 0, CPU, term=term).epochs
     assert losses[0] == pytest.approx(np.mean([3 * value for value in weights_of(losses, spy)]), rel=0.01)
     images = torch.cat([nominal, anomalous])
     for (x, chosen, move), (batch, label) in zip(term.asked, spy.batches, strict=True):
