@@ -174,9 +174,7 @@ def _finished(path: Path) -> tuple[dict[str, Any], AuditConfig]:
     """A finished run's config.json, and what it was asked. InputError for a discovery."""
     known = RunFolder(path).read_json("config.json")
     if known.get("design") == DISCOVERY:
-        raise InputError(
-            f"'{path}' holds a discovery, which has no detectors to explain; give an audit's folder"
-        )
+        raise InputError(f"'{path}' holds a discovery, which has no detectors; give an audit's folder")
     config = stored_config(known)
     if config.data.dataset == HANDED:
         handed()

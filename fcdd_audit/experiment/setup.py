@@ -150,7 +150,7 @@ class Setup:
             for side in sides
             if side in bearing
         }
-        return max(shares, key=shares.__getitem__) if shares else None
+        return max(shares.items(), key=lambda one: one[1])[0] if shares else None
 
     def trained_on(self, edit: Edit, seed: int, sides: Collection[Side] = SIDES) -> TrainingSet:
         """The training images of a twin. sides: those that it learns from; the others have no images, so that

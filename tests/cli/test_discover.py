@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 from fcdd_audit import InputError, render_report
-from fcdd_audit.auditing import explain_run
+from fcdd_audit.auditing import explain_run, remedy_run
 from fcdd_audit.cli.app import app
 from fcdd_audit.cli.documents import schemas
 
@@ -129,8 +129,9 @@ def test_a_discovery_is_no_audit(discovered):
         result = invoke(command, discovered[0])
         assert (result.exit_code, result.stdout) == (2, "")
         assert "holds no finished audit" in result.stderr
-    with pytest.raises(InputError, match="holds a discovery"):
-        explain_run(discovered[0], ["occlusion"])
+    for use, what in ((explain_run, "occlusion"), (remedy_run, "drop")):
+        with pytest.raises(InputError, match="holds a discovery, which has no detectors; give an audit"):
+            use(discovered[0], [what])
 
 
 def test_a_folder_without_sides_is_one_side_and_names_are_paths(tmp_path):

@@ -12,6 +12,7 @@ from fcdd_audit.core.files import check_writable
 from fcdd_audit.core.text import duration
 from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import plan
+from fcdd_audit.designs.twins.remedied import case_of
 from fcdd_audit.detectors.training.schedule import Length, length_of
 from fcdd_audit.edits.base import in_words
 from fcdd_audit.experiment.cells import Cell
@@ -247,9 +248,15 @@ def _remedies(
     first = config.design.looks[0].pairs
     works = []
     for question in questions:
-        for planted in question.first(first).planted:
-            for name in config.remedies:
-                remedy = make_remedy(name, config.options)
+        pairs = question.first(first).planted
+        if not pairs:
+            continue
+        case = case_of(setup, pairs[0], question)
+        for name in config.remedies:
+            remedy = make_remedy(name, config.options)
+            if remedy.unfit(case) is not None:
+                continue
+            for planted in pairs:
                 edit, term = mending(name, remedy, planted.edit, question.probe)
                 works.append(Work(replace(planted, edit=edit, term=term), (), explained=0))
     return _cost(config, setup, reuse(works, setup, store), speeds)[0]

@@ -17,10 +17,11 @@ from fcdd_audit.designs.twins.plan import sides_learned
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Finished
-from fcdd_audit.experiment.identity import trained_place
+from fcdd_audit.experiment.identity import trained, trained_place
 from fcdd_audit.experiment.kept import TRAINING
 from fcdd_audit.experiment.plan import Question, usable
 from fcdd_audit.experiment.reading import CellRecord, read_cell
+from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import COLUMNS, overlaps, relevant, twin_rows
@@ -65,11 +66,13 @@ class Trial:
 @dataclass(frozen=True)
 class Remedied:
     """findings: of the questions, with what remedies do. trials: by question, empty where there is nothing to
-    mend. rows: of results.csv. trained, measured: how many cells were, and so weren't used again."""
+    mend. rows: of results.csv. detectors: keys of the remedied ones. trained, measured: how many cells were,
+    and so weren't used again."""
 
     findings: list[Finding]
     trials: list[list[Trial]]
     rows: pd.DataFrame
+    detectors: frozenset[str]
     trained: int
     measured: int
 
@@ -123,7 +126,8 @@ def remedied(
             )
         )
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
-    return Remedied(said, trials, rows, finished.trained, len(finished.measured))
+    detectors = frozenset(key_of(trained(cell, setup)) for cell in works)
+    return Remedied(said, trials, rows, detectors, finished.trained, len(finished.measured))
 
 
 def _trials(config: AuditConfig, setup: Setup, question: Question, finding: Finding) -> list[Trial]:
@@ -131,7 +135,7 @@ def _trials(config: AuditConfig, setup: Setup, question: Question, finding: Find
     lost = {one.seed for one in finding.failed}
     pairs = question.first(finding.looks[-1]).planted
     planted = tuple(cell for cell in pairs if cell.seed not in lost)
-    case = _case(setup, planted[0], question)
+    case = case_of(setup, planted[0], question)
     found = []
     for name in config.remedies:
         remedy = make_remedy(name, config.options)
@@ -144,7 +148,7 @@ def _trials(config: AuditConfig, setup: Setup, question: Question, finding: Find
     return found
 
 
-def _case(setup: Setup, planted: Cell, question: Question) -> Case:
+def case_of(setup: Setup, planted: Cell, question: Question) -> Case:
     """What is to be mended, told from what the first planted twin is trained on."""
     where = setup.trained_on(planted.edit, planted.seed).where(question.probe)
     share: dict[Side, float] = {

@@ -249,13 +249,12 @@ def _mend(
 def _work_of(done: Sequence[_Part], mended: Sequence[Remedied]) -> dict[str, int]:
     """What config.json says of the work that was done."""
     work = {name: sum(part.work[name] for part in done) for name in done[0].work}
-    cells = sum(
-        len({cell for tried in one.trials for trial in tried for cell in trial.remedied}) for one in mended
-    )
+    detectors = frozenset[str]().union(*(part.detectors for part in done))
+    added = len(frozenset[str]().union(*(one.detectors for one in mended)) - detectors)
     return {
         **work,
-        "detectors": len(frozenset().union(*(part.detectors for part in done))) + cells,
-        "cells": work["cells"] + cells,
+        "detectors": len(detectors) + added,
+        "cells": work["cells"] + added,
         "trained": work["trained"] + sum(one.trained for one in mended),
         "measured": work["measured"] + sum(one.measured for one in mended),
     }

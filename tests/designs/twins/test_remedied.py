@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from fcdd_audit.cli.app import app
 from fcdd_audit.designs.twins.estimate import estimate, estimated_seconds
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.designs.twins.remedied import remedied
+from fcdd_audit.designs.twins.run import _work_of
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.setup import AS_IS, prepare
@@ -218,6 +220,27 @@ def test_a_dry_run_says_what_remedies_may_take(plain, config):
     more = estimate(again.having(remedies=(*SOME, "randomise")))
     assert more.remedies > 0
     assert f"remedies  up to {more.remedies:.0f} s more, where scores rely" in more.lines()
+
+
+def test_a_dry_run_leaves_out_what_cannot_work(config, tmp_path):
+    """Of a side that is full of it, nothing can be dropped."""
+    planned = estimate(config.having(out=tmp_path, prevalence=1.0, remedies=("drop",)))
+    some = estimate(config.having(out=tmp_path, prevalence=1.0, remedies=("drop", "inpaint")))
+    assert planned.remedies < some.remedies
+
+
+def test_what_the_control_is_trained_on_counts_once():
+    work = {"cells": 5, "trained": 4, "measured": 5, "failed": 0}
+    part = SimpleNamespace(detectors=frozenset("abcd"), work=work)
+    inpainted = SimpleNamespace(detectors=frozenset("cde"), trained=1, measured=1)
+    also = SimpleNamespace(detectors=frozenset("ef"), trained=1, measured=2)
+    assert _work_of([part], [inpainted, also]) == {
+        "cells": 7,
+        "trained": 6,
+        "measured": 8,
+        "failed": 0,
+        "detectors": 6,
+    }
 
 
 def test_a_dry_run_knows_that_terms_of_the_loss_take_longer(config, tmp_path):
