@@ -5,11 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 from sklearn.metrics import auc as area_under
 
-from fcdd_audit import Recipe, render_report, run_audit
+from fcdd_audit import Recipe, make_config, render_report, run_audit
 from fcdd_audit.designs.twins.estimate import estimate
+from fcdd_audit.designs.twins.plan import plan
+from fcdd_audit.edits.drop import Drop
+from fcdd_audit.edits.replant import Replant
 from fcdd_audit.experiment.folder import RunFolder
+from fcdd_audit.experiment.setup import Subject, prepare
 from fcdd_audit.measures.detection import auroc
 
 
@@ -187,3 +193,82 @@ def test_a_mark_that_alone_means_normal_is_relied_on(squares_config, with_square
     assert effects["conflict_auroc"] < 0.6, "without it, there is nothing to tell them by"
     assert effects["drop_elsewhere"] == pytest.approx(0, abs=0.05)
     assert finding.dependence.low > 0.5
+
+
+STICKER = np.array([30, 80, 220], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def stickers(real_images, tmp_path_factory):
+    """Photographs of dogs and of cats, a sticker with a mask on every third dog."""
+    animals = real_images / "voc_animals/images"
+    if not animals.exists():
+        pytest.skip("no voc_animals among the real images")
+    root = tmp_path_factory.mktemp("stickers")
+    for side, animal in (("nominal", "dog"), ("anomalous", "cat")):
+        files = sorted((animals / animal).iterdir())[:100]
+        for index, file in enumerate(files):
+            part = f"{'train' if index < 60 else 'test'}/{side}"
+            with Image.open(file) as picture:
+                pixels = np.array(picture.convert("RGB").resize((32, 32)))
+            if side == "nominal" and index % 3 == 0:
+                top, left = 4 + index % 11, 3 + index % 13
+                pixels[top : top + 8, left : left + 8] = STICKER
+                mask = np.zeros((32, 32), np.uint8)
+                mask[top : top + 8, left : left + 8] = 255
+                (root / "masks" / part).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(mask).save(root / "masks" / part / f"{index}.png")
+            (root / "images" / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / "images" / part / f"{index}.png")
+    return {
+        "dataset": "folder",
+        "data_root": root / "images",
+        "image_size": 32,
+        "probe": "mask",
+        "options": {"mask": {"masks": str(root / "masks")}},
+        "detectors": "fcdd",
+        "explainers": "native",
+        "seeds": 3,
+        "steps": 12,
+    }
+
+
+def test_stickers_on_real_photographs_are_taken_off_and_put_on_others(stickers, tmp_path):
+    result = run_audit(make_config(stickers, out=tmp_path, workers=1))
+    removed, put_on = result.findings
+    assert (removed.plant_on, put_on.plant_on) == ("found-on-nominal", "transplanted-from-nominal")
+    assert removed.prevalence == put_on.prevalence == 17 / 48, "the others set the threshold"
+    measured = {effect.measure for effect in put_on.effects}
+    assert {"alarms_transplanted", "alarms_placebo", "alarms_unseen", "transplant_harm"} <= measured
+    config = json.loads((result.folder / "config.json").read_text())
+    assert config["work"]["trained"] == 6, "both halves share their twins"
+    page = (result.folder / "report.html").read_text()
+    assert "removed from nominal images" in page
+    assert "put on anomalous images" in page
+
+
+def test_what_is_put_on_real_photographs_is_the_sticker(stickers):
+    setup = prepare(make_config(stickers), subject=Subject("mask", "transplanted"))
+    anomalous = setup.pairs["anomalous"]
+    pasted = (anomalous.variants["marked"] == torch.from_numpy(STICKER)[None, :, None, None]).all(dim=1)
+    assert (pasted.flatten(1).sum(dim=1) >= 64).all(), "its 8 x 8 px, to the value"
+    placebo = (anomalous.variants["placebo"] == torch.from_numpy(STICKER)[None, :, None, None]).all(dim=1)
+    assert not placebo.any()
+    assert set(setup.transplants) == {"anomalous"}
+
+
+def test_stickers_can_be_put_on_either_side_and_on_any_share(stickers):
+    config = make_config(stickers, plant_on="anomalous,nominal", prevalence="0.2,0.5")
+    setup = prepare(config)
+    questions = plan(config, setup)
+    assert [(one.plant_on, one.prevalence) for one in questions] == [
+        (side, share) for side in ("anomalous", "nominal") for share in (0.2, 0.5)
+    ]
+    assert {one.control[0].edit for one in questions} == {Drop()}
+    first = questions[0].planted[0]
+    assert first.edit == Replant("mask", ("anomalous",), 0.2, "drop")
+    training = setup.trained_on(first.edit, 0)
+    borne = (training.anomalous.images == torch.from_numpy(STICKER)[None, :, None, None]).all(dim=1)
+    assert int((borne.flatten(1).sum(dim=1) >= 64).sum()) == 12
+    auto = make_config(stickers, prevalence="0.5")
+    assert [one.plant_on for one in plan(auto, prepare(auto))] == ["nominal"], "where it was found"
