@@ -207,7 +207,7 @@ def test_without_its_store_a_run_cannot_be_explained(run, left_as_it_is):
 
 def test_nor_without_one_of_its_detectors(run, left_as_it_is):
     shutil.rmtree(next((run / "store" / "trained").iterdir()))
-    left_as_it_is("1 of the run's detectors aren't in the store", "explaining trains none")
+    left_as_it_is("1 of the run's detectors aren't in the store", "trained again for this")
 
 
 def test_nor_with_a_damaged_one(run, left_as_it_is):

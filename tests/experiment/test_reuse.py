@@ -110,8 +110,8 @@ def test_explaining_without_the_detectors_is_refused(setup, store):
         check_trained(WORKS, changed, store)
     assert str(error.value) == (
         f"3 of the run's detectors aren't in the store '{store.path}' (training: recipe.epochs 2, was 1), "
-        "and explaining trains none; run the audit again with the same settings and the explainers that you "
-        "want"
+        "and aren't trained again for this; run the audit again with the same settings, and what you want of "
+        "it"
     )
     shutil.rmtree(store.path / "trained")
     with pytest.raises(InputError, match=r"^3 of the run's detectors aren't in the store '[^']*', and "):
