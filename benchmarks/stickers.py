@@ -1,6 +1,7 @@
-"""An artifact in one's own data, from question to remedy: stickers on a quarter of the normal images.
+"""An artifact in one's own data, from question to remedy: stickers on a share of the normal images.
 
-    python benchmarks/stickers.py --work FOLDER [--seeds 8] [--detector fcdd,hsc] [--remedy balance]
+    python benchmarks/stickers.py --work FOLDER [--share 0.25] [--seeds 8] [--detector fcdd,hsc]
+                                  [--remedy balance]
 
 The images are those of `retina`, written into a folder; the stickers are discs at random places, with masks.
 Both halves are asked: the sticker is removed from test images that bear it, and cut out and put on anomalies,
@@ -20,10 +21,10 @@ from fcdd_audit import DATASETS, PROBES, DataRequest, make_config, run_audit
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.verdict.words import caught_words
 
-SHARE = 4  # every so many normal images bear a sticker
+PERIOD = 4  # the first ones of so many normal images bear a sticker
 
 
-def write_images(root: Path) -> None:
+def write_images(root: Path, share: float) -> None:
     """`images` and `masks`."""
     data, sticker = DATASETS["retina"]().load(DataRequest()), PROBES["disc"]()
     for part in ("train_nominal", "train_anomalous", "test_nominal", "test_anomalous"):
@@ -31,7 +32,7 @@ def write_images(root: Path) -> None:
         marked, masks = sticker.apply(images / 255, torch_generator(0, f"stickers {part}"))
         folder = part.replace("_", "/")
         for index, image in enumerate(images):
-            bears = part.endswith("nominal") and index % SHARE == 0
+            bears = part.endswith("nominal") and index % PERIOD < PERIOD * share
             pixels = (marked[index] * 255).round().byte() if bears else image
             save(root / "images" / folder / f"{index}.png", pixels.permute(1, 2, 0).numpy())
             if bears and masks is not None:
@@ -46,13 +47,14 @@ def save(path: Path, pixels: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--detector", default="fcdd,hsc")
     parser.add_argument("--remedy", default="balance")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not (options.work / "images").exists():
-        write_images(options.work)
+        write_images(options.work, options.share)
     result = run_audit(
         make_config(
             dataset="folder",

@@ -415,7 +415,7 @@ def _crossed(
     planted: list[Scores], control: list[Scores], plant_on: str, quantile: float
 ) -> tuple[Crossed, ...]:
     """At the frozen thresholds, and at lower ones where the controls catch few."""
-    rates = [1 - quantile]
+    rates = [round(1 - quantile, 9)]
     lenient = passing(control, plant_on, [*rates, *LENIENT], CAUGHT) if planted else None
     if lenient is not None and lenient not in rates:
         rates.append(lenient)

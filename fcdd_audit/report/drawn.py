@@ -21,7 +21,7 @@ from fcdd_audit.report.figures import (
     trust_bars,
 )
 from fcdd_audit.report.headline import several
-from fcdd_audit.report.naming import detector_name
+from fcdd_audit.report.naming import detector_name, direction_name
 
 CLASSES = 4  # nominal classes that have figures of their own
 
@@ -106,7 +106,7 @@ def _name(findings: list[dict[str, Any]], place: int) -> str:
     parts = [detector_name(finding["detector"])]
     parts += [finding[key] for key in ("nominal_class", "probe") if len({one[key] for one in findings}) > 1]
     if several(findings, "plant_on"):
-        parts.append(f"{finding['plant_on']} side")
+        parts.append(direction_name(finding["plant_on"]))
     if len({one["prevalence"] for one in findings}) > 1:
         parts.append(f"{100 * finding['prevalence']:.3g} %")
     return ", ".join(parts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fcdd_audit.core.directions import DIRECTIONS
+
 DETECTORS = {"fcdd": "FCDD", "hsc": "HSC", "dsvdd": "Deep SVDD", "ae": "AE"}
 ARTIFACTS = {
     "watermark": "watermark",
@@ -29,6 +31,11 @@ ARTIFACTS = {
 def detector_name(name: str) -> str:
     """A detector's name for people; a user's own stays as it is."""
     return DETECTORS.get(name, name)
+
+
+def direction_name(plant_on: str) -> str:
+    """What tells a direction from others: `anomalous side`, or `removed from nominal images`."""
+    return DIRECTIONS[plant_on].label.removeprefix("on the ")
 
 
 def artifact_name(probe: str) -> str:

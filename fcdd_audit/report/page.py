@@ -21,7 +21,7 @@ from fcdd_audit.designs import DESIGNS
 from fcdd_audit.experiment.folder import DISCOVERY, RunFolder
 from fcdd_audit.experiment.writer import move_complete
 from fcdd_audit.report.discovery import discovery_context
-from fcdd_audit.report.naming import detector_name, map_name, unjudged
+from fcdd_audit.report.naming import detector_name, direction_name, map_name, unjudged
 from fcdd_audit.report.wording import artifact_words, changes, kind_of_audit, telling_digits, tested, trained
 from fcdd_audit.verdict.words import alarms_of, caught_words, taken, verdict_words
 
@@ -117,6 +117,7 @@ def fill_template(name: str, **context: Any) -> str:
         "percent": share,
         "said": verdict_words,
         "caught": caught_words,
+        "direction": direction_name,
         "alarms": alarms_of,
         "looks": taken,
         "span": span,

@@ -18,7 +18,7 @@ from fcdd_audit.report.figures import dose_response, roc_curves
 from fcdd_audit.report.first import first_screen
 from fcdd_audit.report.glossary import Glossary, glossary, read_results
 from fcdd_audit.report.headline import abouts, several
-from fcdd_audit.report.naming import detector_name
+from fcdd_audit.report.naming import detector_name, direction_name
 from fcdd_audit.report.readings import Reading, reading, scores_by_image
 from fcdd_audit.report.remedies import HEAD, limits_words, remedy_tables
 from fcdd_audit.report.signed import signed_limit, signed_maps, signed_scale, signed_tiles
@@ -150,7 +150,7 @@ def _quadrants(findings: list[dict[str, Any]]) -> dict[str, list[str]]:
                 if probes:
                     label += f" · {finding['probe']}"
                 if directions:
-                    label += f" · {finding['plant_on']} side"
+                    label += f" · {direction_name(finding['plant_on'])}"
                 if many:
                     label += f" · prevalence {finding['prevalence']:g}"
                 fields[explainer["quadrant"]].append(label)

@@ -125,10 +125,14 @@ class _Pairs:
         """p-value of "does not rely", which is said in either of two ways, and so paid for twice: of the
         score itself, and, unless that surely shifts, of what it does."""
         ways = [self.dependence.p_value(self.limits.shift, False)]
-        if self.dependence.p_value(self.limits.shift, True) > self.limits.tail:
+        if not self.shifts():
             alarms = self.alarms.p_value(self.limits.no_alarms, False)
             ways.append(max(alarms, self.drop.p_value(self.limits.reliance, False)))
         return min(1.0, WAYS * min(ways))
+
+    def shifts(self) -> bool:
+        """Whether the score surely shifts beyond the control's: then what it does can't clear it."""
+        return self.dependence.p_value(self.limits.shift, True) <= self.limits.tail
 
     def control_follows(self) -> bool:
         """Whether a control that was rid of a discovered artifact moves by it, beyond a placebo, by more than
@@ -381,11 +385,12 @@ def _decide(
 def _pairs_needed(pairs: _Pairs, found: _Answered, limits: Thresholds) -> int | None:
     """How many pairs would settle the verdict one way or another, were means and scatter to stay."""
     above, below = (tail * pairs.item.looks[-1].share for tail in found.tails)
-    ways = (  # what must be told from a limit together, and whether it must be above
+    ways = [  # what must be told from a limit together, and whether it must be above
         (True, above, ((pairs.dependence, limits.shift), (pairs.own_shift, limits.shift))),
         (False, below, ((pairs.dependence, limits.shift),)),
-        (False, below, ((pairs.alarms, limits.no_alarms), (pairs.drop, limits.reliance))),
-    )
+    ]
+    if not pairs.shifts():
+        ways.append((False, below, ((pairs.alarms, limits.no_alarms), (pairs.drop, limits.reliance))))
     enough = []
     for wants_above, tail, told in ways:
         if all((np.mean(one.last) > limit) == wants_above for one, limit in told):

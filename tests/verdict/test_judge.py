@@ -856,3 +856,10 @@ def test_of_a_found_artifact_the_better_twin_tells_whether_they_were_trained_eno
 def test_without_pairs_nothing_is_said_of_training():
     assert judge_one(0).training is None
     assert judge_one(4, obstacle="identical by construction").training is None
+
+
+def test_where_the_score_surely_shifts_no_number_of_pairs_is_advised_to_clear_it():
+    """The twins differ, but the planted twin's own shift is small: alarms can't clear it."""
+    finding = judge_one(6, score_shift=(0.2, -1.0))
+    assert (finding.verdict, finding.missing, finding.pairs_needed) == ("inconclusive", "pairs", None)
+    assert "more alone won't settle it" in finding.reason

@@ -132,7 +132,7 @@ def _joined(axis: Axes, planted: float, control: float, y: float, size: float, *
 
 
 def _event(finding: dict[str, Any]) -> str:
-    return "newly hidden" if DIRECTIONS[finding["plant_on"]].side == "nominal" else "new alarms"
+    return "newly hidden" if DIRECTIONS[finding["plant_on"]].changed == "anomalous" else "new alarms"
 
 
 def _beside(finding: dict[str, Any]) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fcdd_audit.core.text import share
-from fcdd_audit.report.naming import detector_name
+from fcdd_audit.report.naming import detector_name, direction_name
 
 
 def subjects(findings: Sequence[dict[str, Any]]) -> list[str]:
@@ -24,7 +24,7 @@ def subjects(findings: Sequence[dict[str, Any]]) -> list[str]:
         + (f" on {one['nominal_class']}" if classes else "")
         + (f", {one['probe']}" if probes else "")
         + (f", {share(one['prevalence'])}" if doses else "")
-        + (f", {one['plant_on']} side" if sides else "")
+        + (f", {direction_name(one['plant_on'])}" if sides else "")
         for one in findings
     ]
 
