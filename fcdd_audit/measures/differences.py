@@ -37,12 +37,15 @@ def unpaired_difference(before: np.ndarray, after: np.ndarray, confidence: float
     if min(len(before), len(after)) < 2:
         return Interval(value, float("nan"), float("nan"))
     errors = [float(np.var(values, ddof=1)) / len(values) for values in (before, after)]
-    if sum(errors) == 0:
+    total = sum(errors)
+    if total == 0:
         return Interval(value, value, value)
-    freedom = sum(errors) ** 2 / sum(
-        error**2 / (len(values) - 1) for error, values in zip(errors, (before, after), strict=True)
+    # By shares of the total: squares of the errors themselves may be too small for a float.
+    freedom = 1 / sum(
+        (error / total) ** 2 / (len(values) - 1)
+        for error, values in zip(errors, (before, after), strict=True)
     )
-    margin = math.sqrt(sum(errors)) * float(special.stdtrit(freedom, (1 + confidence) / 2))
+    margin = math.sqrt(total) * float(special.stdtrit(freedom, (1 + confidence) / 2))
     return Interval(value, value - margin, value + margin)
 
 

@@ -89,6 +89,11 @@ def test_exchanged_means_flip_the_sign(before, after):
     assert (back.value, *limits(back)) == pytest.approx((-there.value, -there.high, -there.low))
 
 
+def test_errors_whose_squares_vanish_have_an_interval():
+    found = unpaired_difference(np.zeros(2), np.array([0.0, 5e-96]))
+    assert found.low < found.value < found.high
+
+
 def test_without_trials_no_share_is_known():
     assert math.isnan(share_difference((0, 0), (1, 2)).value)
 
