@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from fcdd_audit.measures.effects import Twins
 from fcdd_audit.measures.lowering import (
@@ -23,6 +22,7 @@ from fcdd_audit.measures.lowering import (
 )
 from fcdd_audit.measures.reliance import CUT, cut
 from fcdd_audit.measures.statistics import Interval
+from fcdd_audit.verdict.said import said
 from fcdd_audit.verdict.seen import Seen
 from fcdd_audit.verdict.thresholds import Thresholds
 
@@ -94,21 +94,17 @@ class Lowering:
         return min(self.opinions, key=lambda one: float(np.mean(one.excess.last))).excess
 
 
-def _said(words: str) -> object:
-    return Field(description=words)
-
-
 @dataclass(frozen=True)
 class LoweringOpinion:
     """Pixel AUROC of what lowers the score."""
 
-    planted: Annotated[Interval, _said("Of the planted twins.")]
-    control: Annotated[Interval, _said("Of the control twins.")]
+    planted: Annotated[Interval, said("Of the planted twins.")]
+    control: Annotated[Interval, said("Of the control twins.")]
     chance: Annotated[
-        Interval, _said("The planted twins' own level: on images without the artifact, other images' masks.")
+        Interval, said("The planted twins' own level: on images without the artifact, other images' masks.")
     ]
-    above_chance: Annotated[Interval, _said("Planted minus chance, by pair; not allowed for looks.")]
-    excess: Annotated[Interval, _said("Planted minus control, by pair; not allowed for looks.")]
+    above_chance: Annotated[Interval, said("Planted minus chance, by pair; not allowed for looks.")]
+    excess: Annotated[Interval, said("Planted minus control, by pair; not allowed for looks.")]
 
 
 @dataclass(frozen=True)
@@ -117,26 +113,24 @@ class LoweringFinding:
 
     opinions: Annotated[
         tuple[LoweringOpinion, ...],
-        _said(
-            "Of the explainer, and, where it depends on a baseline that has two, of the same with another."
-        ),
+        said("Of the explainer, and, where it depends on a baseline that has two, of the same with another."),
     ]
     relevance_planted: Annotated[
         Interval,
-        _said("Signed relevance in the mask of the planted twins' maps; negative: it lowered the score."),
+        said("Signed relevance in the mask of the planted twins' maps; negative: it lowered the score."),
     ]
-    relevance_control: Annotated[Interval, _said("The same of the control twins.")]
+    relevance_control: Annotated[Interval, said("The same of the control twins.")]
     change_planted: Annotated[
         Interval,
-        _said(
+        said(
             "What the planted twins' scores of the same images do when the artifact is taken off, in "
             "inter-quartile ranges of the nominal scores."
         ),
     ]
-    change_control: Annotated[Interval, _said("The same of the control twins.")]
+    change_control: Annotated[Interval, said("The same of the control twins.")]
     elsewhere: Annotated[
         Interval,
-        _said(
+        said(
             "What the artifact does to the planted twins' scores of other images, on which no map is judged, "
             "in inter-quartile ranges, each pair's cut off at 5. Negative: the half that lowers is judged."
         ),

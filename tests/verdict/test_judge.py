@@ -863,3 +863,23 @@ def test_where_the_score_surely_shifts_no_number_of_pairs_is_advised_to_clear_it
     finding = judge_one(6, score_shift=(0.2, -1.0))
     assert (finding.verdict, finding.missing, finding.pairs_needed) == ("inconclusive", "pairs", None)
     assert "more alone won't settle it" in finding.reason
+
+
+@pytest.mark.parametrize("side", ["nominal", "anomalous"])
+def test_the_interval_of_a_transplant_is_that_by_which_its_harm_is_told(side):
+    """On either side: anomalies that are missed count as minus."""
+    sign = 1 if side == "nominal" else -1
+    plant_on = f"transplanted-from-{'anomalous' if side == 'nominal' else 'nominal'}"
+    rng = np.random.default_rng(0)
+    told = set()
+    for level in np.linspace(0, 0.2, 41):
+        table = sign * level + rng.normal(0, 0.3, (8, 8, 60)) + rng.normal(0, 0.03, (8, 1, 1))
+        transplants = (Crossed(table, np.zeros_like(table) - sign, passing=0.05),)
+        finding = judge_one(8, score_shift=(3, 0), plant_on=plant_on, transplants=transplants)
+        (one,) = finding.transplants
+        low, high = (one.harm.low, one.harm.high) if sign > 0 else (-one.harm.high, -one.harm.low)
+        harms, spares = low > LIMITS.alarms, high < LIMITS.no_alarms
+        does = "alarms" if side == "nominal" else "hides"
+        assert finding.harm == (does if harms else "none" if spares else "open")
+        told.add(finding.harm)
+    assert len(told) == 3
