@@ -26,7 +26,7 @@ from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work, explained_record
 from fcdd_audit.measures.effects import score_numbers
-from fcdd_audit.verdict.findings import Evidence
+from fcdd_audit.verdict.evidence import Evidence
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.thresholds import Thresholds

@@ -26,7 +26,7 @@ from fcdd_audit.measures.localization import AREA, EXCESS, HEADLINE, RELEVANCE_L
 from fcdd_audit.measures.reliance import DEPENDENCE, EXCESS_ALARMS, RELIANCE, Scores
 from fcdd_audit.measures.table import DILATED, Measure, family
 from fcdd_audit.measures.transplants import all_flags, passing
-from fcdd_audit.verdict.findings import Crossed, Evidence, SideOverlap
+from fcdd_audit.verdict.evidence import Crossed, Evidence, SideOverlap
 from fcdd_audit.verdict.seen import Seen
 
 LENIENT = (0.1, 0.2, 0.3, 0.5)  # shares of nominal images that are let to raise an alarm, where

@@ -14,7 +14,8 @@ import numpy as np
 
 from fcdd_audit.core.seeding import numpy_generator
 from fcdd_audit.studies.pool import Pool
-from fcdd_audit.verdict.findings import Evidence, Harm, Missing, Verdict
+from fcdd_audit.verdict.evidence import Evidence
+from fcdd_audit.verdict.findings import Harm, Missing, Verdict
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.looks import Look
 from fcdd_audit.verdict.thresholds import Thresholds

@@ -20,12 +20,12 @@ from fcdd_audit.measures.statistics import (
     pairs_needed,
 )
 from fcdd_audit.measures.table import measure_of
+from fcdd_audit.verdict.evidence import Evidence
 from fcdd_audit.verdict.findings import (
     IDENTICAL,
     QUADRANTS,
     Answer,
     Effect,
-    Evidence,
     ExplainerFinding,
     Finding,
     Harm,

@@ -10,7 +10,8 @@ import numpy as np
 from fcdd_audit.measures.effects import CLEAN_AUROC, DROP, NEW_ALARMS, PLACEBO, RIGHT, SHIFT, USUAL_AUROC
 from fcdd_audit.measures.reliance import cut
 from fcdd_audit.measures.transplants import crossed_interval, crossed_p_value
-from fcdd_audit.verdict.findings import Crossed, Evidence, Transplant
+from fcdd_audit.verdict.evidence import Crossed, Evidence
+from fcdd_audit.verdict.findings import Transplant
 from fcdd_audit.verdict.seen import Seen, seen
 from fcdd_audit.verdict.thresholds import Thresholds
 from fcdd_audit.verdict.training import Training, judge_training

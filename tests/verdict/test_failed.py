@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fcdd_audit.verdict.findings import Evidence, FailedTwin, said_of
+from fcdd_audit.verdict.evidence import Evidence
+from fcdd_audit.verdict.findings import FailedTwin, said_of
 from fcdd_audit.verdict.judge import judge
 from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.thresholds import Thresholds

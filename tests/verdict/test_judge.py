@@ -10,7 +10,8 @@ from scipy import stats
 
 from fcdd_audit.measures.statistics import Interval
 from fcdd_audit.measures.table import family
-from fcdd_audit.verdict.findings import QUADRANTS, Crossed, Evidence, SideOverlap
+from fcdd_audit.verdict.evidence import Crossed, Evidence, SideOverlap
+from fcdd_audit.verdict.findings import QUADRANTS
 from fcdd_audit.verdict.judge import Asked, asked, judge
 from fcdd_audit.verdict.looks import Look, planned_looks, single_look
 from fcdd_audit.verdict.seen import seen

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fcdd_audit.verdict.findings import NO_SIGN, NOT_LOWERED, Evidence, SideOverlap
+from fcdd_audit.verdict.evidence import NO_SIGN, NOT_LOWERED, Evidence, SideOverlap
 from fcdd_audit.verdict.judge import Asked, asked, judge
 from fcdd_audit.verdict.looks import single_look
 from fcdd_audit.verdict.lowering import Lowering, Opinion

@@ -18,7 +18,8 @@ from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import evidence
 from fcdd_audit.experiment.work import Work, missing
-from fcdd_audit.verdict.findings import Evidence, Finding
+from fcdd_audit.verdict.evidence import Evidence
+from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.judge import Asked, judge
 from fcdd_audit.verdict.words import untrained
 

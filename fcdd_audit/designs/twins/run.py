@@ -42,7 +42,8 @@ from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL
-from fcdd_audit.verdict.findings import Evidence, Finding
+from fcdd_audit.verdict.evidence import Evidence
+from fcdd_audit.verdict.findings import Finding
 from fcdd_audit.verdict.judge import Asked, judge
 
 T = TypeVar("T")

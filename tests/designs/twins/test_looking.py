@@ -17,7 +17,7 @@ from fcdd_audit.experiment.engines import Finished
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.setup import AS_IS
 from fcdd_audit.experiment.work import Work
-from fcdd_audit.verdict.findings import Evidence, SideOverlap
+from fcdd_audit.verdict.evidence import Evidence, SideOverlap
 from fcdd_audit.verdict.judge import Asked
 from fcdd_audit.verdict.seen import seen
 

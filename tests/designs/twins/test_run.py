@@ -11,7 +11,7 @@ from fcdd_audit.core.directions import DIRECTIONS
 from fcdd_audit.core.versions import versions
 from fcdd_audit.experiment.folder import SCHEMA
 from fcdd_audit.measures.detection import threshold
-from fcdd_audit.verdict.findings import NO_SIGN
+from fcdd_audit.verdict.evidence import NO_SIGN
 
 WORDS = {
     "oe": (
