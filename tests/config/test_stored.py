@@ -151,6 +151,26 @@ def test_what_a_preset_says_later_makes_no_difference(monkeypatch):
     assert stored_config(content) == config
 
 
+@pytest.mark.parametrize(
+    ("audit", "halves"),
+    [
+        ("the default", ("removed", "transplanted")),
+        ("a region", ("removed",)),
+        ("a candidate", ("removed", "transplanted")),
+    ],
+)
+def test_a_run_of_before_there_were_several_artifacts_is_read_as_it_was(audit, halves):
+    """What was found was taken off only; what is planted, or a candidate, has no halves to choose."""
+    content = written(make_config(AUDITS[audit]))
+    artifact = content["config"]["artifact"]
+    (probe,), (side,) = artifact.pop("probes"), artifact.pop("plant_on")
+    del artifact["halves"], artifact["together"]
+    artifact |= {"probe": probe, "plant_on": side}
+    found = stored_config(content).artifact
+    assert (found.probes, found.plant_on, found.together) == ((probe,), (side,), False)
+    assert found.halves == halves
+
+
 def without(content, *path):
     """The same without the value at that path."""
     first, *rest = path
