@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -146,6 +146,18 @@ def finish(
     except NoNumbersError as error:
         return str(error)
     return failure(work.cell, setup, store)
+
+
+def finish_stack(
+    stack: Sequence[Work], setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
+) -> dict[Cell, str]:
+    """`finish` for each of them in turn: the first trains them all.
+
+    on_step: called with a number of training steps that were made, each twin's counted. Returns why cells
+    have no numbers.
+    """
+    reasons = {work.cell: finish(work, setup, store, lambda: on_step(1)) for work in stack}
+    return {cell: reason for cell, reason in reasons.items() if reason is not None}
 
 
 def failure(cell: Cell, setup: Setup, store: Store) -> str | None:
