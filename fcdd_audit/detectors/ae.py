@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.inputs import Input
+from fcdd_audit.detectors.losses import full
 from fcdd_audit.detectors.networks import network_for
 from fcdd_audit.detectors.receptive import ReceptiveField
 
@@ -27,6 +28,7 @@ class Autoencoder(Detector):
         dimensions: int = 0
 
     learns_from = ("nominal",)
+    stacks = True
     explained_by = ("native", "grad-cam", "grad-cam-no-relu")
     anomaly_field = ReceptiveField()
 
@@ -41,7 +43,7 @@ class Autoencoder(Detector):
 
     def outputs(self, normalised: Tensor) -> Tensor:
         """The residual, like the images."""
-        rebuilt = self.decoder(self.expand(self.embed(self.features(normalised)))).float()
+        rebuilt = full(self.decoder(self.expand(self.embed(self.features(normalised)))))
         if rebuilt.shape != normalised.shape:  # sides that pooling doesn't divide
             rebuilt = F.interpolate(rebuilt, normalised.shape[-2:])
         return rebuilt - normalised

@@ -36,7 +36,8 @@ class Detector(nn.Module, ABC):
     `outputs` can be explained by rules for each layer: with `shares` by LRP, with `chords` by DeepLIFT.
 
     learns_from: the sides of training images that it uses. explained_by: the explainers that an audit asks by
-    default, besides reference maps (docs/explanations.md says why).
+    default, besides reference maps (docs/explanations.md says why). stacks: whether several can be trained in
+    one step by `torch.func.vmap`: then `loss_and_seen` keeps nothing, and no value decides what is computed.
     options: of the class's `Options`, a frozen dataclass that checks its values and whose fields can be set
     by name; its own defaults if not given.
     """
@@ -47,6 +48,7 @@ class Detector(nn.Module, ABC):
 
     learns_from: ClassVar[tuple[Side, ...]] = SIDES
     explained_by: ClassVar[tuple[str, ...]] = ("native", "grad-cam", "gradient")
+    stacks: ClassVar[bool] = False
     uses_masks: bool = False  # whether `loss` does
     features: nn.Sequential
     anomaly_field: ReceptiveField | None = None
@@ -75,6 +77,12 @@ class Detector(nn.Module, ABC):
 
         mask: (N, 1, H, W), bool or in [0, 1], where the anomaly is, of detectors that use masks.
         """
+
+    def loss_and_seen(
+        self, x: Tensor, label: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of a batch, and what `end_epoch` is told of each of its images, (N,); None: nothing."""
+        return (self.loss(x, label) if mask is None else self.loss(x, label, mask)), None
 
     @property
     def layers(self) -> nn.Sequential | None:
@@ -105,8 +113,9 @@ class Detector(nn.Module, ABC):
         """Called once before training with up to 512 nominal training images, uint8 (N, C, H, W), on the
         detector's device; images in [0, 1] are these divided by 255."""
 
-    def end_epoch(self, epoch: int) -> None:
-        """Called after each epoch, counted from 0."""
+    def end_epoch(self, epoch: int, seen: Tensor | None) -> None:
+        """Called after each epoch, counted from 0. seen: what `loss_and_seen` told of its images, step after
+        step, (images,)."""
 
     def _to_cam_layer(self) -> list[nn.Module]:
         layers = leaves(self.features)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.inputs import Input
+from fcdd_audit.detectors.losses import full
 from fcdd_audit.detectors.networks import network_for
 
 OBJECTIVES = ("one-class", "soft-boundary")
@@ -46,6 +47,7 @@ class DeepSVDD(Detector):
                 raise InputError(f"dsvdd warm_up is {self.warm_up}; it must be at least 0")
 
     learns_from = ("nominal",)
+    stacks = True
     explained_by = ("grad-cam", "grad-cam-no-relu", "gradient")
     options: Options
 
@@ -58,7 +60,6 @@ class DeepSVDD(Detector):
         self.squared_radius: Tensor
         self.register_buffer("centre", torch.zeros(options.dimensions or parts.dimensions))
         self.register_buffer("squared_radius", torch.zeros(()))
-        self._seen: list[Tensor] = []
 
     @property
     def layers(self) -> nn.Sequential:
@@ -72,14 +73,14 @@ class DeepSVDD(Detector):
 
     def shares(self, outputs: Tensor) -> Tensor:
         """Squared coordinates; the squared radius is a constant."""
-        return outputs.float().square()
+        return full(outputs).square()
 
     def chords(self, after: Tensor, before: Tensor) -> Tensor:
-        return (after + before).float()
+        return full(after + before)
 
     def distance(self, x: Tensor) -> Tensor:
         """Squared distances from the centre, (N,)."""
-        vector = self.embed(self.features(self.normalise(x))).float()
+        vector = full(self.embed(self.features(self.normalise(x))))
         return (vector - self.centre).square().sum(dim=1)
 
     def score(self, x: Tensor) -> Tensor:
@@ -87,29 +88,32 @@ class DeepSVDD(Detector):
 
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:
         """Neither `label` nor `mask` is used: all images are taken as nominal."""
+        return self.loss_and_seen(x, label, mask)[0]
+
+    def loss_and_seen(
+        self, x: Tensor, label: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Soft-boundary: with the squared distances."""
         distance = self.distance(x)
         if self.options.objective == "one-class":
-            return distance.mean()
-        self._seen.append(distance.detach())
+            return distance.mean(), None
         beyond = (distance - self.squared_radius).clamp_min(0)
-        return self.squared_radius + beyond.mean() / self.options.nu
+        return self.squared_radius + beyond.mean() / self.options.nu, distance.detach()
 
     def start(self, nominal: Tensor) -> None:
         """Fix the centre: the mean vector of a first pass in evaluation mode, coordinates within 0.1 of 0
         moved to +-0.1. With the networks here most are, of a deep one all: the centre is little more than
         their signs."""
-        self._seen.clear()
         training = self.training
         self.eval()
         with torch.no_grad():
-            vectors = [self.embed(self.features(self.normalise(x / 255))).float() for x in nominal.split(64)]
+            vectors = [full(self.embed(self.features(self.normalise(x / 255)))) for x in nominal.split(64)]
             centre = torch.cat(vectors).mean(dim=0)
         self.train(training)
         floor = torch.where(centre < 0, -CENTRE_FLOOR, CENTRE_FLOOR)
         self.centre.copy_(torch.where(centre.abs() < CENTRE_FLOOR, floor, centre))
 
-    def end_epoch(self, epoch: int) -> None:
+    def end_epoch(self, epoch: int, seen: Tensor | None) -> None:
         """Soft-boundary: after the warm-up, the radius is the (1 - nu) quantile of the epoch's distances."""
-        if self._seen and epoch + 1 >= self.options.warm_up:
-            self.squared_radius.copy_(torch.cat(self._seen).quantile(1 - self.options.nu))
-        self._seen.clear()
+        if seen is not None and epoch + 1 >= self.options.warm_up:
+            self.squared_radius.copy_(seen.quantile(1 - self.options.nu))

@@ -10,7 +10,7 @@ from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import suggest
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.inputs import Input
-from fcdd_audit.detectors.losses import hypersphere_loss, pixel_loss, pseudo_huber, pseudo_huber_slope
+from fcdd_audit.detectors.losses import full, hypersphere_loss, pixel_loss, pseudo_huber, pseudo_huber_slope
 from fcdd_audit.detectors.networks import network_for, output_channels, output_shape
 from fcdd_audit.detectors.receptive import (
     SIGMA_PER_STRIDE,
@@ -47,6 +47,7 @@ class FCDD(Detector):
             if self.sigma is not None and self.sigma <= 0:
                 raise InputError(f"fcdd sigma is {self.sigma}; it must be over 0")
 
+    stacks = True
     explained_by = ("native", "grad-cam", "occlusion", "input-x-gradient")
     anomaly_field: ReceptiveField
 
@@ -72,15 +73,15 @@ class FCDD(Detector):
 
     def shares(self, outputs: Tensor) -> Tensor:
         """Each cell's response, over their number."""
-        return pseudo_huber(outputs.float().square()) / outputs[0].numel()
+        return pseudo_huber(full(outputs).square()) / outputs[0].numel()
 
     def chords(self, after: Tensor, before: Tensor) -> Tensor:
-        slope = pseudo_huber_slope(after.float().square(), before.float().square())
-        return (after + before).float() * slope / after[0].numel()
+        slope = pseudo_huber_slope(full(after).square(), full(before).square())
+        return full(after + before) * slope / after[0].numel()
 
     def response(self, x: Tensor) -> Tensor:
         """The map A at the network's own resolution, (N, 1, u, v), >= 0 (eq. 3: pseudo-Huber)."""
-        return pseudo_huber(self.head(self.features(self.normalise(x))).float().square())
+        return pseudo_huber(full(self.head(self.features(self.normalise(x)))).square())
 
     def score(self, x: Tensor) -> Tensor:
         return self.response(x).mean(dim=(1, 2, 3))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fcdd_audit.detectors.base import DETECTORS, Detector
 from fcdd_audit.detectors.inputs import Input
-from fcdd_audit.detectors.losses import hypersphere_loss, pseudo_huber, pseudo_huber_slope
+from fcdd_audit.detectors.losses import full, hypersphere_loss, pseudo_huber, pseudo_huber_slope
 from fcdd_audit.detectors.networks import network_for
 
 
@@ -23,6 +23,7 @@ class HSC(Detector):
 
         dimensions: int = 0
 
+    stacks = True
     explained_by = ("grad-cam", "deep-lift", "integrated-gradients", "input-x-gradient")
 
     def __init__(self, input: Input, options: Options) -> None:
@@ -37,16 +38,16 @@ class HSC(Detector):
 
     def shares(self, outputs: Tensor) -> Tensor:
         """The score, shared out by the squares of the vector's coordinates."""
-        squares = outputs.float().square()
+        squares = full(outputs).square()
         total = squares.sum(dim=1, keepdim=True)
         return pseudo_huber(total) * squares / total.clamp_min(torch.finfo(total.dtype).tiny)
 
     def chords(self, after: Tensor, before: Tensor) -> Tensor:
-        totals = (vectors.float().square().sum(dim=1, keepdim=True) for vectors in (after, before))
-        return (after + before).float() * pseudo_huber_slope(*totals)
+        totals = (full(vectors).square().sum(dim=1, keepdim=True) for vectors in (after, before))
+        return full(after + before) * pseudo_huber_slope(*totals)
 
     def score(self, x: Tensor) -> Tensor:
-        vector = self.embed(self.features(self.normalise(x))).float()
+        vector = full(self.embed(self.features(self.normalise(x))))
         return pseudo_huber(vector.square().sum(dim=1))
 
     def loss(self, x: Tensor, label: Tensor, mask: Tensor | None = None) -> Tensor:

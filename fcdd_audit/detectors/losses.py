@@ -8,6 +8,11 @@ from torch import Tensor
 EPSILON = 1e-6  # bounds the push's gradient at distance 0
 
 
+def full(x: Tensor) -> Tensor:
+    """In float32 where it is in less, as under autocast; else as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def pseudo_huber(squared: Tensor) -> Tensor:
     """sqrt(squared + 1) - 1, elementwise, >= 0; exact for small arguments too."""
     return squared / ((squared + 1).sqrt() + 1)

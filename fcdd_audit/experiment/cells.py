@@ -13,7 +13,8 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.detectors import DETECTORS, Detector, Scorer, fit
-from fcdd_audit.detectors.training.loop import Losses, Term
+from fcdd_audit.detectors.training.loop import Losses
+from fcdd_audit.detectors.training.members import Term
 from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.kept import CROSSED

@@ -15,7 +15,7 @@ import torch
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.core.sides import Side
-from fcdd_audit.detectors.training.loop import Term
+from fcdd_audit.detectors.training.members import Term
 from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.edits.mended import Mended
 

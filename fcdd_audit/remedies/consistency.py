@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.detectors.training.loop import Term
+from fcdd_audit.detectors.training.members import Term
 from fcdd_audit.edits.base import TrainingSet
 from fcdd_audit.edits.pasting import Pool
 from fcdd_audit.natural.transplant import soft

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.detectors.training.loop import Term
+from fcdd_audit.detectors.training.members import Term
 from fcdd_audit.edits.base import TrainingSet
 from fcdd_audit.edits.pasting import Pool
 from fcdd_audit.remedies.base import REMEDIES, ByLoss

@@ -7,7 +7,7 @@ is drawn on the device. Nothing is drawn for what is switched off, displacements
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -46,6 +46,30 @@ class Choices:
 
     def step(self, step: int) -> Choices:
         return self._each(lambda value: value[step])
+
+    def at(self, step: Tensor) -> Choices:
+        """Those of a step whose number, (1,), is on the device."""
+        return self._each(lambda value: value.index_select(0, step)[0])
+
+    def of(self, part: slice) -> Choices:
+        """Of a step's, those of some of its images."""
+        return self._each(lambda value: value[part])
+
+    def copy_(self, other: Choices) -> None:
+        """Take over another's values, where they are."""
+        for field in fields(self):
+            if (value := getattr(self, field.name)) is not None:
+                value.copy_(getattr(other, field.name))
+
+    @staticmethod
+    def joined(parts: Sequence[Choices]) -> Choices:
+        """Those of several trainings, whose images are one after the other in each step."""
+        if len(parts) == 1:
+            return parts[0]
+        values = {field.name: [getattr(part, field.name) for part in parts] for field in fields(Choices)}
+        return Choices(
+            **{name: torch.cat(each, dim=1) for name, each in values.items() if each[0] is not None}
+        )
 
 
 def origins(reach: int, side: int, border: Border) -> Tensor:
@@ -115,26 +139,16 @@ def deviation(x: Tensor) -> Tensor:
     return centred.square_().mean(dim=(1, 2, 3), keepdim=True).sqrt_()
 
 
-class Augmenter:
-    """Makes the random changes that are `given` of images (C, H, W); the seed decides them."""
+class _Draws:
+    """What is drawn for the images of one training."""
 
-    def __init__(
-        self, given: Augmentation, shape: tuple[int, int, int], seed: int, device: torch.device
-    ) -> None:
-        self.given, self.channels, self.device = given, shape[0], device
-        self.reach = int(given.shift * min(shape[1:]))
-        columns = origins(self.reach, shape[2], given.border)
-        self.rows = origins(self.reach, shape[1], given.border).to(device)
-        self.columns = torch.cat([columns, columns.flip(1)]).to(device)
+    def __init__(self, given: Augmentation, reach: int, channels: int, seed: int) -> None:
+        self.given, self.reach, self.channels = given, reach, channels
         self._flips = torch_generator(seed, "flips")
         self._colours = torch_generator(seed, "colours")
         self._noisy = torch_generator(seed, "noisy images")
-        self._noise = torch_generator(seed, "noise", device)
-        self._scratch = torch.empty(0, device=device)  # kept: fresh memory costs more than the work in it
-        self._adds_noise = given.noise > 0 or given.relative_noise > 0
 
     def draw(self, steps: int, size: int, moves: torch.Generator) -> Choices:
-        """An epoch's choices, on the device; the displacements from the generator `moves`."""
         given, count = self.given, (steps, size)
         down, across = torch.randint(0, 2 * self.reach + 1, (*count, 2), generator=moves).unbind(dim=-1)
         colours = offsets = noisy = None
@@ -143,9 +157,9 @@ class Augmenter:
             across = across + (2 * self.reach + 1) * flips
         if given.jitter > 0:
             colours, offsets = self._draw_colours(count)
-        if self._adds_noise and given.noise_share < 1:
+        if _adds_noise(given) and given.noise_share < 1:
             noisy = (torch.rand(count, generator=self._noisy) < given.noise_share).float()
-        return Choices(down.contiguous(), across.contiguous(), colours, offsets, noisy).to(self.device)
+        return Choices(down.contiguous(), across.contiguous(), colours, offsets, noisy)
 
     def _draw_colours(self, count: tuple[int, int]) -> tuple[Tensor, Tensor]:
         given = self.given
@@ -156,6 +170,37 @@ class Augmenter:
         if colour:
             return colour_maps(1 + change[0], 1 + change[1], 1 + change[2], change[3])
         return grey_maps(1 + change[0], 1 + change[1], self.channels)
+
+
+def _adds_noise(given: Augmentation) -> bool:
+    return given.noise > 0 or given.relative_noise > 0
+
+
+class Augmenter:
+    """Makes the random changes that are `given` of images (C, H, W) of one training or of several at once.
+
+    seeds: one a training, which decides its changes. A step's images are those of the first training, then
+    those of the second, and so on, as many of each.
+    """
+
+    def __init__(
+        self, given: Augmentation, shape: tuple[int, int, int], seeds: Sequence[int], device: torch.device
+    ) -> None:
+        self.given, self.device = given, device
+        reach = int(given.shift * min(shape[1:]))
+        columns = origins(reach, shape[2], given.border)
+        self.rows = origins(reach, shape[1], given.border).to(device)
+        self.columns = torch.cat([columns, columns.flip(1)]).to(device)
+        self._draws = [_Draws(given, reach, shape[0], seed) for seed in seeds]
+        self.noise = [torch_generator(seed, "noise", device) for seed in seeds]
+        self._scratch = torch.empty(0, device=device)  # kept: fresh memory costs more than the work in it
+        self._moves = reach > 0 or given.flip > 0
+
+    def draw(self, steps: int, size: int, moves: Sequence[torch.Generator]) -> Choices:
+        """An epoch's choices for `size` images a step and training, on the device; the displacements from the
+        generators `moves`, one a training."""
+        drawn = [one.draw(steps, size, generator) for one, generator in zip(self._draws, moves, strict=True)]
+        return Choices.joined(drawn).to(self.device)
 
     def __call__(
         self, images: Tensor, choices: Choices, mask: Tensor | None = None
@@ -173,11 +218,11 @@ class Augmenter:
             x = images.float().div_(255)
         else:
             x = recoloured(self._scratch.copy_(images), choices.colours, choices.offsets)
-        return (self._with_noise(x, choices.noisy) if self._adds_noise else x), mask
+        return (self._with_noise(x, choices.noisy) if _adds_noise(self.given) else x), mask
 
     def moved(self, images: Tensor, choices: Choices) -> Tensor:
         """The same displacements and flips of anything else that belongs to a step's images, (N, ...)."""
-        if self.reach == 0 and self.given.flip == 0:
+        if not self._moves:
             return images
         rows = self.rows.index_select(0, choices.down)
         columns = self.columns.index_select(0, choices.across)
@@ -186,11 +231,12 @@ class Augmenter:
     def _with_noise(self, x: Tensor, noisy: Tensor | None) -> Tensor:
         given = self.given
         noise = self._scratch
+        deviations = 1.0 if given.relative_noise > 0 else given.noise
+        for part, generator in zip(noise.chunk(len(self.noise)), self.noise, strict=True):
+            part.normal_(0, deviations, generator=generator)
         if given.relative_noise > 0:
             own = given.relative_noise * deviation(x)
-            noise.normal_(generator=self._noise).mul_((own.square() + given.noise**2).sqrt())
-        else:
-            noise.normal_(0, given.noise, generator=self._noise)
+            noise.mul_((own.square() + given.noise**2).sqrt())
         if noisy is not None:
             noise *= noisy[:, None, None, None]
         x.add_(noise)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 Feeding = Literal["direct", "resident", "streamed"]
 Batch = tuple[Tensor, Tensor | None]
+
+
+class Source(NamedTuple):
+    """The images of a training: uint8 (N, C, H, W) on the CPU; masks: bool (M, 1, H, W), of the anomalous
+    ones."""
+
+    nominal: Tensor
+    anomalous: Tensor
+    masks: Tensor | None
 
 
 class Feed(Protocol):
@@ -122,6 +131,39 @@ class Streamed:
                 )
 
 
+class Together:
+    """The batches of several trainings as one: the images of the first, then those of the second, and so on,
+    as many of each."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self.feeds = feeds
+
+    def epoch(self, chosen: Tensor) -> Iterator[Batch]:
+        parts = chosen.chunk(len(self.feeds), dim=1)
+        epochs = [feed.epoch(part) for feed, part in zip(self.feeds, parts, strict=True)]
+        return map(_joined, zip(*epochs, strict=True))
+
+
+class ResidentTogether(Together):
+    """The same of images that are on the device."""
+
+    def __init__(self, feeds: Sequence[Resident]) -> None:
+        super().__init__(feeds)
+        self.resident = feeds
+
+    def batch(self, chosen: Tensor) -> Batch:
+        parts = chosen.chunk(len(self.resident))
+        return _joined([feed.batch(part) for feed, part in zip(self.resident, parts, strict=True)])
+
+
+ResidentFeed = Resident | ResidentTogether
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    masks = [mask for _, mask in batches if mask is not None]
+    return torch.cat([images for images, _ in batches]), torch.cat(masks) if masks else None
+
+
 def choose_feeding(size: int, device: torch.device) -> Feeding:
     """How `size` bytes of images and masks are best served: copied to a GPU once if they take at most half
     of its free memory (on MPS: of the memory recommended), as far as torch can tell."""
@@ -137,23 +179,34 @@ def choose_feeding(size: int, device: torch.device) -> Feeding:
 
 
 def open_feed(
-    nominal: Tensor,
-    anomalous: Tensor,
-    masks: Tensor | None,
+    sources: Sequence[Source],
     device: torch.device,
     feeding: Feeding | None = None,
 ) -> Feed:
-    """Serves the images on `device`, by default as `choose_feeding` says. All ways give the same batches.
+    """Serves the images of one training, or of several as `Together` does, on `device`, by default as
+    `choose_feeding` says. All ways give the same batches. Images that several share are copied once.
 
-    nominal, anomalous: uint8 (N, C, H, W) on the CPU. masks: bool (M, 1, H, W), of the anomalous ones.
     ValueError for another way, and for direct batches on another device than the CPU.
     """
-    kept = [images for images in (nominal, anomalous, masks) if images is not None]
-    way = feeding or choose_feeding(sum(images.numel() for images in kept), device)
+    kept = {id(images): images for source in sources for images in source if images is not None}
+    way = feeding or choose_feeding(sum(images.numel() for images in kept.values()), device)
+    feeds: dict[tuple[int, ...], Feed] = {}
+    for source in sources:
+        key = tuple(map(id, source))
+        if key not in feeds:
+            feeds[key] = _open(source, device, way)
+    if len(feeds) == 1:
+        return next(iter(feeds.values()))
+    every = [feeds[tuple(map(id, source))] for source in sources]
+    resident = [feed for feed in every if isinstance(feed, Resident)]
+    return ResidentTogether(resident) if resident else Together(every)
+
+
+def _open(source: Source, device: torch.device, way: Feeding) -> Feed:
     if way == "direct" and device.type == "cpu":
-        return Direct(nominal, anomalous, masks)
+        return Direct(*source)
     if way == "resident":
-        return Resident(nominal, anomalous, masks, device)
+        return Resident(*source, device)
     if way == "streamed":
-        return Streamed(nominal, anomalous, masks, device)
+        return Streamed(*source, device)
     raise ValueError(f"feeding is {way!r} on {device}; it is direct (on the CPU), resident or streamed")

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
 
 from fcdd_audit.core.determinism import deterministic
-from fcdd_audit.core.errors import InputError, RunError
-from fcdd_audit.core.recipe import Optimisation, Precision, Recipe
-from fcdd_audit.core.seeding import torch_generator
+from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.recipe import Precision, Recipe
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.detectors.training.augment import Augmenter
-from fcdd_audit.detectors.training.feed import Feeding, open_feed
-from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
+from fcdd_audit.detectors.training.drawing import Drawing
+from fcdd_audit.detectors.training.feed import Feed, Feeding, ResidentFeed, open_feed
+from fcdd_audit.detectors.training.graph import Replayed, recorder_on
+from fcdd_audit.detectors.training.members import Member, Term
+from fcdd_audit.detectors.training.models import Alone, Stacked, Trained, stackable
+from fcdd_audit.detectors.training.optimizers import make_optimizer
+from fcdd_audit.detectors.training.schedule import length_of, rate_falls
+from fcdd_audit.detectors.training.size import repeats_cheaply
+from fcdd_audit.detectors.training.step import Step, Tables
 
 TENTHS = 10
-
-
-class Term(Protocol):
-    """What a training adds to the detector's own loss."""
-
-    def __call__(
-        self, detector: Detector, x: Tensor, chosen: Tensor, move: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        """What a step adds, a number, differentiable in the detector's weights.
-
-        x: the step's images as the detector gets them, float (N, C, H, W). chosen: their numbers, (N,), on
-        the CPU, nominal training images first. move: displaces and flips whatever else belongs to these
-        images, (N, ...), like them.
-        """
-        ...
+FIRST = 512  # nominal images that a detector starts with, at most
 
 
 class DivergedError(RunError):
@@ -44,11 +32,13 @@ class DivergedError(RunError):
 
 class Losses(NamedTuple):
     """Mean losses of a training. steps: that were made. epochs: of each epoch, the last one's over the steps
-    that were made of it. tenths: of each tenth of the steps, in order; empty of fewer than ten steps."""
+    that were made of it. tenths: of each tenth of the steps, in order; empty of fewer than ten steps.
+    replayed: of the steps, how many were replayed from a CUDA graph."""
 
     steps: int
     epochs: list[float]
     tenths: list[float]
+    replayed: int = 0
 
 
 def means_of_tenths(losses: Tensor) -> list[float]:
@@ -70,31 +60,6 @@ def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
         probes = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
         return any(probe is not None and probe() for probe in probes)
     return False
-
-
-def _optimizer(detector: Detector, given: Optimisation) -> Optimizer:
-    learnt = [weight for weight in detector.parameters() if weight.requires_grad]
-    if given.optimizer == "sgd":
-        return SGD(learnt, lr=given.lr, momentum=0.9, nesterov=True, weight_decay=given.weight_decay)
-    return Adam(learnt, lr=given.lr, weight_decay=given.weight_decay)
-
-
-def _draw_images(
-    nominal: int, anomalous: int, given: Optimisation, length: Length, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """An epoch's images, from `nominal` on the anomalous ones, and labels: (steps, N) each, on the CPU.
-
-    The numbers drawn are the same without anomalous images, so that all detectors see the same order.
-    """
-    steps, size = length.per_epoch, length.batch
-    order = torch.cat([torch.randperm(nominal, generator=generator) for _ in range(given.repeats)])
-    order = torch.cat([order, order])[: steps * size].reshape(steps, size)
-    swap = torch.rand(steps, size, generator=generator) < given.oe_probability
-    other = torch.rand(steps, size, generator=generator)
-    if anomalous == 0:
-        return order, torch.zeros(steps, size)
-    other = (other * anomalous).long().clamp_max(anomalous - 1)
-    return torch.where(swap, nominal + other, order), swap.float()
 
 
 def fit(
@@ -120,88 +85,126 @@ def fit(
 
     RunError when the loss or a weight isn't finite. InputError for images or masks that it can't train on.
     """
-    if len(nominal) == 0:
-        raise InputError("there are no nominal training images; add train/nominal")
-    mixes = "anomalous" in detector.learns_from
-    if mixes and len(anomalous) == 0:
-        raise InputError(
-            f"{type(detector).__name__} learns from training anomalies and there are none; add "
-            "train/anomalous, or outlier exposure with --oe, or choose a detector that learns from "
-            "nominal images only (ae, dsvdd)"
-        )
-    if not mixes:
-        anomalous, masks = nominal[:0], None
-    if not detector.uses_masks:
-        masks = None
-    if nominal.dtype != torch.uint8 or anomalous.dtype != torch.uint8:
-        raise InputError(f"the training images are {nominal.dtype} and {anomalous.dtype}; give uint8")
-    if nominal.ndim != 4:
-        raise InputError(
-            f"the training images are of shape {tuple(nominal.shape)}; give (N, channels, height, width)"
-        )
-    if anomalous.shape[1:] != nominal.shape[1:]:
-        raise InputError(
-            f"the anomalous training images are of shape {tuple(anomalous.shape[1:])}, and the nominal ones "
-            f"of {tuple(nominal.shape[1:])}; give them one (channels, height, width)"
-        )
-    if masks is not None:
-        if masks.dtype != torch.bool or masks.shape != (len(anomalous), 1, *nominal.shape[-2:]):
-            raise InputError(
-                f"the masks are {masks.dtype} of shape {tuple(masks.shape)}; give a bool (1, height, width) "
-                f"for each of the {len(anomalous)} anomalous images"
-            )
-        empty = ~masks.any(dim=(1, 2, 3))
-        if empty.any():
-            masks = masks | empty[:, None, None, None]
+    member = Member(detector, nominal, anomalous, seed, masks, term)
+    (found,) = fit_stack([member], recipe, device, lambda steps: on_step(), feeding)
+    if isinstance(found, DivergedError):
+        raise found
+    return found
 
-    detector.to(device).to(memory_format=torch.channels_last)
-    draws = torch_generator(seed, "batches")
-    channels, height, width = nominal.shape[1:]
-    augment = Augmenter(recipe.augmentation, (channels, height, width), seed, device)
-    optimizer = _optimizer(detector, recipe.optimisation)
-    length = length_of(recipe.optimisation, len(nominal))
-    falls = rate_falls(recipe.optimisation, length)
+
+def fit_stack(
+    members: Sequence[Member],
+    recipe: Recipe,
+    device: torch.device,
+    on_step: Callable[[int], object] = lambda steps: None,
+    feeding: Feeding | None = None,
+    graph: bool | None = None,
+) -> list[Losses | DivergedError]:
+    """Train several detectors of one class, options and network in place on `device`, in one step for all.
+
+    Each has its own weights, images, batches, augmentation and statistics: it becomes what it would alone, to
+    rounding. One whose loss or weights aren't finite stops nobody else; its error stands in place of its
+    losses. on_step: is told after each step how many trainings made one. feeding: see `fit`. graph: whether
+    steps are replayed from a CUDA graph; None: where it can be.
+
+    ValueError for trainings of unequal length, for detectors that can't be stacked, or for a graph where none
+    can be made. InputError for images or masks that can't be trained on.
+    """
+    members = [member.learnt() for member in members]
+    detectors = [member.detector for member in members]
+    lengths = {length_of(recipe.optimisation, len(member.nominal)) for member in members}
+    if len(lengths) > 1:
+        raise ValueError("trainings of unequal length can't be one stack")
+    if len(members) > 1 and not all(map(stackable, detectors)):
+        raise ValueError(f"several of {members[0].name} can't be one stack")
+    (length,) = lengths
     low = uses_bfloat16(recipe.compute.precision, device)
-    losses: list[float] = []
-    each = torch.zeros(length.steps, device=device)
-    done = 0
+    with deterministic(repeats_cheaply(detectors[0], length.batch, device, low)):
+        feed = open_feed([member.source for member in members], device, feeding)
+        drawing = Drawing(members, recipe, length, device)
+        for member, first in zip(members, drawing.first(FIRST), strict=True):
+            detector = member.detector.to(device)
+            detector.to(memory_format=torch.channels_last)
+            detector.train()
+            detector.start(member.nominal.index_select(0, first).to(device))
+        model: Trained = Alone(detectors[0]) if len(members) == 1 else Stacked(detectors)
+        try:
+            return _train(members, model, recipe, drawing, feed, low, on_step, graph)
+        finally:
+            model.close()
+            for detector in detectors:
+                detector.eval()
 
-    with deterministic():
-        feed = open_feed(nominal, anomalous, masks, device, feeding)
-        detector.train()
-        first = torch.randperm(len(nominal), generator=draws)[:512]
-        detector.start(nominal.index_select(0, first).to(device))
-        for epoch in range(length.epochs):
-            # All of an epoch's choices go to the device at once: no transfer of them within a step.
-            chosen, labels = _draw_images(len(nominal), len(anomalous), recipe.optimisation, length, draws)
-            choices = augment.draw(len(chosen), chosen.shape[1], draws)
-            chosen = chosen[: length.steps - done]
-            labels = labels.to(device)
-            total = torch.zeros((), device=device)
-            for step, (images, mask) in enumerate(feed.epoch(chosen)):
-                x, mask = augment(images, choices.step(step), mask)
-                optimizer.zero_grad(set_to_none=True)
-                with torch.autocast(device.type, torch.bfloat16) if low else contextlib.nullcontext():
-                    loss = detector.loss(x, labels[step], *(() if mask is None else (mask,)))
-                    if term is not None:
-                        move = partial(augment.moved, choices=choices.step(step))
-                        loss = loss + term(detector, x, chosen[step], move)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-                each[done] = loss.detach()
-                done += 1
-                if done in falls:
-                    for group in optimizer.param_groups:
-                        group["lr"] *= recipe.optimisation.decay
-                on_step()
-            losses.append(float(total) / len(chosen))
-            weights = torch.stack([weight.detach().abs().sum() for weight in detector.parameters()])
-            if not (torch.isfinite(total) and torch.isfinite(weights).all()):
-                raise DivergedError(
-                    f"the loss or the weights of {type(detector).__name__} are not finite in epoch "
-                    f"{epoch + 1} of {length.epochs}; lower the learning rate (--lr)"
+
+def _train(
+    members: Sequence[Member],
+    model: Trained,
+    recipe: Recipe,
+    drawing: Drawing,
+    feed: Feed,
+    low: bool,
+    on_step: Callable[[int], object],
+    graph: bool | None,
+) -> list[Losses | DivergedError]:
+    length, device = drawing.length, drawing.device
+    optimizer = make_optimizer(model.learnt, recipe.optimisation)
+    tables = Tables(length.per_epoch, len(members), model.learnt[0])
+    step = Step(model, drawing.augment, optimizer, tables, low, [member.term for member in members])
+    replayed = _replayed(step, feed, drawing, graph)
+    falls = rate_falls(recipe.optimisation, length)
+    losses = torch.zeros(length.steps, len(members), device=device, dtype=tables.losses.dtype)
+    means: list[list[float]] = []
+    errors: list[DivergedError | None] = [None] * len(members)
+    done = 0
+    for epoch in range(length.epochs):
+        # All of an epoch's choices go to the device at once: no transfer of them within a step.
+        drawn = drawing.epoch()
+        tables.begin(drawn)
+        count = min(length.per_epoch, length.steps - done)
+        for _ in _steps(step, feed, drawn.chosen[:count], replayed):
+            done += 1
+            if done in falls:
+                for group in optimizer.param_groups:
+                    group["lr"] *= recipe.optimisation.decay
+            on_step(len(members))
+        losses[done - count : done] = tables.losses[:count]
+        means.append([float(total) / count for total in tables.total.tolist()])
+        finite = (torch.isfinite(tables.total) & model.finite()).tolist()
+        for index, member in enumerate(members):
+            if errors[index] is None and not finite[index]:
+                errors[index] = DivergedError(
+                    f"the loss or the weights of {member.name} are not finite in epoch {epoch + 1} of "
+                    f"{length.epochs}; lower the learning rate (--lr)"
                 )
-            detector.end_epoch(epoch)
-    detector.eval()
-    return Losses(done, losses, means_of_tenths(each))
+        if all(errors):
+            break
+        for index, member in enumerate(members):
+            if errors[index] is None:
+                member.detector.end_epoch(epoch, tables.seen_of(index, count))
+    replays = 0 if replayed is None else replayed.replays
+    each = zip(errors, losses.cpu().unbind(dim=1), zip(*means, strict=True), strict=True)
+    return [error or Losses(done, list(mean), means_of_tenths(own), replays) for error, own, mean in each]
+
+
+def _replayed(step: Step, feed: Feed, drawing: Drawing, graph: bool | None) -> Replayed | None:
+    """The step as it is replayed; None: it isn't. ValueError where it must be and can't."""
+    if graph is False:
+        return None
+    recorder = recorder_on(drawing.device, drawing.augment.noise)
+    if recorder is not None and isinstance(feed, ResidentFeed) and not step.needs_host:
+        return Replayed(step.on(feed), recorder)
+    if graph:
+        raise ValueError("a CUDA graph needs a GPU, images that fit there, and a loss without further terms")
+    return None
+
+
+def _steps(step: Step, feed: Feed, chosen: Tensor, replayed: Replayed | None) -> Iterator[None]:
+    """Make the steps of an epoch, one at a time. chosen: (steps, M * N), on the CPU."""
+    if replayed is not None:
+        for _ in range(len(chosen)):
+            replayed()
+            yield
+        return
+    for batch, numbers in zip(feed.epoch(chosen), chosen, strict=True):
+        step(batch, numbers)
+        yield

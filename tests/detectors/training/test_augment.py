@@ -34,8 +34,8 @@ def pictures(count=6, channels=3, height=5, width=7, seed=0):
 
 def augmented(changes, images, mask=None, seed=0):
     """The images after one step of one epoch, their masks and what was drawn."""
-    augment = Augmenter(changes, tuple(images.shape[1:]), seed, CPU)
-    choices = augment.draw(1, len(images), torch_generator(seed, "batches")).step(0)
+    augment = Augmenter(changes, tuple(images.shape[1:]), [seed], CPU)
+    choices = augment.draw(1, len(images), [torch_generator(seed, "batches")]).step(0)
     x, mask = augment(images, choices, mask)
     return x, mask, choices
 
@@ -287,8 +287,8 @@ def test_nothing_is_drawn_for_what_is_off_and_images_are_only_scaled():
 
 def test_switching_one_thing_on_leaves_the_others_draws_alone():
     draws = [
-        Augmenter(Augmentation(shift=0.3, **options), (3, 8, 8), 3, CPU).draw(
-            2, 5, torch_generator(3, "batches")
+        Augmenter(Augmentation(shift=0.3, **options), (3, 8, 8), [3], CPU).draw(
+            2, 5, [torch_generator(3, "batches")]
         )
         for options in ({"flip": 0.5, "jitter": 0.1}, {"flip": 0.5}, {"jitter": 0.1, "noise_share": 0.5})
     ]
@@ -304,9 +304,9 @@ def test_the_seed_and_the_step_decide_what_is_drawn():
     first, again, other = (augmented(changes, images, seed=seed)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    augment = Augmenter(changes, (3, 5, 7), 1, CPU)
+    augment = Augmenter(changes, (3, 5, 7), [1], CPU)
     generator = torch_generator(1, "batches")
-    epochs = [augment.draw(2, 16, generator) for _ in range(2)]
+    epochs = [augment.draw(2, 16, [generator]) for _ in range(2)]
     for name in ("down", "across", "colours", "offsets", "noisy"):
         steps = [getattr(epoch.step(step), name) for epoch in epochs for step in range(2)]
         assert not any(torch.equal(a, b) for a, b in pairwise(steps))
@@ -314,8 +314,8 @@ def test_the_seed_and_the_step_decide_what_is_drawn():
 
 def test_a_batch_isnt_changed_by_the_next_one():
     images, changes = pictures(), Augmentation(jitter=0.1)
-    augment = Augmenter(changes, (3, 5, 7), 0, CPU)
-    choices = augment.draw(1, len(images), torch_generator(0, "batches")).step(0)
+    augment = Augmenter(changes, (3, 5, 7), [0], CPU)
+    choices = augment.draw(1, len(images), [torch_generator(0, "batches")]).step(0)
     x, _ = augment(images, choices)
     kept = x.clone()
     augment(images.flip(0), choices)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.detectors.training.feed import Ranking, Streamed, choose_feeding, open_feed
+from fcdd_audit.detectors.training.feed import Ranking, Source, Streamed, choose_feeding, open_feed
 
 CPU = torch.device("cpu")
 NOMINAL = torch.randint(0, 256, (7, 3, 4, 5), dtype=torch.uint8)
@@ -23,7 +23,7 @@ def test_mixing_is_indexing_the_joined_images(chosen):
 @pytest.mark.parametrize("masks", [None, MASKS])
 def test_all_ways_serve_the_same_batches(feeding, masks):
     chosen = torch.randint(0, 12, (6, 4))
-    batches = list(open_feed(NOMINAL, ANOMALOUS, masks, CPU, feeding).epoch(chosen))
+    batches = list(open_feed([Source(NOMINAL, ANOMALOUS, masks)], CPU, feeding).epoch(chosen))
     assert len(batches) == 6
     all_masks = torch.cat([torch.zeros(7, 1, 4, 5, dtype=torch.bool), MASKS])
     for row, (images, mask) in zip(chosen, batches, strict=True):
@@ -33,7 +33,7 @@ def test_all_ways_serve_the_same_batches(feeding, masks):
 
 @pytest.mark.parametrize("feeding", ["direct", "resident", "streamed"])
 def test_nominal_images_alone_are_served_too(feeding):
-    feed = open_feed(NOMINAL, ANOMALOUS[:0], MASKS[:0], CPU, feeding)
+    feed = open_feed([Source(NOMINAL, ANOMALOUS[:0], MASKS[:0])], CPU, feeding)
     ((images, mask),) = feed.epoch(torch.tensor([[6, 0, 6]]))
     assert torch.equal(images, NOMINAL[[6, 0, 6]])
     assert not mask.any()
@@ -44,7 +44,7 @@ def test_images_in_a_file_are_read_and_not_copied(feeding, tmp_path):
     path = tmp_path / "images.bin"
     path.write_bytes(bytes(range(240)) * 5)
     images = torch.from_file(str(path), shared=False, size=1200, dtype=torch.uint8).reshape(20, 3, 4, 5)
-    feed = open_feed(images, ANOMALOUS, None, CPU, feeding)
+    feed = open_feed([Source(images, ANOMALOUS, None)], CPU, feeding)
     held = feed if feeding == "direct" else feed.source
     assert held.nominal.data_ptr() == images.data_ptr()
     ((batch, _),) = feed.epoch(torch.tensor([[19, 22, 3]]))
@@ -52,7 +52,7 @@ def test_images_in_a_file_are_read_and_not_copied(feeding, tmp_path):
 
 
 def test_a_failure_of_the_thread_reaches_the_caller():
-    feed = open_feed(NOMINAL, ANOMALOUS, None, CPU, "streamed")
+    feed = open_feed([Source(NOMINAL, ANOMALOUS, None)], CPU, "streamed")
     batches = feed.epoch(torch.tensor([[0, 1], [0, 99]]))
     next(batches)
     with pytest.raises((IndexError, RuntimeError)):
@@ -89,4 +89,4 @@ def test_only_copies_from_pinned_memory_are_not_waited_for(kind, waits, monkeypa
 @pytest.mark.parametrize(("way", "device"), [("resdient", "cpu"), ("direct", "meta")])
 def test_a_way_that_is_unknown_or_cannot_work_is_refused(way, device):
     with pytest.raises(ValueError, match=f"feeding is '{way}' on {device}"):
-        open_feed(NOMINAL, ANOMALOUS, None, torch.device(device), way)
+        open_feed([Source(NOMINAL, ANOMALOUS, None)], torch.device(device), way)

@@ -44,7 +44,7 @@ class Spy(Detector):
     def start(self, nominal):
         self.started = nominal
 
-    def end_epoch(self, epoch):
+    def end_epoch(self, epoch, seen):
         self.path.append((epoch, self.weight.item()))
 
 
@@ -151,7 +151,7 @@ def test_masks_reach_only_detectors_that_use_them(monkeypatch):
         spy = kind()
         fit(spy, numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
         assert all(mask is None for _, _, mask in spy.seen)
-        assert fed.pop()[2] is None
+        assert fed.pop()[0][0].masks is None
 
 
 def spied_feeds(monkeypatch):
@@ -192,7 +192,7 @@ def test_an_anomalous_image_with_an_empty_mask_is_wholly_anomalous_and_one_out_o
 def test_masks_are_not_copied_unless_one_is_empty(monkeypatch):
     fed, masks = spied_feeds(monkeypatch), torch.ones(9, 1, 8, 8, dtype=torch.bool)
     fit(MaskSpy(), numbered(0, 12), numbered(100, 9), SHORT, 0, CPU, masks=masks)
-    assert fed[0][2] is masks
+    assert fed[0][0][0].masks is masks
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 8, 8), (9, 8, 8), (9, 1, 8, 7)])
@@ -403,7 +403,7 @@ def plainly_trained(detector, nominal, anomalous, recipe, seed):
             optimizer.zero_grad()
             detector.loss(x, swap[step].float()).backward()
             optimizer.step()
-        detector.end_epoch(epoch)
+        detector.end_epoch(epoch, None)
     return torch.cat([value.flatten().float() for value in detector.state_dict().values()])
 
 
