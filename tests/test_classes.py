@@ -11,7 +11,7 @@ from fcdd_audit import InputError, render_report, run_audit
 from fcdd_audit.auditing import explain_run
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.detectors.training.loop import DivergedError
-from fcdd_audit.experiment.cells import train
+from fcdd_audit.experiment.cells import train_stack
 from fcdd_audit.experiment.folder import SCHEMA, RunFolder
 
 
@@ -109,12 +109,12 @@ def stopping_after(count, monkeypatch):
     """Make an audit stop once it has trained so many detectors."""
     left = iter(range(count))
 
-    def train_or_stop(cell, setup, device, on_step):
+    def train_or_stop(stack, setup, device, on_step):
         if next(left, None) is None:
             raise Stop
-        return train(cell, setup, device, on_step)
+        return train_stack(stack, setup, device, on_step)
 
-    monkeypatch.setattr("fcdd_audit.experiment.work.train", train_or_stop)
+    monkeypatch.setattr("fcdd_audit.experiment.work.train_stack", train_or_stop)
 
 
 def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
@@ -176,7 +176,9 @@ def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp
 
 def test_every_class_is_explained_by_more(classes_run, tmp_path, work_of, without_page, monkeypatch):
     run = shutil.copytree(classes_run.folder, tmp_path / classes_run.folder.name)
-    monkeypatch.setattr("fcdd_audit.experiment.work.train", lambda *_: pytest.fail("a detector was trained"))
+    monkeypatch.setattr(
+        "fcdd_audit.experiment.work.train_stack", lambda *_: pytest.fail("a detector was trained")
+    )
     result = explain_run(run, ("edges",), explained=1)
     assert len(result.findings) == 8
     assert {one.explainer for finding in result.findings for one in finding.explainers} == {"native", "edges"}
@@ -186,12 +188,12 @@ def test_every_class_is_explained_by_more(classes_run, tmp_path, work_of, withou
 def test_a_class_of_which_nothing_could_be_trained_has_no_numbers(classes_config, tmp_path, monkeypatch):
     """The other class has; a mean over it alone is none."""
 
-    def train_or_fail(cell, setup, *arguments):
+    def train_or_fail(stack, setup, *arguments):
         if setup.data.nominal_class == "cat":
-            raise DivergedError("ae diverged in epoch 1")
-        return train(cell, setup, *arguments)
+            return [(None, DivergedError("ae diverged in epoch 1"))]
+        return train_stack(stack, setup, *arguments)
 
-    monkeypatch.setattr("fcdd_audit.experiment.work.train", train_or_fail)
+    monkeypatch.setattr("fcdd_audit.experiment.work.train_stack", train_or_fail)
     result = run_audit(classes_config.having(oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path))
     airplane, cat = result.findings
     assert (airplane.seeds, airplane.failed, cat.seeds, len(cat.failed)) == (1, (), 0, 2)

@@ -14,21 +14,24 @@ from fcdd_audit.cli.app import app
 from fcdd_audit.cli.documents import schemas
 from fcdd_audit.detectors.training.loop import DivergedError
 from fcdd_audit.edits.as_is import AsIs
-from fcdd_audit.experiment.cells import score, train
+from fcdd_audit.experiment.cells import score, train_stack
 from fcdd_audit.verdict.findings import FailedTwin
 from fcdd_audit.verdict.thresholds import Thresholds
 
-TRAIN, SCORE = "fcdd_audit.experiment.work.train", "fcdd_audit.experiment.work.score"
+TRAIN, SCORE = "fcdd_audit.experiment.work.train_stack", "fcdd_audit.experiment.work.score"
 
 
 def failing(error, *twins):
     """Trains all but these twins, by seed and name: their trainings end with an error."""
 
-    def train_or_fail(cell, *arguments):
+    def train_or_fail(stack, *arguments):
+        (cell,) = stack
         name = "control" if cell.edit == AsIs() else "planted"
-        if (cell.seed, name) in twins or not twins:
-            raise error
-        return train(cell, *arguments)
+        if (cell.seed, name) not in twins and twins:
+            return train_stack(stack, *arguments)
+        if isinstance(error, DivergedError):
+            return [(None, error)]
+        raise error
 
     return train_or_fail
 
@@ -121,7 +124,7 @@ def test_what_ran_out_of_memory_is_trained_by_the_next_run(
     (finding,) = run_audit(config).findings
     assert finding.failed[1:] == (FailedTwin(4, "control", "it ran out of memory"),)
     assert finding.seeds == 3
-    monkeypatch.setattr(TRAIN, train)
+    monkeypatch.setattr(TRAIN, train_stack)
     again = run_audit(config)
     assert (again.findings[0].seeds, len(again.findings[0].failed)) == (4, 1)
     assert content(again, "config.json")["work"]["trained"] == 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
-from fcdd_audit.detectors import DETECTORS, Detector, Scorer, fit
-from fcdd_audit.detectors.training.loop import Losses
-from fcdd_audit.detectors.training.members import Term
+from fcdd_audit.detectors import DETECTORS, Detector, Scorer
+from fcdd_audit.detectors.training.loop import DivergedError, Losses, fit_stack
+from fcdd_audit.detectors.training.members import Member, Term
+from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.edits.base import Edit, TrainingSet
 from fcdd_audit.experiment.explaining import Explained, batches
 from fcdd_audit.experiment.kept import CROSSED
@@ -40,29 +42,49 @@ class Cell:
     term: Penalty | None = None
 
 
-def train(
-    cell: Cell, setup: Setup, device: torch.device, on_step: Callable[[], object] = lambda: None
-) -> tuple[Detector, Losses]:
-    """The cell's trained detector and its losses. Twins of a seed differ in the edit only, or in a term of
-    the loss.
+def together(cell: Cell, setup: Setup) -> tuple[Cell, ...]:
+    """The cells that are trained in one step with it, itself among them: of the same detector, edit and term,
+    by seed. It depends on what is asked, not on what is done already, so that they are the same every time.
 
-    on_step: called after each training step. RunError if training diverges; InputError if the detector can't
-    be trained on this data.
+    Seeds that don't fit into one stack are spread evenly over several.
     """
+    most = setup.stack_limits.get(cell.detector, 1) if cell.trained else 1
+    group = next((seeds for seeds in setup.seed_groups if cell.seed in seeds), (cell.seed,))
+    size = math.ceil(len(group) / math.ceil(len(group) / most))
+    first = group.index(cell.seed) // size * size
+    return tuple(replace(cell, seed=seed) for seed in group[first : first + size])
+
+
+def train_stack(
+    cells: Sequence[Cell],
+    setup: Setup,
+    device: torch.device,
+    on_step: Callable[[int], object] = lambda steps: None,
+) -> list[tuple[Detector, Losses | DivergedError]]:
+    """Trained detectors and their losses. Twins of a seed differ in the edit only, or in a term of the loss.
+
+    They are trained in one step; one by one where an edit leaves them unlike numbers of images, so that their
+    epochs end apart. One that diverges has the error in place of its losses, and stops no other. on_step:
+    told after each training step how many trainings made one. InputError if the detector can't be trained on
+    this data.
+    """
+    members = [_member(cell, setup, device) for cell in cells]
+    lengths = {length_of(setup.recipe.optimisation, len(member.nominal)) for member in members}
+    parts = [members] if len(lengths) == 1 else [[member] for member in members]
+    found = [losses for part in parts for losses in fit_stack(part, setup.recipe, device, on_step)]
+    return [(member.detector, losses) for member, losses in zip(members, found, strict=True)]
+
+
+def _member(cell: Cell, setup: Setup, device: torch.device) -> Member:
     training = setup.trained_on(cell.edit, cell.seed, learned(cell.detector))
-    detector = setup.untrained(cell.detector, cell.seed)
-    losses = fit(
-        detector,
+    return Member(
+        setup.untrained(cell.detector, cell.seed),
         training.nominal.images,
         training.anomalous.images,
-        setup.recipe,
         cell.seed,
-        device,
-        masks=training.anomalous.masks,
-        on_step=on_step,
-        term=_term(cell, training, device),
+        training.anomalous.masks,
+        _term(cell, training, device),
     )
-    return detector, losses
 
 
 def learned(detector: str) -> tuple[Side, ...]:

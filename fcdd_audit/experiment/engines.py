@@ -137,7 +137,7 @@ class Engine:
         try:
             torch.set_num_threads(threads or before)
             for work in works:
-                failed = finish(work, setup, self.store, lambda: on_step(1))
+                failed = finish(work, setup, self.store, on_step)
                 if failed is not None:
                     failures[work.cell] = failed
                 on_cell()
@@ -333,7 +333,7 @@ def _serve(connection: Connection, foreign: list[Foreign]) -> None:
                     if one.name not in REGISTRIES[one.kind]:
                         raise _unknown(one)
             steps = _Steps(connection)
-            failed = finish(work, setup, store, steps.made_one)
+            failed = finish(work, setup, store, steps.make)
             steps.tell()
             connection.send(("done", failed))
     except (EOFError, ConnectionError):
@@ -358,8 +358,8 @@ class _Steps:
     made: int = 0
     told: float = field(default_factory=time.monotonic)
 
-    def made_one(self) -> None:
-        self.made += 1
+    def make(self, count: int) -> None:
+        self.made += count
         if time.monotonic() - self.told > TOLD_EVERY:
             self.tell()
 

@@ -19,7 +19,7 @@ from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.core.sides import Side
 from fcdd_audit.detectors import DETECTORS, NETWORKS
 from fcdd_audit.edits.base import described, edits_in
-from fcdd_audit.experiment.cells import Cell, learned
+from fcdd_audit.experiment.cells import Cell, learned, together
 from fcdd_audit.experiment.records import Identity, key_of, plain
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import MEASURED, TRAINED, Place
@@ -110,7 +110,7 @@ def _trained(cell: Cell, setup: Setup) -> Identity:
                 if finds and (name := f"bearing {side}") in setup.contents
             },
             "seed": cell.seed,
-            "device": {**device, "stack": 1},
+            "device": {**device, "stack": len(together(cell, setup))},
             "code": _code(cell, setup),
             **({} if cell.term is None else {"term": _term(cell.term)}),
         }

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,8 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import Detector, build
+from fcdd_audit.detectors.training.schedule import length_of
+from fcdd_audit.detectors.training.size import most_in_a_stack
 from fcdd_audit.edits.as_is import AsIs
 from fcdd_audit.edits.base import EDITS, Edit, TrainingSet
 from fcdd_audit.experiment.devices import device_name, precision_of
@@ -38,6 +41,7 @@ from fcdd_audit.experiment.transplanted import (
 from fcdd_audit.explainers import Explainer, make_explainer
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.images.sets import ImageSet, sha256
+from fcdd_audit.models.own import own_kind
 from fcdd_audit.natural import NATURAL, NaturalArtifact, Promoted
 from fcdd_audit.natural.locate import bearing_share, counts_note, locate
 from fcdd_audit.natural.transplant import cut_out
@@ -68,7 +72,8 @@ class Setup:
     explainers: by detector, in the registry's order. options: by the name of a detector, probe, explainer or
     remedy. sanity: on so many test images of each side explanations are checked; 0: on none.
     trained_on_device: what detectors were trained on that aren't to be trained again, as in
-    `training_device`; None: they are trained here.
+    `training_device`; None: they are trained here. seed_groups: seeds whose twins may be trained in one step,
+    those that one look adds; stack_limits: by detector, how many at most; 1 of those that it doesn't name.
     """
 
     data: AuditData
@@ -89,6 +94,8 @@ class Setup:
     transplants: Mapping[Side, Transplants] = field(default_factory=dict)
     obstacles: Mapping[Side, str] = field(default_factory=dict)
     trained_on_device: Mapping[str, str] | None = None
+    seed_groups: tuple[tuple[int, ...], ...] = ()
+    stack_limits: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def contents(self) -> dict[str, str]:
@@ -141,6 +148,16 @@ class Setup:
         if self.trained_on_device is not None:
             return {**self.trained_on_device, "type": torch.device(self.trained_on_device["type"]).type}
         return {**self.measuring_device, "precision": precision_of(self.recipe, self.device)}
+
+    @property
+    def trained_where(self) -> dict[str, Any]:
+        """`training_device`, and how many twins were trained in one step at most, where several were."""
+        return {**self.training_device, **({"stacks": dict(self.stack_limits)} if self.stack_limits else {})}
+
+    def trained_elsewhere(self, where: Mapping[str, Any]) -> Setup:
+        """The setup of detectors that were trained there, as in `trained_where`, and aren't to be again."""
+        device = {name: value for name, value in where.items() if name != "stacks"}
+        return replace(self, trained_on_device=device, stack_limits=where.get("stacks", {}))
 
     def bearing_side(self, sides: Sequence[Side]) -> Side | None:
         """Of these sides, the one of which most training images bear a found artifact; None without one."""
@@ -229,6 +246,8 @@ def prepare(
         "device": str(device),
         "options": {name: dict(options) for name, options in config.options.items()},
         "sanity": config.explanation.sanity or 0,
+        "seed_groups": _added_by_looks([look.pairs for look in config.design.looks]),
+        "stack_limits": _stack_limits(config, data, device),
     }
     if isinstance(artifact, Promoted):
         return _prepare_promoted(config, data, artifact, shared, progress)
@@ -246,6 +265,27 @@ def prepare(
     shared["plantable"] = {name: make_probe(name, config.options) for name in beside} or {probe: artifact}
     in_use = any(direction.usual == MARKED for direction in directions.values())
     return _prepare_planted(in_use, data, artifact, shared)
+
+
+def _added_by_looks(pairs: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The seeds that each look adds."""
+    return tuple(tuple(range(first, last)) for first, last in pairwise([0, *pairs]))
+
+
+def _stack_limits(config: AuditConfig, data: AuditData, device: torch.device) -> dict[str, int]:
+    if device.type != "cuda":
+        return {}
+    recipe, nominal = config.detector.recipe, data.train_nominal.images
+    batch = length_of(recipe.optimisation, len(nominal)).batch
+    return {
+        name: most_in_a_stack(
+            build(name, nominal, 0, config.options.get(name, {}), recipe.network, recipe.normalise),
+            batch,
+            device,
+        )
+        for name in config.detector.detectors
+        if own_kind(name) is None
+    }
 
 
 def _prepare_planted(in_use: bool, data: AuditData, probe: Probe, shared: dict[str, Any]) -> Setup:

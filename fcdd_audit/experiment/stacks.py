@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fcdd_audit.experiment.cells import Cell, together
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.work import Work
 
@@ -11,5 +12,8 @@ Stack = tuple[Work, ...]  # of cells that are trained together, and are one work
 
 
 def stacks(works: Sequence[Work], setup: Setup) -> list[Stack]:
-    """The work, in order of each stack's first; every work is in one stack."""
-    return [(work,) for work in works]
+    """The work by stack, in order of each one's first."""
+    found: dict[tuple[Cell, ...], list[Work]] = {}
+    for work in works:
+        found.setdefault(together(work.cell, setup), []).append(work)
+    return [tuple(one) for one in found.values()]

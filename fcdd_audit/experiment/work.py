@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +21,17 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.sides import Side
 from fcdd_audit.core.versions import versions
 from fcdd_audit.detectors import Detector
-from fcdd_audit.detectors.training.loop import DivergedError
+from fcdd_audit.detectors.training.loop import DivergedError, Losses
 from fcdd_audit.detectors.weights import IN_RECORD
-from fcdd_audit.experiment.cells import Cell, before_training, explained_parts, score, scored_names, train
+from fcdd_audit.experiment.cells import (
+    Cell,
+    before_training,
+    explained_parts,
+    score,
+    scored_names,
+    together,
+    train_stack,
+)
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, extent
 from fcdd_audit.experiment.identity import (
     checked_place,
@@ -55,6 +64,8 @@ from fcdd_audit.measures.statistics import interquartile_range
 from fcdd_audit.models import Model
 from fcdd_audit.models.failures import NotFiniteError
 from fcdd_audit.models.own import FailedTrainingError, OwnDetector, Traits, own_kind
+
+log = logging.getLogger("fcdd_audit")
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
@@ -130,11 +141,12 @@ def missing(work: Work, setup: Setup, store: Store) -> Missing:
 
 
 def finish(
-    work: Work, setup: Setup, store: Store, on_step: Callable[[], object] = lambda: None
+    work: Work, setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
 ) -> str | None:
     """Make what is missing of a cell's records; of each only one process at a time.
 
-    on_step: called after each training step. Returns why the cell has no numbers, or None. InputError if the
+    A training that is missing is made with those that belong to its stack. on_step: told after each training
+    step how many trainings made one. Returns why the cell has no numbers, or None. InputError if the
     detector can't be trained on this data, RunError for what ends a run.
     """
     todo = missing(work, setup, store)
@@ -151,12 +163,8 @@ def finish(
 def finish_stack(
     stack: Sequence[Work], setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
 ) -> dict[Cell, str]:
-    """`finish` for each of them in turn: the first trains them all.
-
-    on_step: called with a number of training steps that were made, each twin's counted. Returns why cells
-    have no numbers.
-    """
-    reasons = {work.cell: finish(work, setup, store, lambda: on_step(1)) for work in stack}
+    """`finish` for each of them in turn: the first trains them all. Returns why cells have no numbers."""
+    reasons = {work.cell: finish(work, setup, store, on_step) for work in stack}
     return {cell: reason for cell, reason in reasons.items() if reason is not None}
 
 
@@ -190,42 +198,74 @@ def _failed_files(reason: str, again: bool) -> dict[str, bytes]:
 
 
 def make_trained(
-    cell: Cell, setup: Setup, store: Store, on_step: Callable[[], object] = lambda: None
+    cell: Cell, setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
 ) -> Record:
-    """The record of a cell's training, made if it is missing or may succeed another time."""
+    """The record of a cell's training, made if it is missing or may succeed another time, with those of the
+    cells that are trained together with it."""
     place = trained_place(cell, setup)
-    with store.making(place):
+    stack = together(cell, setup)
+    with store.making(trained_place(stack[0], setup)):
         found = store.read(place)
         if found is None or _again(found):
-            if found is not None:
-                store.remove(place)
-            store.write(place, _trained_files(cell, setup, on_step))
+            for one, files in zip(stack, _trained_files(stack, setup, on_step), strict=True):
+                _replace(store, trained_place(one, setup), files)
     return needed(store, place)
 
 
-def _trained_files(cell: Cell, setup: Setup, on_step: Callable[[], object]) -> dict[str, bytes]:
+def _replace(store: Store, place: Place, files: Mapping[str, bytes]) -> None:
+    """Keep a training's record; one that is there stays, unless it might have succeeded another time."""
+    found = store.read(place)
+    if found is not None and _again(found):
+        store.remove(place)
+    store.write(place, files)
+
+
+def _trained_files(
+    stack: Sequence[Cell], setup: Setup, on_step: Callable[[int], object]
+) -> list[dict[str, bytes]]:
     started = time.perf_counter()
     try:
         with deterministic():
-            files, about = _train(cell, setup, on_step)
-    except DivergedError as error:
-        return _failed_files(str(error), again=False)
+            made = _train(stack, setup, on_step)
     except FailedTrainingError as error:  # what it fails for needn't be in the code
-        return _failed_files(str(error), again=True)
+        return [_failed_files(str(error), again=True)]
     except (MemoryError, RuntimeError) as error:
-        return _failed_files(_out_of_memory(error), again=True)
-    about = {**about, "seconds": time.perf_counter() - started, "versions": versions()}
-    return {TRAINING: as_json(about).encode(), **files}
+        reason = _out_of_memory(error)
+        if len(stack) == 1:
+            return [_failed_files(reason, again=True)]
+        log.warning("%d twins in one step: %s; they are trained in two halves", len(stack), reason)
+    else:
+        return [_files_of(one, (time.perf_counter() - started) / len(stack)) for one in made]
+    half = len(stack) // 2
+    return [files for part in (stack[:half], stack[half:]) for files in _trained_files(part, setup, on_step)]
 
 
-def _train(cell: Cell, setup: Setup, on_step: Callable[[], object]) -> Made:
-    """The detector's weights; nothing of models of the user's own code, which may be anything."""
-    own = own_kind(cell.detector)
+def _files_of(made: Made | DivergedError, seconds: float) -> dict[str, bytes]:
+    if isinstance(made, DivergedError):
+        return _failed_files(str(made), again=False)
+    files, about = made
+    return {TRAINING: as_json({**about, "seconds": seconds, "versions": versions()}).encode(), **files}
+
+
+def _train(
+    stack: Sequence[Cell], setup: Setup, on_step: Callable[[int], object]
+) -> list[Made | DivergedError]:
+    """The detectors' weights; nothing of a model of the user's own code, which may be anything."""
+    own = own_kind(stack[0].detector)
     if own is not None:
-        return {}, {"losses": [], "model": Traits.of(own_model(own, cell, setup)).as_json()}
-    detector, losses = train(cell, setup, torch.device(setup.device), on_step)
+        (cell,) = stack
+        return [({}, {"losses": [], "model": Traits.of(own_model(own, cell, setup)).as_json()})]
+    return [
+        losses if isinstance(losses, DivergedError) else _made(detector, losses)
+        for detector, losses in train_stack(stack, setup, torch.device(setup.device), on_step)
+    ]
+
+
+def _made(detector: Detector, losses: Losses) -> Made:
     weights = {name: value.cpu().contiguous() for name, value in detector.state_dict().items()}
     about = {"steps": losses.steps, "losses": losses.epochs, "tenths": losses.tenths}
+    if losses.replayed:
+        about["replayed"] = losses.replayed
     return {IN_RECORD: save_weights(weights)}, about
 
 

@@ -17,7 +17,7 @@ from fcdd_audit.experiment.cells import (
     learned,
     score,
     scored_names,
-    train,
+    train_stack,
 )
 from fcdd_audit.experiment.explaining import DEFECT, explain
 from fcdd_audit.experiment.kept import table_file
@@ -32,6 +32,12 @@ CONTROL = Cell("fcdd", 0, AS_IS)
 PLANTED = Cell("fcdd", 0, Plant("watermark", ("anomalous",), 1.0))
 BEFORE = replace(CONTROL, trained=False)
 CPU = torch.device("cpu")
+
+
+def train(cell, setup, device, *on_step):
+    """One cell by itself."""
+    ((detector, losses),) = train_stack([cell], setup, device, *on_step)
+    return detector, losses
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +87,13 @@ def test_a_term_of_the_loss_sees_only_images_that_the_detector_learns_from(
     squares_config, monkeypatch, detector, sides
 ):
     setup = prepare(squares_config.having(removal="inpaint"))
-    given = {}
-    monkeypatch.setattr("fcdd_audit.experiment.cells.fit", lambda *_, term, **__: given.update(term=term))
+    given = []
+    monkeypatch.setattr(
+        "fcdd_audit.experiment.cells.fit_stack", lambda members, *_: given.extend(members) or [()]
+    )
     train(Cell(detector, 0, AS_IS, term=Penalty("consistency", "mask")), setup, CPU)
-    pool = given["term"].pool
+    (member,) = given
+    pool = member.term.pool
     counts = {side: len(setup.training[AS_IS].of(side)) if side in sides else 0 for side in SIDES}
     assert [len(images) for images in pool.images] == list(counts.values())
     assert [len(where) for where in pool.where] == list(counts.values())
@@ -141,7 +150,7 @@ def weights(detector):
 def test_training_repeats_itself_and_tells_of_each_step_and_epoch(setup):
     steps = []
     recipe = setup.recipe.changed(epochs=2, batch_size=64)
-    first, losses = train(CONTROL, replace(setup, recipe=recipe), CPU, lambda: steps.append(1))
+    first, losses = train(CONTROL, replace(setup, recipe=recipe), CPU, steps.append)
     again, _ = train(CONTROL, replace(setup, recipe=recipe), CPU)
     other, _ = train(replace(CONTROL, seed=1), replace(setup, recipe=recipe), CPU)
     assert torch.equal(weights(first), weights(again))
@@ -153,8 +162,9 @@ def test_training_repeats_itself_and_tells_of_each_step_and_epoch(setup):
 
 def test_a_training_that_diverges_says_so(setup):
     wild = replace(setup, recipe=setup.recipe.changed(lr=1e30, precision="float32"))
-    with pytest.raises(RunError, match=r"of FCDD are not finite in epoch 1 of 1;"):
-        train(CONTROL, wild, CPU)
+    _, error = train(CONTROL, wild, CPU)
+    assert isinstance(error, RunError)
+    assert "of FCDD are not finite in epoch 1 of 1;" in str(error)
 
 
 # Before training

@@ -35,7 +35,7 @@ def store(tmp_path):
 def counted(monkeypatch):
     """Names what is done: trained, scored."""
     done = []
-    for name in ("train", "score"):
+    for name in ("train_stack", "score"):
         real = getattr(work, name)
         monkeypatch.setattr(
             work, name, lambda *given, name=name, real=real: done.append(name) or real(*given)
@@ -47,7 +47,7 @@ def failing(monkeypatch, error):
     def fit(*given, **named):
         raise error
 
-    monkeypatch.setattr(cells, "fit", fit)
+    monkeypatch.setattr(cells, "fit_stack", fit)
 
 
 def test_a_training_that_diverges_is_recorded_and_not_tried_again(setup, store, counted):
@@ -56,7 +56,7 @@ def test_a_training_that_diverges_is_recorded_and_not_tried_again(setup, store, 
     assert reason == (
         "the loss or the weights of FCDD are not finite in epoch 1 of 1; lower the learning rate (--lr)"
     )
-    assert counted == ["train"]
+    assert counted == ["train_stack"]
     record = store.read(trained_place(CELL, diverging))
     assert set(record.files) == {"training.json"}
     assert record.json("training.json") == {
@@ -67,7 +67,7 @@ def test_a_training_that_diverges_is_recorded_and_not_tried_again(setup, store, 
     assert failure(CELL, diverging, store) == reason
     assert missing(WORK, diverging, store) == Missing(failed=True)
     assert finish(WORK, diverging, store) == reason
-    assert counted == ["train"]
+    assert counted == ["train_stack"]
     with pytest.raises(work.NoNumbersError, match="are not finite"):
         load(CELL, diverging, store)
     assert failure(CELL, setup, store) is None
@@ -93,7 +93,7 @@ def test_a_training_without_enough_memory_is_recorded_and_tried_again(
     assert missing(WORK, setup, store) == Missing(True, True, WORK.explainers, WORK.explainers)
     assert finish(Work(CELL), setup, store) is None
     assert failure(CELL, setup, store) is None
-    assert counted == ["train", "train", "score"]
+    assert counted == ["train_stack", "train_stack", "score"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_killed_training_is_recorded_and_tried_again(setup, store, counted):
     assert failure(CELL, setup, store) == "its worker process was killed"
     assert missing(Work(CELL), setup, store) == Missing(True, True)
     assert finish(Work(CELL), setup, store) is None
-    assert counted == ["train", "score"]
+    assert counted == ["train_stack", "score"]
 
 
 def test_who_is_killed_while_measuring_keeps_the_detector(setup, store):

@@ -32,7 +32,7 @@ from fcdd_audit.edits.plant import Plant
 from fcdd_audit.edits.randomise import Randomise
 from fcdd_audit.edits.replant import Replant
 from fcdd_audit.edits.together import Together
-from fcdd_audit.experiment.cells import Cell, before_training, train
+from fcdd_audit.experiment.cells import Cell, before_training, train_stack
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, in_turn
 from fcdd_audit.experiment.identity import MEASURING, TRAINING
 from fcdd_audit.experiment.lowering import lowering_rows
@@ -131,7 +131,7 @@ def trained_numbers(name):
     networks'."""
     cell, changes, options = ON_NOISE[name]
     setup = of_noise(Recipe.of(**{**PLAIN, **changes}), {cell.detector: options})
-    detector, losses = train(cell, setup, CPU)
+    ((detector, losses),) = train_stack([cell], setup, CPU)
     before = before_training(cell, setup)
     with torch.no_grad():
         weights = zip(detector.parameters(), before.parameters(), strict=True)

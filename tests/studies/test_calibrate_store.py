@@ -7,12 +7,12 @@ import pytest
 
 from fcdd_audit import RunError, run_audit
 from fcdd_audit.detectors.training.loop import DivergedError
-from fcdd_audit.experiment.cells import train
+from fcdd_audit.experiment.cells import train_stack
 from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, calibrate
 from fcdd_audit.studies.pool import read_pool
 
-TRAIN = "fcdd_audit.experiment.work.train"
+TRAIN = "fcdd_audit.experiment.work.train_stack"
 FIRST = 10_000  # seed
 
 
@@ -103,7 +103,8 @@ def test_what_fails_leaves_out_the_pairs_that_need_it(again, whole, monkeypatch)
     """By hand: one with the artifact planted, and one of two controls."""
     forget(again.store, FIRST, "as-is")
 
-    def fail(cell, *_):
+    def fail(stack, *_):
+        (cell,) = stack
         assert cell.seed == FIRST, "no other is missing"
         raise MemoryError
 
@@ -119,7 +120,7 @@ def test_what_fails_leaves_out_the_pairs_that_need_it(again, whole, monkeypatch)
         "unrelated-seeds": 2,
     }
     assert draw_rates(result.folder).read_text().startswith("<svg")
-    monkeypatch.setattr(TRAIN, train)
+    monkeypatch.setattr(TRAIN, train_stack)
     complete, trained = again()
     assert trained == 0, "in place of the record of what failed"
     assert files(complete.folder) == files(whole), "what ran out of memory is trained the next time"
@@ -127,7 +128,7 @@ def test_what_fails_leaves_out_the_pairs_that_need_it(again, whole, monkeypatch)
 
 def test_if_no_pair_is_complete_it_fails(patches_config, monkeypatch, tmp_path):
     def fail(*_):
-        raise DivergedError("fcdd diverged in epoch 1")
+        return [(None, DivergedError("fcdd diverged in epoch 1"))]
 
     monkeypatch.setattr(TRAIN, fail)
     with pytest.raises(RunError, match="no pair is complete: fcdd diverged in epoch 1"):

@@ -72,7 +72,7 @@ class _Part:
     arrays: dict[str, dict[str, np.ndarray]]
     conditions: dict[str, Any]
     device: str
-    trained_on: dict[str, str]
+    trained_on: dict[str, Any]
     detectors: frozenset[str]
     work: dict[str, int]
     torch: frozenset[str]
@@ -109,8 +109,9 @@ def _run(
 
     def prepared(nominal_class: str | None, subject: Subject) -> Setup:
         setup = prepare(config, nominal_class, progress=not quiet, subject=subject)
-        device = None if known is None else part_of(known, "trained_on")
-        return met(config, replace(setup, trained_on_device=device), store, quiet)
+        if known is not None:
+            setup = setup.trained_elsewhere(part_of(known, "trained_on"))
+        return met(config, setup, store, quiet)
 
     together = Asked(0, 0)
     prints: list[str] = []
@@ -372,7 +373,7 @@ def _run_part(
         arrays={file: shown, **drawn},
         conditions=conditions(config, setup),
         device=setup.device,
-        trained_on=setup.training_device,
+        trained_on=setup.trained_where,
         detectors=frozenset(key_of(trained(cell, setup)) for cell in found.works if cell.trained),
         work={
             "cells": len(found.works),

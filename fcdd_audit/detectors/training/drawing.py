@@ -38,7 +38,7 @@ class Drawing:
         self._generators = [torch_generator(seed, "batches") for seed in seeds]
 
     def first(self, count: int) -> list[Tensor]:
-        """Before the first epoch: at most `count` numbers of nominal images, for each training to start with."""
+        """Before the first epoch: numbers of at most `count` nominal images, one tensor a training."""
         return [
             torch.randperm(len(member.nominal), generator=generator)[:count]
             for member, generator in zip(self.members, self._generators, strict=True)

@@ -51,14 +51,14 @@ def repeats_cheaply(detector: Detector, batch: int, device: torch.device, low: b
     return device.type != "cuda" or low or size_of(detector, batch).work < COSTLY
 
 
-def most_in_a_stack(detector: Detector, batch: int, images: int, device: torch.device) -> int:
-    """How many trainings are done in one step at most; 1: each by itself. On the CPU a stack is slower.
+def most_in_a_stack(detector: Detector, batch: int, device: torch.device) -> int:
+    """How many trainings, of so many images a step, are done in one step at most; 1: each by itself.
 
-    images: bytes of training images. It depends on the kind of GPU, not on what else is there, so that it is
-    the same every time.
+    On the CPU a stack is slower. It depends on the kind of GPU, not on what else is there, so that it is the
+    same every time.
     """
     if device.type != "cuda" or not stackable(detector):
         return 1
     own = size_of(detector, batch)
     memory = MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return max(1, int(min(BUSY // max(own.work, 1), memory // (own.memory + images))))
+    return max(1, int(min(BUSY // max(own.work, 1), memory // own.memory)))

@@ -54,7 +54,7 @@ class Tables:
 
     def end_step(self, losses: Tensor, seen: Tensor | None) -> None:
         self.total += losses
-        self.losses.index_copy_(0, self.number, losses[None])
+        self.losses.index_copy_(0, self.number, losses[None].to(self.losses.dtype))
         if seen is not None:
             if self.seen is None:
                 self.seen = seen.new_zeros(len(self.losses), *seen.shape)
