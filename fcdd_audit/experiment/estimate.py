@@ -9,10 +9,12 @@ from contextlib import contextmanager
 import torch
 
 from fcdd_audit.core.seeding import torch_generator
-from fcdd_audit.detectors import fit
+from fcdd_audit.detectors.training.loop import fit_stack
+from fcdd_audit.detectors.training.members import Member
 from fcdd_audit.detectors.training.schedule import length_of
+from fcdd_audit.experiment.cells import Cell, together
 from fcdd_audit.experiment.explaining import NOISE_DRAWS, at_once, explain
-from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.setup import AS_IS, Setup
 from fcdd_audit.explainers.sanity import one_by_one
 from fcdd_audit.models.own import own_kind
 
@@ -30,8 +32,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def seconds_a_step(name: str, setup: Setup) -> float:
-    """Of training the detector, without the first step, which warms up. The first training of the user's own
-    code counts as all steps."""
+    """Of training one twin, in as large a stack as one look makes, without the first step, which warms up.
+    The first training of the user's own code counts as all steps."""
     length = length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
     if (own := own_kind(name)) is not None:
         return own.seconds / length.steps
@@ -39,19 +41,15 @@ def seconds_a_step(name: str, setup: Setup) -> float:
     nominal, anomalous = data.train_nominal.images[:SAMPLE], data.train_anomalous.images[:SAMPLE]
     masks = data.train_anomalous.masks
     batch = min(size, len(nominal) // 2)
+    few = None if masks is None else masks[:SAMPLE]
     ended: list[float] = []
+    stack = together(Cell(name, 0, AS_IS), setup)
+    recipe = setup.recipe.changed(epochs=1, steps=None, repeats=1, batch_size=batch)
+    members = [Member(setup.untrained(name, cell.seed), nominal, anomalous, cell.seed, few) for cell in stack]
     with _one_thread():
-        fit(
-            setup.untrained(name, 0),
-            nominal,
-            anomalous,
-            setup.recipe.changed(epochs=1, steps=None, repeats=1, batch_size=batch),
-            seed=0,
-            device=torch.device(setup.device),
-            masks=None if masks is None else masks[:SAMPLE],
-            on_step=lambda: ended.append(time.perf_counter()),
-        )
-    return (ended[-1] - ended[0]) / (len(ended) - 1) * size / batch
+        device = torch.device(setup.device)
+        fit_stack(members, recipe, device, lambda _: ended.append(time.perf_counter()))
+    return (ended[-1] - ended[0]) / (len(ended) - 1) * size / batch / len(stack)
 
 
 def seconds_an_image(name: str, setup: Setup) -> float:

@@ -129,6 +129,7 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     check_writable(folder.store.path, "--store")
     setup = calibration_setup(calibration, quiet)
     planned = conditions_of(calibration, setup)
+    setup = replace(setup, seed_groups=seed_groups(planned))
     with folder.opened():
         cells = dict.fromkeys(cell for one in planned for pair in one.pairs for cell in pair)
         works = [Work(cell) for cell in cells]
@@ -171,6 +172,17 @@ def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
         for detector in calibration.audit.detector.detectors
         for condition in all_conditions(_planner(calibration, setup, detector))
     ]
+
+
+def seed_groups(planned: Sequence[Condition]) -> tuple[tuple[int, ...], ...]:
+    """The seeds of each condition: its twins may be trained together."""
+    return tuple(
+        dict.fromkeys(
+            tuple(dict.fromkeys(cell.seed for cell in twins))
+            for one in planned
+            for twins in zip(*one.pairs, strict=True)
+        )
+    )
 
 
 def _planner(calibration: Calibration, setup: Setup, detector: str) -> Planner:
