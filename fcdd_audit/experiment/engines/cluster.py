@@ -39,9 +39,16 @@ def connect(ray: Any, address: str | None, workers: int | None) -> bool:
     """Connect this process to Ray, unless it is; returns whether that is to be ended, too.
 
     address: HOST:PORT of a cluster, or auto; None: Ray is started on this machine, with as many cores as
-    `workers` says. InputError where the cluster can't be reached, RunError where Ray doesn't start.
+    `workers` says. InputError where the cluster can't be reached, or this process is connected to another;
+    RunError where Ray doesn't start.
     """
     if ray.is_initialized():
+        found = ray.get_runtime_context().gcs_address
+        if address not in (None, AUTO, found):
+            raise InputError(
+                f"this process is connected to Ray at '{found}' already, and not at '{address}'; drop "
+                "--address, or call ray.shutdown() before"
+            )
         return False
     if address is None:
         _start(ray, workers or cores())

@@ -129,8 +129,8 @@ class Crew:
         member.started = True
         if said == "done" and member.doing is not None:
             asked.failures |= value
-            asked.on_cells(len(member.doing))
-            member.doing = None
+            done, member.doing = member.doing, None
+            asked.on_cells(len(done))
 
     def _lose(self, member: _Member, asked: _Round) -> None:
         """A worker that died; what wasn't finished of its stack has no numbers."""

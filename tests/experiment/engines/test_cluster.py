@@ -1,0 +1,121 @@
+"""Ray is imported, started and joined, or it is said why not."""
+
+import socket
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from fcdd_audit import RunError, make_config
+from fcdd_audit.experiment.engines import ENGINES, Resources, cluster
+from fcdd_audit.experiment.engines.cluster import connect
+from fcdd_audit.experiment.finishing import engaged
+from fcdd_audit.experiment.store import Store
+
+
+def unstarted(error):
+    """A Ray that can't be started nor joined."""
+
+    def init(**asked):
+        raise error
+
+    return SimpleNamespace(is_initialized=lambda: False, init=init)
+
+
+def test_without_ray_it_is_said_how_to_get_it(monkeypatch, refused, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    config = make_config(engine="ray", out=tmp_path)
+    with (
+        refused("--engine ray needs Ray, which can't be imported", "pip install 'fcdd-audit[ray]'"),
+        engaged(config.run, Store(tmp_path)),
+    ):
+        pass
+
+
+def test_ray_is_not_imported_before_it_is_asked_for(tmp_path):
+    code = (
+        "import sys\n"
+        "from fcdd_audit.experiment.engines import Resources, ray, tasks\n"
+        "sys.exit('ray' in sys.modules)"
+    )
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_where_nobody_answers_it_is_said_at_once(refused):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and doesn't listen
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        started = time.monotonic()
+        with refused(f"no Ray cluster can be reached at '{address}'", "Connection refused", "drop --address"):
+            connect(unstarted(AssertionError), address, None)
+    assert time.monotonic() - started < cluster.PATIENCE + 1
+
+
+@pytest.mark.parametrize("address", ["nonsense", "local", "ray://host:10001", "host:", ":6379", "host:x", ""])
+def test_what_is_no_address_is_refused(address, refused):
+    with refused(f"'{address}' is no address of a Ray cluster; give HOST:PORT, or auto"):
+        connect(unstarted(AssertionError), address, None)
+
+
+def test_a_port_that_is_none_is_refused(refused):
+    with refused("no Ray cluster can be reached at '127.0.0.1:99999'"):
+        connect(unstarted(AssertionError), "127.0.0.1:99999", None)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no cluster\nat all"), SystemExit(15)])
+def test_what_ray_says_of_a_cluster_is_told(error, refused):
+    with refused(f"no Ray cluster can be reached at 'auto' ({str(error).splitlines()[0]})"):
+        connect(unstarted(error), "auto", None)
+
+
+def test_a_ray_that_does_not_start_ends_the_run():
+    with pytest.raises(
+        RunError, match=r"Ray can't be started on this machine \(no room\); use --engine local"
+    ):
+        connect(unstarted(OSError("no room")), None, 2)
+
+
+def test_what_it_is_started_with(monkeypatch):
+    asked = {}
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+
+    def init(**given):
+        import os
+
+        asked.update(
+            given, usage=os.environ["RAY_USAGE_STATS_ENABLED"], retries=os.environ["RAY_task_oom_retries"]
+        )
+
+    assert connect(SimpleNamespace(is_initialized=lambda: False, init=init), None, 3)
+    assert (asked["address"], asked["num_cpus"], asked["include_dashboard"]) == ("local", 3, False)
+    assert (asked["usage"], asked["retries"]) == ("1", "3"), "what the user says stays"
+
+
+def test_an_address_needs_an_engine_that_has_one(refused):
+    with refused(
+        "--address is where a cluster is, and the engine 'local' is on this machine", "--engine ray"
+    ):
+        make_config(address="auto")
+    assert make_config(address="auto", engine="ray").run.address == "auto"
+
+
+def test_an_unknown_engine_is_refused(refused):
+    with refused("unknown engine 'rai'; did you mean 'ray'? (known: local, ray)"):
+        make_config(engine="rai")
+
+
+@pytest.mark.parametrize("setting", [{"engine": "ray"}, {"engine": "ray", "address": "auto"}])
+def test_a_finished_detector_needs_no_engine(setting, refused):
+    with refused("--engine is for twins, and with --model nothing is trained"):
+        make_config(model="mine.onnx", **setting)
+
+
+def test_every_engine_can_be_started(tmp_path):
+    for name, kind in ENGINES.items():
+        if name == "ray":
+            pytest.importorskip("ray", reason="Ray isn't installed")
+        with kind.start(Store(tmp_path), Resources()) as engine:
+            assert callable(engine.finish)
