@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,16 @@ class Ray:
     ) -> dict[Cell, str]:
         """See `Engine.finish`. InputError where the cluster can't be reached, and for a device that Ray can't
         share out."""
+        try:
+            with redirect_stdout(sys.stderr):  # where Ray says of workers that died
+                return self._finish(stacks, setup, on_steps, on_cells)
+        except BaseException:
+            self._cancel()
+            raise
+
+    def _finish(
+        self, stacks: Sequence[Stack], setup: Setup, on_steps: Counted, on_cells: Counted
+    ) -> dict[Cell, str]:
         kind = torch.device(setup.device).type
         if kind not in GPUS:
             raise InputError(f"Ray can't share out '{kind}'; use --engine local, or --device cpu")
@@ -77,30 +88,26 @@ class Ray:
         # As one function a call: of one with GPUs Ray starts a process a task, which sees its own only.
         remote = self.ray.remote(num_cpus=1, num_gpus=GPUS[kind], max_retries=RETRIES)(_task)
         failures: dict[Cell, str] = {}
-        try:
-            file = self.sharing.file_of(setup)
-            waiting = deque(zip(stacks, tasks(stacks, setup, file, foreign), strict=True))
-            most = self.resources.workers or len(stacks)
-            while waiting or self.running:
-                while waiting and len(self.running) < most:
-                    stack, task = waiting.popleft()
-                    number = next(self.numbers)
-                    self.running[remote.remote(task, number, board.actor)] = _Running(number, stack)
-                ready, _ = self.ray.wait(list(self.running), timeout=TOLD_EVERY)
-                said = board.said()
-                for one in self.running.values():
-                    on_steps(one.more(said.get(one.number, 0)))
-                for reference in ready:
-                    one = self.running.pop(reference)
-                    outcome = self._outcome(reference, one.stack, setup)
-                    if outcome.error is not None:
-                        outcome.error.raised()
-                    failures |= outcome.failures
-                    on_steps(one.more(outcome.steps))
-                    on_cells(len(one.stack))
-        except BaseException:
-            self._cancel()
-            raise
+        file = self.sharing.file_of(setup)
+        waiting = deque(zip(stacks, tasks(stacks, setup, file, foreign), strict=True))
+        most = self.resources.workers or len(stacks)
+        while waiting or self.running:
+            while waiting and len(self.running) < most:
+                stack, task = waiting.popleft()
+                number = next(self.numbers)
+                self.running[remote.remote(task, number, board.actor)] = _Running(number, stack)
+            ready, _ = self.ray.wait(list(self.running), timeout=TOLD_EVERY)
+            said = board.said()
+            for one in self.running.values():
+                on_steps(one.more(said.get(one.number, 0)))
+            for reference in ready:
+                one = self.running.pop(reference)
+                outcome = self._outcome(reference, one.stack, setup)
+                if outcome.error is not None:
+                    outcome.error.raised()
+                failures |= outcome.failures
+                on_steps(one.more(outcome.steps))
+                on_cells(len(one.stack))
         return failures
 
     def _connect(self, kind: str) -> _Board:

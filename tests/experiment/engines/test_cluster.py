@@ -1,6 +1,8 @@
 """Ray is imported, started and joined, or it is said why not."""
 
+import os
 import socket
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -39,8 +41,6 @@ def test_ray_is_not_imported_before_it_is_asked_for(tmp_path):
         "from fcdd_audit.experiment.engines import Resources, ray, tasks\n"
         "sys.exit('ray' in sys.modules)"
     )
-    import subprocess
-
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -83,15 +83,12 @@ def test_what_it_is_started_with(monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
 
     def init(**given):
-        import os
-
-        asked.update(
-            given, usage=os.environ["RAY_USAGE_STATS_ENABLED"], retries=os.environ["RAY_task_oom_retries"]
-        )
+        asked.update(given, environment=dict(os.environ))
 
     assert connect(SimpleNamespace(is_initialized=lambda: False, init=init), None, 3)
     assert (asked["address"], asked["num_cpus"], asked["include_dashboard"]) == ("local", 3, False)
-    assert (asked["usage"], asked["retries"]) == ("1", "3"), "what the user says stays"
+    found = {name: asked["environment"][name] for name in cluster.ENVIRONMENT}
+    assert found == {**cluster.ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "1"}, "what the user says stays"
 
 
 def test_an_address_needs_an_engine_that_has_one(refused):

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fcdd_audit import DETECTORS, InputError, RunError, run_audit
+from fcdd_audit import DETECTORS, InputError, Recipe, RunError, make_config, run_audit
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import ENGINES, Resources, cluster
+from fcdd_audit.experiment.engines import Resources, cluster
 from fcdd_audit.experiment.engines import ray as engine_module
 from fcdd_audit.experiment.engines.local import Local
 from fcdd_audit.experiment.engines.ray import Ray, _Running
@@ -18,6 +20,7 @@ from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Missing, Work, failure, missing
 
+STEPS = 120
 LETHAL = '''
 import os, signal
 from pathlib import Path
@@ -74,57 +77,74 @@ def _read(path):
         return b""
 
 
+@pytest.fixture(scope="module")
+def settings(exposed_config):
+    """Of a small audit, as the command line takes them."""
+    return {
+        "dataset": "folder",
+        "data_root": str(exposed_config.data.data_root),
+        "image_size": 32,
+        "oe": "photos",
+        "oe_limit": 10,
+        "probe": "frame",
+        "detector": "fcdd",
+        "explainer": "native",
+        "seeds": 2,
+        "epochs": 1,
+        "batch_size": 8,
+        "name": "run",
+    }
+
+
+@pytest.fixture(scope="module")
+def by_local(settings, tmp_path_factory):
+    """The folder of that audit as it is without Ray."""
+    return run_audit(make_config(settings, out=tmp_path_factory.mktemp("local"), workers=1)).folder
+
+
+def assert_same(folder, other, kept):
+    for file in ("results.csv", "findings.json"):
+        assert (folder / file).read_bytes() == (other / file).read_bytes()
+    assert kept(folder / "store") == kept(other / "store") != {}
+    assert not list(folder.rglob(".run-*"))
+
+
 # The same numbers, whoever gives them
 
 
 def test_an_audit_has_the_same_bytes_as_on_this_machine_alone(
-    installed, exposed_config, without_page, kept, tmp_path
+    installed, settings, by_local, without_page, kept, tmp_path
 ):
     """With a Ray that is started for it, and ends with it."""
-    folders = {}
-    for name in ENGINES:
-        config = exposed_config.having(seeds=2, workers=2, engine=name, out=tmp_path / name)
-        folders[name] = run_audit(config).folder
-        assert not installed.is_initialized()
-    for file in ("results.csv", "findings.json"):
-        assert (folders["ray"] / file).read_bytes() == (folders["local"] / file).read_bytes()
-    assert kept(folders["ray"] / "store") == kept(folders["local"] / "store") != {}
-    assert not list(tmp_path.rglob(".run-*"))
+    result = run_audit(make_config(settings, engine="ray", out=tmp_path, workers=2))
+    assert not installed.is_initialized()
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+    assert_same(result.folder, by_local, kept)
 
 
-def test_a_running_cluster_is_joined_at_its_address_and_stays(cores_of_ray, exposed_config, kept, tmp_path):
+def test_a_running_cluster_is_joined_at_its_address_and_stays(
+    cores_of_ray, settings, by_local, kept, tmp_path
+):
     """From another folder than Ray was started in, with a relative path for results."""
     address = cores_of_ray.get_runtime_context().gcs_address
-    data = exposed_config.data
-    flags = {"dataset": "folder", "data-root": data.data_root, "image-size": 32, "oe": "photos"}
-    flags |= {"oe-limit": 10, "probe": "frame", "detector": "fcdd", "explainer": "native", "seeds": 1}
-    flags |= {
-        "epochs": 1,
-        "batch-size": 8,
-        "engine": "ray",
-        "address": address,
-        "out": "results",
-        "name": "run",
-    }
+    flags = {**settings, "engine": "ray", "address": address, "out": "results"}
     command = [sys.executable, "-m", "fcdd_audit", "run", "--quiet"]
-    command += [f"--{name}={value}" for name, value in flags.items()]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    local = run_audit(exposed_config.having(out=tmp_path / "local"))
-    found = tmp_path / "results" / "run"
-    assert (found / "results.csv").read_bytes() == (local.folder / "results.csv").read_bytes()
-    assert kept(found / "store") == kept(local.folder / "store")
+    assert_same(tmp_path / "results" / "run", by_local, kept)
     assert cores_of_ray.nodes()[0]["Alive"]
 
 
 # Processes that are killed
 
 
-def test_a_killed_worker_loses_no_finished_cell_and_no_other(engine, long, store, kept, in_store, tmp_path):
+def test_a_killed_worker_loses_no_finished_cell_and_no_other(
+    engine, exposed_config, store, kept, in_store, tmp_path, capfd
+):
     """It is killed while it trains the second of three; another process goes on there."""
-    setup, works = long
-    works = works[:3]
+    setup = prepare(exposed_config.having(recipe=Recipe.of(steps=STEPS, batch_size=16)))
+    works = [Work(Cell("fcdd", seed, AS_IS), ("native",)) for seed in range(3)]
     steps, cells, killed, before = [], [], [], {}
 
     def kill(count):
@@ -138,14 +158,16 @@ def test_a_killed_worker_loses_no_finished_cell_and_no_other(engine, long, store
     assert engine.finish([tuple(works)], setup, kill, cells.append) == {}
     assert len(killed) == 1
     assert cells == [3]
-    assert 2 * 200 <= sum(steps) <= 3 * 200, "no step is counted twice"
+    assert 2 * STEPS <= sum(steps) <= 3 * STEPS, "no step is counted twice"
     assert {work: missing(work, setup, store) for work in works} == dict.fromkeys(works, Missing())
     assert before
     assert in_store(store.path).items() >= before.items(), "what was finished isn't made again"
+    assert capfd.readouterr().out == "", "what is said goes to stderr"
     other = Store(tmp_path / "other")
     with other.opened(), Local(other, Resources(workers=1)) as local:
         local.finish([(work,) for work in works], setup, nothing, nothing)
-        assert kept(store.path) == kept(other.path)
+    assert kept(store.path / "trained") == kept(other.path / "trained")
+    assert kept(store.path / "measured") == kept(other.path / "measured") != {}
 
 
 def test_a_stack_that_kills_every_worker_costs_its_cells_and_nothing_else(
@@ -200,13 +222,16 @@ def test_an_interrupted_run_leaves_nothing_at_work(engine, long, store):
     with pytest.raises(KeyboardInterrupt):
         engine.finish([(work,) for work in works], setup, interrupted, nothing)
     assert engine.running == {}
+    deadline = time.monotonic() + 20
+    while pids_of_tasks() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert pids_of_tasks() == []
 
 
 def test_what_tasks_cannot_know_is_said_before_training(engine, exposed_config, monkeypatch):
     monkeypatch.setattr(DETECTORS, "_entries", dict(DETECTORS.items()))
     DETECTORS.register("strange", "__main__")(DETECTORS["fcdd"])
-    with pytest.raises(InputError, match="'strange' of module '__main__'.*use --engine local"):
+    with pytest.raises(InputError, match=r"'strange' of module '__main__'.*use --engine local"):
         engine.finish([(Work(Cell("strange", 0, AS_IS)),)], prepare(exposed_config), nothing, nothing)
 
 
@@ -220,8 +245,6 @@ def test_another_cluster_than_the_one_in_use_is_refused(cores_of_ray, store, lon
 
 
 def test_a_device_that_ray_cannot_share_out_is_refused(engine, exposed_config):
-    from dataclasses import replace
-
     setup = replace(prepare(exposed_config), device="mps")
     with pytest.raises(InputError, match="Ray can't share out 'mps'; use --engine local, or --device cpu"):
         engine.finish([], setup, nothing, nothing)
