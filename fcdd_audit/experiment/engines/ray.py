@@ -17,6 +17,7 @@ from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.registry import foreign_entries
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines.base import Counted, Resources
+from fcdd_audit.experiment.engines.board import Board
 from fcdd_audit.experiment.engines.cluster import RETRIES, connect, import_ray
 from fcdd_audit.experiment.engines.known import check_importable
 from fcdd_audit.experiment.engines.lost import lost
@@ -49,7 +50,7 @@ class Ray:
         self.sharing = Sharing(store)
         self.numbers = itertools.count()
         self.running: dict[Any, _Running] = {}
-        self.board: _Board | None = None
+        self.board: Board | None = None
         self.connected = False  # by this engine
 
     def __enter__(self) -> Ray:
@@ -110,10 +111,10 @@ class Ray:
                 on_cells(len(one.stack))
         return failures
 
-    def _connect(self, kind: str) -> _Board:
+    def _connect(self, kind: str) -> Board:
         if self.board is None:
             self.connected = connect(self.ray, self.resources.address, self.resources.workers)
-            self.board = _Board(self.ray)
+            self.board = Board(self.ray)
             if GPUS[kind] and not self.ray.cluster_resources().get("GPU"):
                 log.warning("the Ray cluster has no GPU at present; this run waits for one")
         return self.board
@@ -159,51 +160,6 @@ class _Running:
         more = max(0, steps - self.counted)
         self.counted += more
         return more
-
-
-class _Board:
-    """Where tasks write how many steps they made: an actor on this machine, if it can be. It may be lost, and
-    begun anew elsewhere; nothing but the progress depends on it."""
-
-    def __init__(self, ray: Any) -> None:
-        self.ray = ray
-        here = ray.get_runtime_context().get_node_id()
-        strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
-        made = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=strategy)(_Totals)
-        self.actor = made.remote()
-        self.asked: Any = None
-
-    def said(self) -> dict[int, int]:
-        """By task what was written since; nothing while there is no answer, which isn't waited for."""
-        if self.asked is None:
-            self.asked = self.actor.said.remote()
-        if not self.ray.wait([self.asked], timeout=0)[0]:
-            return {}
-        asked, self.asked = self.asked, None
-        try:
-            found: dict[int, int] = self.ray.get(asked)
-        except self.ray.exceptions.RayError:
-            return {}
-        return found
-
-    def close(self) -> None:
-        """End it."""
-        with suppress(self.ray.exceptions.RayError):
-            self.ray.kill(self.actor)
-
-
-class _Totals:
-    """By task how many steps it made, as far as it wasn't asked for."""
-
-    def __init__(self) -> None:
-        self.totals: dict[int, int] = {}
-
-    def write(self, number: int, total: int) -> None:
-        self.totals[number] = total
-
-    def said(self) -> dict[int, int]:
-        found, self.totals = self.totals, {}
-        return found
 
 
 def _task(task: Task, number: int, board: Any) -> Outcome:
