@@ -32,10 +32,11 @@ from old_rule import old_verdicts
 from rows import write_rows
 
 from fcdd_audit.config.audit import make_config
+from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.core.files import write_text
 from fcdd_audit.core.text import number, span
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work
@@ -145,8 +146,8 @@ def train(
         store = Store(Path(folder) / "store")
         works = [Work(cell) for cell in cells]
         with store.opened():
-            with Engine(store, workers) as engine:
-                failures = engine.finish_works(works, setup)
+            with engaged(RunSettings(workers=workers), store) as finisher:
+                failures = finisher.finish_works(works, setup)
             for cell, reason in failures.items():
                 print(f"{cell.detector}, seed {cell.seed}: {reason}", file=sys.stderr)
             whole = [work for work in works if work.cell not in failures]

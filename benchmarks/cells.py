@@ -68,12 +68,23 @@ def timed(options: argparse.Namespace) -> float:
 
 def finished(works: list[Any], setup: Any, store: Any, workers: int) -> dict[Any, str]:
     """Do the work; returns the cells without numbers."""
+    try:
+        from fcdd_audit.config.parts import RunSettings
+        from fcdd_audit.experiment.finishing import engaged
+    except ImportError:
+        return by_earlier_tree(works, setup, store, workers)
+    with engaged(RunSettings(workers=workers), store) as finisher:
+        return finisher.finish_all(works, setup).failures
+
+
+def by_earlier_tree(works: list[Any], setup: Any, store: Any, workers: int) -> dict[Any, str]:
+    """The same where there is one engine; trees that are older still start workers for each call."""
     from fcdd_audit.experiment import engines
 
-    if not hasattr(engines, "Engine"):  # earlier trees start workers for each call
+    if not hasattr(engines, "Engine"):
         return engines.finish_all(works, setup, store, workers, True).failures  # type: ignore[attr-defined]
-    with engines.Engine(store, workers) as engine:
-        return engine.finish_all(works, setup).failures
+    with engines.Engine(store, workers) as engine:  # type: ignore[misc,call-arg]
+        return engine.finish_all(works, setup).failures  # type: ignore[attr-defined]
 
 
 def seconds(tree: Path) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,10 +115,10 @@ def explain_run(
     """Explain the detectors of a finished run with more explainers, and write its folder again.
 
     explainers: are added to those that the run has; `all`: every one there is. explained, sanity: as in
-    `make_config`; None: as the run has it. where: `device`, `workers`, `data_root`, `cache`, where these are
-    others than in the run. trust: whether code may be run, or a file opened that can bring some, because the
-    run's files name it as the model. Nothing is trained: InputError if a trained detector isn't in the
-    run's store any more, or the images are others, and if nothing is to be added.
+    `make_config`; None: as the run has it. where: `device`, `workers`, `engine`, `address`, `data_root`,
+    `cache`, where these are others than in the run. trust: whether code may be run, or a file opened that can
+    bring some, because the run's files name it as the model. Nothing is trained: InputError if a trained
+    detector isn't in the run's store any more, or the images are others, and if nothing is to be added.
     """
     if not explainers and explained is None and sanity is None:
         raise InputError(
@@ -138,7 +138,7 @@ def explain_run(
         export=None,
         **_place(path),
         trust_model=trust and config.detector.model is not None,
-        **{name: value for name, value in where.items() if value is not None},
+        **_where(where),
     )
     return write_audit(config, partial(DESIGNS[config.design_name].run, config, quiet=quiet, known=known))
 
@@ -165,7 +165,7 @@ def remedy_run(
         remedies=tuple(dict.fromkeys([*config.design.remedies, *remedies])),
         export=export,
         **_place(path),
-        **{name: value for name, value in where.items() if value is not None},
+        **_where(where),
     )
     return write_audit(config, partial(mend, config, quiet=quiet, finished=known))
 
@@ -185,6 +185,12 @@ def _place(path: Path) -> dict[str, Any]:
     """Where a folder that is written again is."""
     path = path.resolve()
     return {"out": path.parent, "name": path.name}
+
+
+def _where(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of where it runs; another engine isn't at the address of the run's."""
+    changes = {name: value for name, value in given.items() if value is not None}
+    return {"address": None, **changes} if "engine" in changes else changes
 
 
 def _write(folder: RunWriter, audited: Audited, result: AuditResult, described: dict[str, Any]) -> None:

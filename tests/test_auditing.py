@@ -17,9 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fcdd_audit import DETECTORS, InputError, Recipe, make_config, run_audit
+from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.identity import scored_place, trained_place
 from fcdd_audit.experiment.kept import read_frame, read_scores
 from fcdd_audit.experiment.setup import prepare
@@ -75,8 +76,8 @@ def test_two_clean_twins_of_unrelated_seeds_give_no_verdict_of_reliance(default_
     (question,) = plan(default_config, setup)
     store = Store(default_run.folder / "store")
     strangers = [replace(cell, seed=cell.seed + 100) for cell in question.control]
-    with store.opened(), Engine(store, workers=2) as engine:
-        assert engine.finish_works([Work(cell) for cell in strangers], setup) == {}
+    with store.opened(), engaged(RunSettings(workers=2), store) as finisher:
+        assert finisher.finish_works([Work(cell) for cell in strangers], setup) == {}
     controls, others = (
         [read_scores(store.read(scored_place(cell, setup)).files["scores.csv"]) for cell in cells]
         for cells in (question.control, strangers)

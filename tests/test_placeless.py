@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from fcdd_audit import AuditConfig, Recipe, make_config, render_report, run_audit
+from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.designs.twins.estimate import estimate
 from fcdd_audit.designs.twins.plan import plan
-from fcdd_audit.experiment.engines import Engine
 from fcdd_audit.experiment.explaining import KEPT, LEVELS, overlap_columns
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.reading import read_heat, read_question
@@ -62,8 +63,8 @@ def measured(tmp_path_factory):
     works = planned_work([question], setup)
     assert set(works) == {*question.planted, *question.control}, "nothing is to be compared before training"
     store = Store(tmp_path_factory.mktemp("store"))
-    with store.opened(), Engine(store, workers=1) as engine:
-        assert engine.finish_works(list(works.values()), setup) == {}
+    with store.opened(), engaged(RunSettings(workers=1), store) as finisher:
+        assert finisher.finish_works(list(works.values()), setup) == {}
     measured = read_question(question, single_look(1), (None,), setup, store, {})
     return setup, measured, [read_heat(work, setup, store) for work in works.values()]
 

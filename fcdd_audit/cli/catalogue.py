@@ -57,6 +57,9 @@ KINDS = {
     "designs": Kind(
         "What an artifact's effect is compared with.", "fcdd_audit.designs", "DESIGNS", light=True
     ),
+    "engines": Kind(
+        "Where cells are trained, for --engine.", "fcdd_audit.experiment.engines", "ENGINES", light=True
+    ),
     "measures": Kind("Numbers in findings.json and results.csv.", "fcdd_audit.measures.table", "MEASURES"),
     "truths": Kind(
         "Kinds of audits that a calibration makes.", "fcdd_audit.studies.truths", "TRUTHS", light=True

@@ -112,6 +112,8 @@ def explain(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Another device than the run's.")] = None,
     workers: Annotated[str | None, typer.Option(metavar="N", help="Other than the run's.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Another engine than the run's.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, other than the run's.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the run's data is now.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Another folder for decoded images.")] = None,
     trust_model: Annotated[
@@ -133,7 +135,14 @@ def explain(
             from fcdd_audit.designs import DESIGNS
 
         names = tuple(name.strip() for name in explainer.split(",") if name.strip())
-        where = {"device": device, "workers": workers, "data_root": data_root, "cache": cache}
+        where = {
+            "device": device,
+            "workers": workers,
+            "engine": engine,
+            "address": address,
+            "data_root": data_root,
+            "cache": cache,
+        }
         result = explain_run(folder, names, explained, sanity, quiet or as_json, trust_model, **where)
         if as_json:
             print(json.dumps(result.as_json(), indent=1))
@@ -156,6 +165,8 @@ def remedy(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Another device than the run's.")] = None,
     workers: Annotated[str | None, typer.Option(metavar="N", help="Other than the run's.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Another engine than the run's.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, other than the run's.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the run's data is now.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Another folder for decoded images.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings.json.")] = False,
@@ -173,7 +184,14 @@ def remedy(
             from fcdd_audit.designs import DESIGNS
 
         names = tuple(name.strip() for name in how.split(",") if name.strip())
-        where = {"device": device, "workers": workers, "data_root": data_root, "cache": cache}
+        where = {
+            "device": device,
+            "workers": workers,
+            "engine": engine,
+            "address": address,
+            "data_root": data_root,
+            "cache": cache,
+        }
         with redirect_stdout(sys.stderr):
             result = remedy_run(folder, names, export, quiet or as_json, **where)
         if as_json:

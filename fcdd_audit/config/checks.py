@@ -13,6 +13,7 @@ from fcdd_audit.core.registry import suggest
 from fcdd_audit.core.sides import SIDES
 from fcdd_audit.detectors import DETECTORS, NETWORKS, NORMALISATIONS, make_options
 from fcdd_audit.edits.base import removals
+from fcdd_audit.experiment.engines import ENGINES
 from fcdd_audit.experiment.transplanted import TESTED, TRANSPLANTED
 from fcdd_audit.explainers import EXPLAINERS, make_explainer
 from fcdd_audit.models.own import own_kind
@@ -27,7 +28,7 @@ CANDIDATE = "candidate"  # the natural artifact that --candidate names
 # Are for twins; a finished detector has none.
 OF_TWINS = (
     *("plant_on", "prevalence", "together", "removal", "seeds", "max_seeds", "budget", "calibration"),
-    *("remedies", "export"),
+    *("remedies", "export", "engine", "address"),
 )
 OF_FINISHED = ("threshold", "placebos", "dose")
 OF_MODELS = ("mean", "std", "trust_model")
@@ -97,6 +98,14 @@ def _check_names(config: AuditConfig, given: Given) -> None:
     for remedy in REMEDIES:
         with given.blamed(f"{remedy}."):
             make_remedy(remedy, config.options)
+    with given.blamed("engine"):
+        engine = ENGINES[config.run.engine]
+    given.check(
+        config.run.address is None or engine.addressed,
+        f"--address is where a cluster is, and the engine '{config.run.engine}' is on this machine; add "
+        "--engine ray, or drop it",
+        *("address", "engine"),
+    )
     given.check(
         config.run.export is None or bool(config.design.remedies),
         "--export is for what remedies make; name some with --remedy, or drop it",

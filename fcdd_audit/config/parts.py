@@ -244,7 +244,11 @@ class RunSettings(Part):
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     workers: Annotated[Positive | None, Shown("one a core")] = Field(
-        None, description="Processes for cells on the CPU."
+        None, description="Processes for cells on the CPU; with --engine ray, stacks of them at once."
+    )
+    engine: str = Field("local", description="Where cells are trained: see 'fcdd-audit list engines'.")
+    address: Annotated[str | None, Shown("this machine")] = Field(
+        None, description="Of a running Ray cluster, for --engine ray: HOST:PORT, or auto (docs/engines.md)."
     )
     out: Place = Field(Path("reports"), description="Parent of the run folder.")
     name: Annotated[Annotated[str, AfterValidator(_folder_name)] | None, Shown("DATASET-PROBE")] = Field(

@@ -80,10 +80,11 @@ class _Pickler(pickle.Pickler):
         name, storage = file_of(value), value.untyped_storage()
         if name is not None and Path(name).exists():
             size, offset = storage.nbytes() // value.element_size(), value.storage_offset()
+            name = str(Path(name).absolute())
             return _view, (name, size, value.dtype, tuple(value.shape), value.stride(), offset)
         if storage.nbytes() < BY_FILE:  # of all that it is a view of, because pickle takes that along
             return NotImplemented
-        path = self.folder / f"{uuid.uuid4().hex}.bin"
+        path = self.folder.absolute() / f"{uuid.uuid4().hex}.bin"
         path.write_bytes(as_bytes(value))
         return mapped, (path, tuple(value.shape), value.dtype)
 
@@ -97,7 +98,7 @@ def _view(
 def dumps(value: Any, folder: Path) -> bytes:
     """`pickle.dumps`, but large tensors are left in files, new ones in `folder`.
 
-    Whoever unpickles it maps them, so that no process has a copy of its own.
+    Whoever unpickles it, in whatever folder, maps them, so that no process has a copy of its own.
     """
     buffer = io.BytesIO()
     _Pickler(buffer, folder).dump(value)

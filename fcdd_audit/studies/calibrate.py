@@ -28,7 +28,7 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.edits.plant import planted_count
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.devices import device_name
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.reading import read_cell
 from fcdd_audit.experiment.setup import AS_IS, Setup, prepare
 from fcdd_audit.experiment.store import Store
@@ -133,8 +133,8 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     with folder.opened():
         cells = dict.fromkeys(cell for one in planned for pair in one.pairs for cell in pair)
         works = [Work(cell) for cell in cells]
-        with Engine(folder.store, config.run.workers, quiet) as engine:
-            finished = engine.finish_all(works, setup)
+        with engaged(config.run, folder.store, quiet) as finisher:
+            finished = finisher.finish_all(works, setup)
         whole = [work for work in works if work.cell not in finished.failures]
         numbers = cell_numbers(whole, planned, setup, folder.store, calibration)
         table = joined([pair_rows(one, numbers, setup.data.name) for one in planned])

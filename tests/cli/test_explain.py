@@ -162,3 +162,18 @@ def test_its_help_says_that_nothing_is_trained():
     ):
         assert text in result.stdout
     assert "--seeds" not in result.stdout
+
+
+def test_another_engine_is_not_at_the_address_of_the_run_s(run):
+    """The run's cluster isn't there any more."""
+    pytest.importorskip("ray", reason="Ray isn't installed")
+    content = json.loads((run / "config.json").read_text())
+    content["config"]["run"] |= {"engine": "ray", "address": "127.0.0.1:1"}
+    (run / "config.json").write_text(json.dumps(content))
+    result = invoke(run, "--explainer", "grad-cam", "--quiet")
+    assert result.exit_code == 2
+    assert "no Ray cluster can be reached at '127.0.0.1:1'" in result.stderr
+    assert invoke(run, "--explainer", "grad-cam", "--quiet", "--engine", "local").exit_code == 0
+    assert explainers(run) == ["native", "grad-cam"]
+    asked = json.loads((run / "config.json").read_text())["config"]["run"]
+    assert (asked["engine"], asked["address"]) == ("local", None)

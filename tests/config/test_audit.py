@@ -1005,3 +1005,22 @@ def test_a_negative_number_of_explained_images_is_refused(name):
 def test_options_of_explainers_are_checked_before_anything_is_loaded(assignment, reason):
     with pytest.raises(InputError, match=reason):
         make_config(read_assignments([assignment]))
+
+
+def test_an_address_needs_an_engine_that_has_one(refused):
+    with refused(
+        "--address is where a cluster is, and the engine 'local' is on this machine", "--engine ray"
+    ):
+        make_config(address="auto")
+    assert make_config(address="auto", engine="ray").run.address == "auto"
+
+
+def test_an_unknown_engine_is_refused(refused):
+    with refused("unknown engine 'rai'; did you mean 'ray'? (known: local, ray)"):
+        make_config(engine="rai")
+
+
+@pytest.mark.parametrize("setting", [{"engine": "ray"}, {"engine": "ray", "address": "auto"}])
+def test_a_finished_detector_needs_no_engine(setting, refused):
+    with refused("--engine is for twins, and with --model nothing is trained"):
+        make_config(model="mine.onnx", **setting)

@@ -82,6 +82,8 @@ AUDITS = {
         "out": "~/reports",
         "name": "mine",
         "workers": 2,
+        "engine": "ray",
+        "address": "auto",
         "device": "cpu",
     },
     "pairs until a time": {"max_seeds": 8, "budget": "3m"},

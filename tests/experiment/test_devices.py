@@ -40,3 +40,9 @@ def test_workers_are_as_many_as_cores_that_may_be_used_and_a_card_has_this_proce
     monkeypatch.setattr(devices.loky, "cpu_count", lambda: 3)
     assert cores() == devices.default_workers("cpu") == 3
     assert default_workers("cuda") == default_workers("mps") == 1
+
+
+def test_cores_are_counted_without_semaphores_too(monkeypatch):
+    before = cores()
+    monkeypatch.setattr("joblib.parallel.mp", None)  # as joblib leaves it where there is no shared memory
+    assert cores() == before

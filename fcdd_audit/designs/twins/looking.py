@@ -11,7 +11,7 @@ from fcdd_audit.config.audit import AuditConfig
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Finished
+from fcdd_audit.experiment.finishing import Finished
 from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import Measured, read_question
 from fcdd_audit.experiment.setup import Setup

@@ -16,7 +16,7 @@ from fcdd_audit.designs.twins.looking import explained_at
 from fcdd_audit.designs.twins.plan import sides_learned
 from fcdd_audit.edits.base import Edit
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Finished
+from fcdd_audit.experiment.finishing import Finished
 from fcdd_audit.experiment.identity import trained, trained_place
 from fcdd_audit.experiment.kept import TRAINING
 from fcdd_audit.experiment.plan import Question, usable

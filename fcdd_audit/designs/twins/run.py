@@ -28,7 +28,7 @@ from fcdd_audit.detectors import DETECTORS
 from fcdd_audit.discovery.discover import QUICK
 from fcdd_audit.discovery.origin import check_origin
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Engine, Finished
+from fcdd_audit.experiment.finishing import Finished, Finisher, engaged
 from fcdd_audit.experiment.identity import scored, trained
 from fcdd_audit.experiment.plan import Question, planned_work
 from fcdd_audit.experiment.reading import read_heat, read_lowering_heat
@@ -127,13 +127,13 @@ def _run(
     speeds: dict[str, tuple[float, float]] = {}
     of_classes: list[_Class] = []
     done: list[_Part] = []
-    with Engine(store, config.run.workers, quiet) as engine:
+    with engaged(config.run, store, quiet) as finisher:
         course = Course(
             config,
             store,
             together,
             Budget(config.design.budget),
-            finish=engine.finish_all,
+            finish=finisher.finish_all,
             estimate=lambda works, setup: estimated_seconds(config, setup, store, works, speeds),
         )
         for index, (nominal_class, subject) in enumerate(asked):
@@ -156,7 +156,7 @@ def _run(
                 for place in range(len(each)):
                     start = sum(counts[: first + place])
                     judged = findings[start : start + counts[first + place]]
-                    mended.append(_mend(config, setups, place, judged, store, engine, known is not None))
+                    mended.append(_mend(config, setups, place, judged, store, finisher, known is not None))
             findings = [finding for one in mended for finding in one.findings]
     tables = {
         name: pd.concat([part.tables[name] for part in done], ignore_index=True) for name in done[0].tables
@@ -224,7 +224,7 @@ def _mend(
     place: int,
     findings: list[Finding],
     store: Store,
-    engine: Engine,
+    finisher: Finisher,
     known: bool,
 ) -> Remedied:
     """Remedies for one artifact of a nominal class, the `place`-th; what they do to the others is measured
@@ -234,7 +234,7 @@ def _mend(
     def finish(works: Sequence[Work], setup: Setup, words: str) -> Finished:
         if known:
             check_trained(works, setup, store)
-        return engine.finish_all(works, setup, words)
+        return finisher.finish_all(works, setup, words)
 
     others = {
         one.probe: replace(one, plantable={**one.plantable, **setup.plantable})

@@ -13,7 +13,7 @@ from fcdd_audit.designs.twins.journal import Journal
 from fcdd_audit.designs.twins.looking import BUDGET, Budget, Course, explained_at, follow
 from fcdd_audit.designs.twins.plan import twins
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment.engines import Finished
+from fcdd_audit.experiment.finishing import Finished
 from fcdd_audit.experiment.plan import Question
 from fcdd_audit.experiment.setup import AS_IS
 from fcdd_audit.experiment.work import Work

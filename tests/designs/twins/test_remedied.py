@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 from fcdd_audit import InputError, Thresholds, make_config, run_audit
 from fcdd_audit.auditing import explain_run, remedy_run
 from fcdd_audit.cli.app import app
+from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.designs.twins.estimate import estimate, estimated_seconds
 from fcdd_audit.designs.twins.plan import plan
 from fcdd_audit.designs.twins.remedied import remedied
 from fcdd_audit.designs.twins.run import _work_of
 from fcdd_audit.experiment.cells import Cell
-from fcdd_audit.experiment.engines import Engine
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import Work
@@ -149,14 +150,14 @@ def test_other_artifacts_of_the_audit_are_measured_on_the_same_trainings(plain, 
     other = prepare(config.having(probe="patch"))
     other = type(other)(**{**other.__dict__, "plantable": {**setup.plantable, "patch": PROBES["patch"]()}})
     store = Store(plain.folder / "store")
-    with store.opened(), Engine(store, 1) as engine:
+    with store.opened(), engaged(RunSettings(workers=1), store) as finisher:
         found = remedied(
             config.having(remedies=("drop",)),
             setup,
             plan(config, setup),
             plain.findings,
             store,
-            engine.finish_all,
+            finisher.finish_all,
             {"patch": other},
         )
     (finding,) = found.findings

@@ -1,0 +1,102 @@
+"""A stack as a task that is sent to a process somewhere: for engines that anything with `submit` can be."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.registry import Foreign
+from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.devices import device_name
+from fcdd_audit.experiment.engines.base import Counted
+from fcdd_audit.experiment.engines.known import check_known, import_homes
+from fcdd_audit.experiment.engines.sharing import shared
+from fcdd_audit.experiment.engines.telling import Sent, Steps
+from fcdd_audit.experiment.setup import Setup
+from fcdd_audit.experiment.stacks import Stack
+from fcdd_audit.experiment.work import finish_stack
+
+INSTEAD = "--engine local"  # for what other processes can't know
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done, and all that must be known for it; pickles to some hundred bytes.
+
+    setup: the file that `shared` reads. stack: pickled, since it may hold what `foreign`, registered from
+    outside this package, has to be imported for. device: which to use there. name: of the device that its
+    records are named after. modules: where Python looks for modules, as in the process that sends it.
+    """
+
+    setup: Path
+    stack: bytes
+    foreign: tuple[Foreign, ...]
+    device: str
+    name: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task. failures: why cells have no numbers. steps: of training, that it made. error:
+    what stopped it."""
+
+    failures: dict[Cell, str]
+    steps: int
+    error: Sent | None = None
+
+
+def tasks(stacks: Sequence[Stack], setup: Setup, file: Path, foreign: Sequence[Foreign]) -> list[Task]:
+    """One for each stack. file: where the setup is. A GPU is the only one that a task sees, and so has no
+    index there."""
+    device, name = torch.device(setup.device).type, setup.measuring_device["name"]
+    modules = tuple(filter(None, sys.path))
+    return [Task(file, pickle.dumps(one), tuple(foreign), device, name, modules) for one in stacks]
+
+
+def perform(task: Task, on_total: Counted) -> Outcome:
+    """Do a task in this process, with one thread on the CPU. on_total: told now and then of how many training
+    steps it has made."""
+    total = 0
+
+    def more(steps: int) -> None:
+        nonlocal total
+        total += steps
+        on_total(total)
+
+    steps = Steps(more)
+    try:
+        failures = _finish(task, steps)
+        steps.tell()
+        return Outcome(failures, total)
+    except Exception as error:
+        return Outcome({}, total, Sent.of(error))
+
+
+def _finish(task: Task, steps: Steps) -> dict[Cell, str]:
+    sys.path.extend(one for one in task.modules if one not in sys.path)
+    import_homes(task.foreign)
+    setup, store = shared(task.setup)
+    check_known(task.foreign, INSTEAD)
+    _check_device(task)
+    if setup.device != task.device:
+        setup = replace(setup, device=task.device)
+    if task.device == "cpu":
+        torch.set_num_threads(1)
+    return finish_stack(pickle.loads(task.stack), setup, store, steps.made)
+
+
+def _check_device(task: Task) -> None:
+    missing = task.device == "cuda" and not torch.cuda.is_available()
+    found = "no GPU" if missing else device_name(task.device)
+    if found != task.name:
+        raise RunError(
+            f"this run's device is '{task.name}', by which its records are known, and a worker has "
+            f"'{found}'; start the run on a machine like the workers, or keep unlike ones out of the cluster"
+        )
