@@ -114,7 +114,7 @@ def stopping_after(count, monkeypatch):
             raise Stop
         return train_stack(stack, setup, device, on_step)
 
-    monkeypatch.setattr("fcdd_audit.experiment.work.train_stack", train_or_stop)
+    monkeypatch.setattr("fcdd_audit.experiment.trainings.train_stack", train_or_stop)
 
 
 def test_an_audit_stopped_in_its_second_class_goes_on_to_the_same_files(
@@ -177,7 +177,7 @@ def test_outliers_may_be_left_out_where_none_are_learnt_from(classes_config, tmp
 def test_every_class_is_explained_by_more(classes_run, tmp_path, work_of, without_page, monkeypatch):
     run = shutil.copytree(classes_run.folder, tmp_path / classes_run.folder.name)
     monkeypatch.setattr(
-        "fcdd_audit.experiment.work.train_stack", lambda *_: pytest.fail("a detector was trained")
+        "fcdd_audit.experiment.trainings.train_stack", lambda *_: pytest.fail("a detector was trained")
     )
     result = explain_run(run, ("edges",), explained=1)
     assert len(result.findings) == 8
@@ -193,7 +193,7 @@ def test_a_class_of_which_nothing_could_be_trained_has_no_numbers(classes_config
             return [(None, DivergedError("ae diverged in epoch 1"))]
         return train_stack(stack, setup, *arguments)
 
-    monkeypatch.setattr("fcdd_audit.experiment.work.train_stack", train_or_fail)
+    monkeypatch.setattr("fcdd_audit.experiment.trainings.train_stack", train_or_fail)
     result = run_audit(classes_config.having(oe="none", detectors=("ae",), prevalence=(1.0,), out=tmp_path))
     airplane, cat = result.findings
     assert (airplane.seeds, airplane.failed, cat.seeds, len(cat.failed)) == (1, (), 0, 2)

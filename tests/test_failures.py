@@ -18,7 +18,7 @@ from fcdd_audit.experiment.cells import score, train_stack
 from fcdd_audit.verdict.findings import FailedTwin
 from fcdd_audit.verdict.thresholds import Thresholds
 
-TRAIN, SCORE = "fcdd_audit.experiment.work.train_stack", "fcdd_audit.experiment.work.score"
+TRAIN, SCORE = "fcdd_audit.experiment.trainings.train_stack", "fcdd_audit.experiment.work.score"
 
 
 def failing(error, *twins):

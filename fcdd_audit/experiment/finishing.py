@@ -17,7 +17,8 @@ from fcdd_audit.experiment.engines.here import finish_here
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.stacks import Stack, stacks
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Work, failure, missing
+from fcdd_audit.experiment.trainings import failure
+from fcdd_audit.experiment.work import Work, missing
 from fcdd_audit.models.own import own_kind
 
 

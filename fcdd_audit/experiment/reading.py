@@ -29,7 +29,8 @@ from fcdd_audit.experiment.plan import Question, before, planned_work
 from fcdd_audit.experiment.records import Record
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Work, explained_record, lowered_record, needed
+from fcdd_audit.experiment.trainings import needed
+from fcdd_audit.experiment.work import Work, explained_record, lowered_record
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.verdict.looks import Look
 

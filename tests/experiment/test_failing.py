@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from fcdd_audit import DETECTORS, InputError, RunError
-from fcdd_audit.experiment import cells, work
+from fcdd_audit.experiment import cells, trainings, work
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import explained_place, scored_place, trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, failure, finish, load, missing, record_killed
+from fcdd_audit.experiment.trainings import failure, load, record_killed
+from fcdd_audit.experiment.work import Missing, Work, finish, missing
 from fcdd_audit.explainers import EXPLAINERS
 
 CELL = Cell("fcdd", 0, AS_IS)
@@ -35,10 +36,10 @@ def store(tmp_path):
 def counted(monkeypatch):
     """Names what is done: trained, scored."""
     done = []
-    for name in ("train_stack", "score"):
-        real = getattr(work, name)
+    for home, name in ((trainings, "train_stack"), (work, "score")):
+        real = getattr(home, name)
         monkeypatch.setattr(
-            work, name, lambda *given, name=name, real=real: done.append(name) or real(*given)
+            home, name, lambda *given, name=name, real=real: done.append(name) or real(*given)
         )
     return done
 

@@ -8,7 +8,8 @@ from fcdd_audit.experiment.identity import scored_place, trained_place
 from fcdd_audit.experiment.own import own_model
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Work, failure, finish, load, missing
+from fcdd_audit.experiment.trainings import failure, load
+from fcdd_audit.experiment.work import Work, finish, missing
 from fcdd_audit.models.own import own_kind, own_training
 
 

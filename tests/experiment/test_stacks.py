@@ -8,26 +8,28 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from fcdd_audit import run_audit
+from fcdd_audit import Recipe, run_audit
 from fcdd_audit.detectors.training.loop import DivergedError
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment import cells, work
+from fcdd_audit.experiment import cells, trainings
 from fcdd_audit.experiment import setup as setups
 from fcdd_audit.experiment.cells import Cell, together
 from fcdd_audit.experiment.identity import trained, trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.stacks import stacks
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, finish_stack, make_trained, missing
+from fcdd_audit.experiment.trainings import make_trained
+from fcdd_audit.experiment.work import Missing, Work, finish_stack, missing
 
+EXACT = Recipe.of(epochs=1, batch_size=8, precision="float32")
 PLANTED = Plant("frame", ("anomalous",), 1.0)
 
 
 @pytest.fixture(scope="module")
 def alone(exposed_config):
     """Three pairs, each twin trained by itself."""
-    return prepare(exposed_config.having(seeds=3, explainers=("native",)))
+    return prepare(exposed_config.having(seeds=3, explainers=("native",), recipe=EXACT))
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +165,13 @@ def test_one_that_was_not_finished_is_trained_again_whole_and_to_the_same_bytes(
 
 
 def test_a_twin_that_diverges_is_recorded_and_costs_no_other(setup, store, monkeypatch):
-    real = work.train_stack
+    real = trainings.train_stack
 
     def second_diverges(stack, *given):
         found = real(stack, *given)
         return [*found[:1], (found[1][0], DivergedError("it diverged")), *found[2:]]
 
-    monkeypatch.setattr(work, "train_stack", second_diverges)
+    monkeypatch.setattr(trainings, "train_stack", second_diverges)
     works = [Work(Cell("fcdd", seed, AS_IS)) for seed in range(3)]
     assert finish_stack(works, setup, store) == {works[1].cell: "it diverged"}
     assert [missing(one, setup, store) for one in works] == [Missing(), Missing(failed=True), Missing()]
@@ -177,7 +179,7 @@ def test_a_twin_that_diverges_is_recorded_and_costs_no_other(setup, store, monke
 
 def test_a_stack_that_does_not_fit_is_trained_in_halves(setup, store, monkeypatch, caplog):
     asked = []
-    real = work.train_stack
+    real = trainings.train_stack
 
     def fits_one(stack, *given):
         asked.append(len(stack))
@@ -185,7 +187,7 @@ def test_a_stack_that_does_not_fit_is_trained_in_halves(setup, store, monkeypatc
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         return real(stack, *given)
 
-    monkeypatch.setattr(work, "train_stack", fits_one)
+    monkeypatch.setattr(trainings, "train_stack", fits_one)
     works = [Work(Cell("fcdd", seed, AS_IS)) for seed in range(3)]
     with caplog.at_level(logging.WARNING):
         assert finish_stack(works, setup, store) == {}
@@ -200,7 +202,7 @@ def test_what_ran_out_of_memory_is_tried_again_with_its_stack(setup, store, monk
 
     works = [Work(Cell("fcdd", seed, AS_IS)) for seed in range(3)]
     with monkeypatch.context() as patched:
-        patched.setattr(work, "train_stack", fails)
+        patched.setattr(trainings, "train_stack", fails)
         assert set(finish_stack(works, setup, store).values()) == {"it ran out of memory"}
     assert finish_stack(works, setup, store) == {}
     assert {missing(one, setup, store) for one in works} == {Missing()}
@@ -215,7 +217,7 @@ def test_where_an_edit_leaves_unlike_numbers_of_images_they_are_trained_one_by_o
 
     def fewer(self, edit, seed, sides):
         found = whole(self, edit, seed, sides)
-        return replace(found, nominal=found.nominal.take(range(len(found.nominal) - 5 * seed)))
+        return replace(found, nominal=found.nominal.take(range(len(found.nominal) - 10 * seed)))
 
     monkeypatch.setattr(setups.Setup, "trained_on", fewer)
     monkeypatch.setattr(

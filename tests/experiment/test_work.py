@@ -15,7 +15,8 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import checked_place, explained_place, scored_place, trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, finish, load, missing
+from fcdd_audit.experiment.trainings import load
+from fcdd_audit.experiment.work import Missing, Work, finish, missing
 
 CELL = Cell("fcdd", 0, AS_IS)
 WORK = Work(CELL, ("native", "gradient"), checks=True)
@@ -68,7 +69,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(home, name, call)
 
-    counting("train_stack", work, lambda stack, *_: "trained")
+    counting("train_stack", trainings, lambda stack, *_: "trained")
     counting("score", work, lambda *_: "scored")
     counting("explain", work, lambda detector, name, e, parts, d, first, last: f"{name} {first}-{last}")
     counting("check_explainer", work, lambda detector, name, *_: f"{name} checked")

@@ -12,7 +12,7 @@ from fcdd_audit.report.calibration import draw_rates
 from fcdd_audit.studies.calibrate import Calibration, calibrate
 from fcdd_audit.studies.pool import read_pool
 
-TRAIN = "fcdd_audit.experiment.work.train_stack"
+TRAIN = "fcdd_audit.experiment.trainings.train_stack"
 FIRST = 10_000  # seed
 
 

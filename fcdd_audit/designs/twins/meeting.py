@@ -13,7 +13,7 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.kept import TRAINING
 from fcdd_audit.experiment.setup import AS_IS, Setup
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import make_trained
+from fcdd_audit.experiment.trainings import make_trained
 from fcdd_audit.models.own import OwnDetector, Traits, own_kind
 
 

@@ -25,7 +25,8 @@ from fcdd_audit.experiment.records import key_of
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.tables import COLUMNS, overlaps, relevant, twin_rows
-from fcdd_audit.experiment.work import Work, needed
+from fcdd_audit.experiment.trainings import needed
+from fcdd_audit.experiment.work import Work
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import auroc, threshold
 from fcdd_audit.measures.effects import Twins

@@ -6,7 +6,8 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.stacks import Stack
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import failure, missing, record_killed
+from fcdd_audit.experiment.trainings import failure, record_killed
+from fcdd_audit.experiment.work import missing
 
 
 def lost(stack: Stack, setup: Setup, store: Store, reason: str) -> dict[Cell, str]:

@@ -101,7 +101,7 @@ def test_one_run_with_remedies_gives_the_same_numbers(plain, mended, config, tmp
 
 def test_a_run_with_remedies_is_explained_without_training(mended, monkeypatch, without_page):
     monkeypatch.setattr(
-        "fcdd_audit.experiment.work.train_stack", lambda *_: pytest.fail("a detector was trained")
+        "fcdd_audit.experiment.trainings.train_stack", lambda *_: pytest.fail("a detector was trained")
     )
     explain_run(mended[0].folder, ["gradient"])
     (finding,) = content(mended[0].folder)["findings"]

@@ -15,7 +15,8 @@ from fcdd_audit.experiment.engines import Resources, crew, sharing
 from fcdd_audit.experiment.engines.local import Local
 from fcdd_audit.experiment.identity import trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
-from fcdd_audit.experiment.work import Missing, Work, failure, missing
+from fcdd_audit.experiment.trainings import failure
+from fcdd_audit.experiment.work import Missing, Work, missing
 
 DIVERGING = Recipe.of(epochs=1, batch_size=8, lr=1e30)
 

@@ -18,7 +18,8 @@ from fcdd_audit.experiment.engines.local import Local
 from fcdd_audit.experiment.engines.ray import Ray, _Running
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, failure, missing
+from fcdd_audit.experiment.trainings import failure
+from fcdd_audit.experiment.work import Missing, Work, missing
 
 STEPS = 120
 LETHAL = '''
