@@ -10,7 +10,7 @@ import torch
 
 from fcdd_audit import RunError
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment import cells, explaining, records, work
+from fcdd_audit.experiment import cells, explaining, records, trainings, work
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.identity import checked_place, explained_place, scored_place, trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
