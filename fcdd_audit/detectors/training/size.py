@@ -32,17 +32,19 @@ def size_of(detector: Detector, batch: int) -> Size:
     """Of steps of so many images, from a pass of one image. The detector is in evaluation mode
     afterwards."""
     image = torch.zeros(1, *detector.shape, device=next(detector.parameters()).device)
-    kept = 0
+    own = {one.untyped_storage().data_ptr() for one in (*detector.parameters(), *detector.buffers())}
+    kept: dict[int, int] = {}  # bytes by where they are: several operations may keep the same
 
     def keep(value: Tensor) -> Tensor:
-        nonlocal kept
-        kept += value.numel() * value.element_size()
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
         return value
 
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda value: value):
         detector.eval().score(image)
     weights = sum(prod(weight.shape) * weight.element_size() for weight in detector.parameters())
-    return Size(batch * counter.get_total_flops() / 2, STATES * weights + 2 * batch * kept)
+    return Size(batch * counter.get_total_flops() / 2, STATES * weights + 2 * batch * sum(kept.values()))
 
 
 def repeats_cheaply(detector: Detector, batch: int, device: torch.device, low: bool) -> bool:

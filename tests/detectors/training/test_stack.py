@@ -24,9 +24,7 @@ EVERYTHING = Recipe.of(
     noise_share=0.5,
     precision="float32",
 )
-each_detector = pytest.mark.parametrize(
-    "name", [name for name, kind in DETECTORS.items() if kind.stacks]
-)
+each_detector = pytest.mark.parametrize("name", [name for name, kind in DETECTORS.items() if kind.stacks])
 
 
 def images(seed, count=12, side=16):
