@@ -5,9 +5,9 @@ python benchmarks/shares.py --case horses --data DIR [--steps 10] [--device cpu]
 
 Other settings of an audit are given as --name=value, such as --batch_size=16.
 Prints the seconds and the share of each part, of (default) the default audit, or of (horses) an audit of
-VOC's horses at 224 px with the paper's network, whose DIR is that of benchmarks/voc_horses.py: 657 test images.
-All is done in this process, with an empty store and a new cache, and the package is timed from outside: a second
-belongs to the innermost part. On a GPU the parts' borders wait for it.
+VOC's horses at 224 px with the paper's network, whose DIR is that of benchmarks/voc_horses.py: 657 test
+images. All is done in this process, with an empty store and a new cache, and the package is timed from
+outside: a second belongs to the innermost part. On a GPU the parts' borders wait for it.
 Of `horses` the training is cut to --steps, since it takes hours on a CPU; so the shares are printed as they
 were, and as they would be with the paper's number of steps at the same seconds a step.
 """
