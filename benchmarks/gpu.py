@@ -1,17 +1,17 @@
-"""What a GPU does: the default audit, trainings alone and stacked, CIFAR-10, VOC's horses, and where time goes.
+"""What a GPU does: the default audit, trainings alone and stacked, CIFAR-10, VOC's horses, the shares of time.
 
-python benchmarks/gpu.py --data DIR --work FOLDER --out FILE.json [--minutes 12] [--device cuda] [--only loop,...]
+python benchmarks/gpu.py --data DIR --work FOLDER --out FILE.json [--minutes 12] [--device cuda] [--only PARTS]
 python benchmarks/gpu.py --tiny --device cpu --work FOLDER --out FILE.json
 
-Parts, in this order: `audit`, the default audit as a command; `loop`, images a second of four networks; `stacks`
-of small ones; `horses`, those of VOC at 224 px with the tag on none, a fifth and all; `shares`, where the seconds
-of an audit go; `cifar-CLASS`, the paper's recipe for each class of CIFAR-10.
-DIR holds voc_animals/ and imagenet_1k_one_each/ as for benchmarks/voc_horses.py (pictures may be re-encoded at
-224 px, by benchmarks/reencode.py), and cifar10/ (train/<class>/, test/<class>/) and tiny_imagenet_val/
+Parts, in this order: `audit`, the default audit as a command; `loop`, images a second of four networks;
+`stacks` of small ones; `horses`, those of VOC at 224 px with the tag on none, a fifth and all; `shares`, where
+the seconds of an audit go; `cifar-CLASS`, the paper's recipe for each class of CIFAR-10.
+DIR holds voc_animals/ and imagenet_1k_one_each/ as for benchmarks/voc_horses.py (pictures may be re-encoded
+at 224 px, by benchmarks/reencode.py), and cifar10/ (train/<class>/, test/<class>/) and tiny_imagenet_val/
 (folders by WordNet id), or these two as .tar.xz.
 
-A part that would probably end after --minutes isn't begun. Each is written to FILE when it is finished; call it
-again, and it goes on with what is missing. --tiny takes noise instead of DIR, and few steps, to try it all.
+A part that would probably end after --minutes isn't begun. Each is written to FILE when it is finished; call
+it again, and it goes on with what is missing. --tiny takes noise instead of DIR, and few steps, to try it all.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A part. seconds: that it takes on a large card, by guess; others of its family that are done say better."""
+    """A part. seconds: that it takes on a large card, by guess; the like of it, once done, says better."""
 
     seconds: float
     run: Callable[[Asked], Part]
@@ -89,7 +89,7 @@ def of_shares(asked: Asked) -> Part:
     rows = []
     for name, found in (("default", default.seconds), ("horses", photos.seconds), ("whole", photos.scaled())):
         rows.append({"audit": name, "all but training": shares.around(found), **found})
-    return {"steps": {"horses": photos.steps, "whole": photos.whole}, "seconds": rows}
+    return {"steps": {"horses": photos.steps, "whole": photos.whole}, "shares": rows}
 
 
 def of_class(name: str, asked: Asked) -> Part:
