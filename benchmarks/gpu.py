@@ -1,17 +1,17 @@
-"""What a GPU does: the default audit, trainings alone and stacked, CIFAR-10, VOC's horses, the shares of time.
+"""What a GPU does: the default audit, trainings alone and stacked, CIFAR-10, VOC's horses, shares of time.
 
-python benchmarks/gpu.py --data DIR --work FOLDER --out FILE.json [--minutes 12] [--device cuda] [--only PARTS]
+python benchmarks/gpu.py --data DIR --work FOLDER --out FILE.json [--minutes 12] [--only PART,...]
 python benchmarks/gpu.py --tiny --device cpu --work FOLDER --out FILE.json
 
 Parts, in this order: `audit`, the default audit as a command; `loop`, images a second of four networks;
-`stacks` of small ones; `horses`, those of VOC at 224 px with the tag on none, a fifth and all; `shares`, where
-the seconds of an audit go; `cifar-CLASS`, the paper's recipe for each class of CIFAR-10.
+`stacks` of small ones; `horses`, those of VOC at 224 px with the tag on none, a fifth and all; `shares`:
+where the seconds of an audit go; `cifar-CLASS`, the paper's recipe for each class of CIFAR-10.
 DIR holds voc_animals/ and imagenet_1k_one_each/ as for benchmarks/voc_horses.py (pictures may be re-encoded
 at 224 px, by benchmarks/reencode.py), and cifar10/ (train/<class>/, test/<class>/) and tiny_imagenet_val/
 (folders by WordNet id), or these two as .tar.xz.
 
 A part that would probably end after --minutes isn't begun. Each is written to FILE when it is finished; call
-it again, and it goes on with what is missing. --tiny takes noise instead of DIR, and few steps, to try it all.
+it again, and it goes on with what is missing. --tiny takes noise instead of DIR, and few steps, to try all.
 """
 
 from __future__ import annotations
