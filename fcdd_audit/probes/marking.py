@@ -23,7 +23,7 @@ def mark_all(images: Tensor, probe: Probe, generator: torch.Generator) -> tuple[
     masks: list[Tensor] = []
     for batch in images.split(BATCH):
         pixels, mask = probe.apply(batch.float() / 255, generator)
-        marked.append((pixels * 255).round_().clamp_(0, 255).to(torch.uint8))
+        marked.append((pixels * 255).round().clamp(0, 255).to(torch.uint8))
         if mask is not None:
             masks.append(mask)
     return torch.cat(marked), torch.cat(masks) if masks else None
