@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, JpegImagePlugin
 from tqdm import tqdm
 
 from fcdd_audit.images.decode import decode
 from fcdd_audit.images.files import find_files
+
+
+def reencode(source: Path, target: Path, size: tuple[int, int], **saving: Any) -> None:
+    """Every picture below `source`, squeezed to (width, height) px, as a JPEG below `target`. saving: how, as
+    Pillow takes it."""
+    for path in tqdm(find_files(source).paths, unit="image"):
+        written = (target / path.relative_to(source)).with_suffix(".jpg")
+        written.parent.mkdir(parents=True, exist_ok=True)
+        picture = decode(path).picture.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        picture.save(written, "JPEG", **saving)
 
 
 def main() -> None:
@@ -26,11 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     with Image.open(options.like) as like:
         size, tables, chroma = like.size, like.quantization, JpegImagePlugin.get_sampling(like)
-    for path in tqdm(find_files(options.source).paths, unit="image"):
-        target = (options.target / path.relative_to(options.source)).with_suffix(".jpg")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        picture = decode(path).picture.convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        picture.save(target, qtables=tables, subsampling=chroma)
+    reencode(options.source, options.target, size, qtables=tables, subsampling=chroma)
 
 
 if __name__ == "__main__":

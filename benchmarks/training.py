@@ -60,17 +60,27 @@ def images(data: Path | None, oe: Path | None) -> tuple[Tensor, Tensor]:
 class BareStep:
     """Trains a detector of its own on one ready batch, again and again."""
 
-    def __init__(self, detector: Detector, recipe: Recipe, batch: Tensor) -> None:
-        self.detector = detector.to(memory_format=torch.channels_last).train()
+    def __init__(
+        self,
+        detector: Detector,
+        recipe: Recipe,
+        batch: Tensor,
+        device: torch.device = CPU,
+        capturable: bool = False,
+    ) -> None:
+        """capturable: whether a CUDA graph can hold the step."""
+        self.detector = detector.to(device).to(memory_format=torch.channels_last).train()
         given = recipe.optimisation
-        self.optimizer = torch.optim.Adam(detector.parameters(), given.lr, weight_decay=given.weight_decay)
-        self.x = batch.float() / 255
-        self.label = (torch.arange(len(batch)) % 2).float()
-        self.low = uses_bfloat16(recipe.compute.precision, CPU)
+        self.optimizer = torch.optim.Adam(
+            detector.parameters(), given.lr, weight_decay=given.weight_decay, capturable=capturable
+        )
+        self.x = batch.to(device).float() / 255
+        self.label = (torch.arange(len(batch), device=device) % 2).float()
+        self.device, self.low = device, uses_bfloat16(recipe.compute.precision, device)
 
     def __call__(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16) if self.low else contextlib.nullcontext():
+        with torch.autocast(self.device.type, torch.bfloat16) if self.low else contextlib.nullcontext():
             loss = self.detector.loss(self.x, self.label)
         loss.backward()
         self.optimizer.step()

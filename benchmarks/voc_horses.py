@@ -236,6 +236,41 @@ def true_tags(config: AuditConfig, annotations: Path, animals: Path, tags: Tags)
             print(f"  {name:<24} control {text[0]}  planted {text[1]}  difference {text[2]}")
 
 
+def lay_out_dose(data: Path, work: Path) -> dict[str, Any]:
+    """The horses without a tag of their own in work/dose, and the tag in work/tag.png. Returns the settings
+    of an audit with that tag, besides those of `shared_settings`."""
+    animals = data / "voc_animals"
+    tags = read_tags(animals)
+    lay_out(animals, work / "dose", tags, keep_tagged=False)
+    width = cut_out(animals / "tagged_horses_full_size", tags, work / "tag.png")
+    logo = {
+        "file": str(work / "tag.png"),
+        "corner": "lower-left",
+        "size": width,
+        "margin": MARGIN,
+        "jitter": JITTER,
+    }
+    return {
+        "probe": "logo",
+        "prevalence": (FIFTH, 1.0),
+        "data_root": work / "dose",
+        "name": "dose",
+        "options": {"logo": logo},
+    }
+
+
+def shared_settings(data: Path, work: Path) -> dict[str, Any]:
+    """Of both audits."""
+    return {
+        "dataset": "voc-horse",
+        "oe": str(data / "imagenet_1k_one_each"),
+        "explainer": EXPLAINED_BY,
+        "cache": work / "cache",
+        "out": work / "runs",
+        "workers": 1,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -251,30 +286,9 @@ def main() -> None:
     animals = data / "voc_animals"
     tags = read_tags(animals)
     lay_out(animals, work / "found", tags, keep_tagged=True)
-    lay_out(animals, work / "dose", tags, keep_tagged=False)
-    width = cut_out(animals / "tagged_horses_full_size", tags, work / "tag.png")
     annotations = work / "found" / "VOCdevkit" / "VOC2007" / "Annotations"
-    logo = {
-        "file": str(work / "tag.png"),
-        "corner": "lower-left",
-        "size": width,
-        "margin": MARGIN,
-        "jitter": JITTER,
-    }
-    shared = {
-        **given,
-        "dataset": "voc-horse",
-        "oe": str(data / "imagenet_1k_one_each"),
-        "explainer": EXPLAINED_BY,
-        "cache": work / "cache",
-        "out": work / "runs",
-        "workers": 1,
-    }
-    dose = make_config(
-        shared,
-        {"probe": "logo", "prevalence": (FIFTH, 1.0), "data_root": work / "dose", "name": "dose"},
-        {"options": {"logo": logo}},
-    )
+    shared = {**given, **shared_settings(data, work)}
+    dose = make_config(shared, lay_out_dose(data, work))
     found = make_config(
         shared,
         {"probe": "mask", "data_root": work / "found", "name": "found"},

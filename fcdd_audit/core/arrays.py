@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
+
+LEVEL = 1  # of compression: heatmaps take a quarter of the time of zlib's usual level, and a sixth more room
 
 
 def npz_file(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays as a compressed .npz; equal ones give equal bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED, LEVEL)
     return buffer.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 
 from fcdd_audit._version import __version__
@@ -15,5 +16,11 @@ def versions() -> dict[str, str]:
     return {
         "fcdd-audit": __version__,
         "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
+        **_installed(),
     }
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Read once: every record says them."""
+    return {package: version(package) for package in PACKAGES}

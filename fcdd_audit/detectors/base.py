@@ -14,7 +14,7 @@ from fcdd_audit.core.options import check_options
 from fcdd_audit.core.registry import Registry
 from fcdd_audit.core.seeding import derive_seed
 from fcdd_audit.core.sides import SIDES, Side
-from fcdd_audit.detectors.inputs import Input, local_contrast, normalisation
+from fcdd_audit.detectors.inputs import Input, Normalisation, local_contrast, normalisation
 from fcdd_audit.detectors.networks import Network
 from fcdd_audit.detectors.receptive import ACTIVATIONS, ReceptiveField, leaves, receptive_field
 
@@ -60,8 +60,9 @@ class Detector(nn.Module, ABC):
         self.options = self.Options() if options is None else options
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", scale.mean.reshape(1, -1, 1, 1).float())
-        self.register_buffer("std", scale.std.reshape(1, -1, 1, 1).float())
+        # Copies: several detectors may be made with one normalisation.
+        self.register_buffer("mean", scale.mean.reshape(1, -1, 1, 1).float().clone())
+        self.register_buffer("std", scale.std.reshape(1, -1, 1, 1).float().clone())
 
     def normalise(self, x: Tensor) -> Tensor:
         """Images in [0, 1] as the network gets them (see `Normalisation`); differentiable."""
@@ -158,18 +159,20 @@ def build(
     seed: int,
     options: Mapping[str, Any] | None = None,
     network: str | Network = "small",
-    normalise: str = "nominal",
+    normalise: str | Normalisation = "nominal",
 ) -> Detector:
     """A detector with its initial weights, which depend only on `seed`, the name, its options, the network
     and the images' shape.
 
     nominal: the clean nominal training images, uint8 (N, C, H, W), for shape and normalisation. options: by
-    name. network: a name in NETWORKS, or a network. normalise: a mode of `Normalisation`.
+    name. network: a name in NETWORKS, or a network. normalise: a mode of `Normalisation`, or one that was
+    made of these images.
     InputError for an unknown name, option, network or normalisation, or images that they can't take.
     """
     chosen = make_options(name, options or {})
     channels, height, width = nominal.shape[1:]
-    input = Input((channels, height, width), normalisation(normalise, nominal), network)
+    scale = normalisation(normalise, nominal) if isinstance(normalise, str) else normalise
+    input = Input((channels, height, width), scale, network)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, f"initial weights of {name}"))
         return DETECTORS[name](input, chosen)

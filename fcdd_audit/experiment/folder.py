@@ -65,4 +65,5 @@ def read_csv(path: Path | io.StringIO) -> pd.DataFrame:
     # which pandas' own parser doesn't promise in every version.
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
     numbers = [str(name) for name in frame if name not in TEXT_COLUMNS]
-    return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in numbers})
+    values = {name: np.array([float(text or "nan") for text in frame[name]], float) for name in numbers}
+    return frame.assign(**values)

@@ -188,6 +188,7 @@ def _overlaps(explained: dict[str, Record], asked: int | None) -> pd.DataFrame:
         frame = read_frame(record.files[OVERLAPS])
         if asked is not None:
             frame = frame[frame["turn"] < asked]
-        for _, group in frame.groupby(["part", "mask"], sort=False):
-            frames.append(group.sort_values("place").assign(explainer=name)[_columns()])
+        groups = [group.sort_values("place") for _, group in frame.groupby(["part", "mask"], sort=False)]
+        if groups:
+            frames.append(pd.concat(groups).assign(explainer=name)[_columns()])
     return pd.concat(frames, ignore_index=True) if frames else _empty()

@@ -24,6 +24,7 @@ from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.datasets import DATASETS, AuditData
 from fcdd_audit.detectors import Detector, build
+from fcdd_audit.detectors.inputs import Normalisation, normalisation
 from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.detectors.training.size import most_in_a_stack
 from fcdd_audit.edits.as_is import AsIs
@@ -203,7 +204,12 @@ class Setup:
         """A detector before training. Twins share the standardisation: that of the images as loaded."""
         nominal = self.data.train_nominal.images
         options = dict(self.options.get(detector, {}))
-        return build(detector, nominal, seed, options, self.recipe.network, self.recipe.normalise)
+        return build(detector, nominal, seed, options, self.recipe.network, self._normalisation)
+
+    @cached_property
+    def _normalisation(self) -> Normalisation:
+        """Found once: that of many large images takes as long as many training steps."""
+        return normalisation(self.recipe.normalise, self.data.train_nominal.images)
 
 
 class Subject(NamedTuple):

@@ -21,6 +21,7 @@ from fcdd_audit.experiment.explaining import (
     extent,
     in_turn,
     overlap_columns,
+    scored_at_once,
 )
 from fcdd_audit.experiment.kept import maps_file, table_file
 from fcdd_audit.explainers import make_explainer
@@ -151,8 +152,8 @@ def test_of_paired_images_one_variant_is_explained_in_turn_and_compared_with_its
         ((40, 4), 17, "cpu", 32),
         ((40, 4), 1000, "cpu", 48),
         ((4, 40), None, "cpu", 48),
-        ((4, 40), None, "cuda", 128),
-        ((4, 300), 200, "cuda", 256),
+        ((4, 40), None, "cuda", 64),
+        ((4, 300), 200, "cuda", 224),
         ((), None, "cpu", 0),
     ],
 )
@@ -162,9 +163,10 @@ def test_as_many_are_explained_as_asked_for_to_a_whole_pass(counts, asked, devic
 
 
 def test_batches_are_in_order_between_0_and_1_and_of_limited_size():
-    images = torch.arange(255, 255 - 2 * at_once(CPU) - 1, -1).to(torch.uint8)[:, None, None, None]
+    size = scored_at_once(CPU)
+    images = torch.arange(255, 255 - 2 * size - 1, -1).to(torch.uint8)[:, None, None, None]
     found = list(batches(images, CPU))
-    assert [len(batch) for batch in found] == [at_once(CPU), at_once(CPU), 1]
+    assert [len(batch) for batch in found] == [size, size, 1]
     assert torch.equal(torch.cat(found) * 255, images.float())
     assert found[0].max() == 1
 

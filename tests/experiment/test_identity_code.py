@@ -130,7 +130,7 @@ def test_versions_are_no_part_of_an_identity(setup, monkeypatch):
     before = every(setup)
     found = {text for one in before.values() for text in texts(one)}
     assert not found & {__version__, torch.__version__, "versions", "torch", "fcdd-audit"}
-    monkeypatch.setattr("fcdd_audit.core.versions.version", lambda package: "99.9")
+    monkeypatch.setattr("fcdd_audit.core.versions._installed", lambda: {"torch": "99.9"})
     monkeypatch.setattr("fcdd_audit.core.versions.__version__", "99.9")
     monkeypatch.setattr("fcdd_audit._version.__version__", "99.9")
     monkeypatch.setattr(torch, "__version__", "99.9")

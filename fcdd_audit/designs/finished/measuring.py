@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.designs.finished.tested import Mark, Tested
-from fcdd_audit.experiment.explaining import at_once
+from fcdd_audit.experiment.explaining import scored_at_once
 from fcdd_audit.measures.localization import pixel_auroc
 
 MAPS = 1200  # heatmaps that are made of an explainer, of images with the artifact and with placebos
@@ -44,7 +44,7 @@ def score_all(score: Score, images: Tensor, device: torch.device) -> np.ndarray:
     InputError for scores of another shape, RunError for scores that aren't finite.
     """
     found = []
-    for batch in images.split(at_once(device)):
+    for batch in images.split(scored_at_once(device)):
         x = _on(batch, device)
         with torch.no_grad():
             scores = score(x)
@@ -131,7 +131,7 @@ def _no_score(x: Tensor) -> Tensor:
 
 def _heat(name: str, explain: Score, images: Tensor, device: torch.device, size: int = 0) -> Tensor:
     """size: images in one pass, if more than is usual."""
-    batches = images.split(max(size, at_once(device)))
+    batches = images.split(max(size, scored_at_once(device)))
     heat = torch.cat([explain(_on(batch, device)).detach().cpu() for batch in batches])
     if not torch.isfinite(heat).all():
         raise RunError(f"the explanation '{name}' gives heatmaps that aren't finite")

@@ -27,7 +27,7 @@ from fcdd_audit.designs.finished.loading import Loaded, copies, load
 from fcdd_audit.designs.finished.measuring import Measured, measure, score_all
 from fcdd_audit.designs.finished.pictures import pictures_of
 from fcdd_audit.experiment.devices import cores
-from fcdd_audit.experiment.explaining import at_once
+from fcdd_audit.experiment.explaining import scored_at_once
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.explainers import EXPLAINERS
 from fcdd_audit.measures.detection import threshold
@@ -65,7 +65,7 @@ def _sums(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def examine(config: AuditConfig, loaded: Loaded, store: Store, quiet: bool) -> Audited:
     """The same of what is loaded."""
-    few = loaded.pairs["nominal"].variants["clean"][: at_once(loaded.device)]
+    few = loaded.pairs["nominal"].variants["clean"][: scored_at_once(loaded.device)]
     with deterministic(), one_if_short(lambda: score_all(loaded.opened.scorer.score, few, loaded.device)):
         scored = _score(loaded)
         limit, limit_from = _threshold(config, loaded)

@@ -18,7 +18,7 @@ from fcdd_audit.designs.finished.kept import places_of
 from fcdd_audit.designs.finished.loading import load
 from fcdd_audit.designs.finished.measuring import measure
 from fcdd_audit.detectors import build
-from fcdd_audit.experiment.explaining import at_once
+from fcdd_audit.experiment.explaining import scored_at_once
 from fcdd_audit.experiment.folder import VARIANTS
 
 NUMBERS = ("results.csv", "findings.json")
@@ -28,7 +28,7 @@ PICTURES = 2 * SHOWN * len(VARIANTS)  # of both sides
 # Each run scores a batch twice, to learn its speed, the test images without and with the artifact, by which a
 # model is known, those that the threshold is from, and those that the page shows.
 AGAIN = {
-    "score": 2 * at_once(torch.device("cpu")) + 2 * TESTS + VALIDATION + PICTURES,
+    "score": 2 * scored_at_once(torch.device("cpu")) + 2 * TESTS + VALIDATION + PICTURES,
     "anomaly_map": PICTURES,
 }
 AFRESH = {

@@ -9,7 +9,7 @@ import torch
 from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.designs.finished.measuring import measure, score_all
 from fcdd_audit.designs.finished.tested import found_sides, planted_sides
-from fcdd_audit.experiment.explaining import at_once
+from fcdd_audit.experiment.explaining import scored_at_once
 from fcdd_audit.images.pairs import Pairs
 from fcdd_audit.natural.removal import inpaint
 from fcdd_audit.probes import PROBES
@@ -53,7 +53,7 @@ def found(image_set):
 
 def test_scores_are_of_images_in_0_to_1_whatever_they_are_stored_as(image_set):
     images = image_set(40).images
-    assert at_once(CPU) < 40, "more than one batch"
+    assert scored_at_once(CPU) < 40, "more than one batch"
     expected = images.double().mean(dim=(1, 2, 3)) / 255
     for x in (images, images.float() / 255):
         scores = score_all(brightness, x, CPU)
@@ -68,8 +68,8 @@ def test_scores_are_asked_for_in_batches_without_gradients(image_set):
         seen.append((len(x), x.dtype, torch.is_grad_enabled()))
         return brightness(x)
 
-    score_all(score, image_set(at_once(CPU) + 3).images, CPU)
-    assert seen == [(at_once(CPU), torch.float32, False), (3, torch.float32, False)]
+    score_all(score, image_set(scored_at_once(CPU) + 3).images, CPU)
+    assert seen == [(scored_at_once(CPU), torch.float32, False), (3, torch.float32, False)]
 
 
 @pytest.mark.parametrize(
