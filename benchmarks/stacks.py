@@ -27,6 +27,7 @@ def main() -> None:
     print(f"{case}: images/s over all, and against one detector after the other")
     for threads in options.threads:
         torch.set_num_threads(threads)
+        stack_rate(case, images, torch.device("cpu"), 1, None)  # warms up
         alone = stack_rate(case, images, torch.device("cpu"), 1, None)
         for size in options.sizes:
             rate = stack_rate(case, images, torch.device("cpu"), size, None)
