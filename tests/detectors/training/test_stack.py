@@ -104,9 +104,9 @@ def test_so_it_does_with_the_papers_networks(name, network):
     """By SGD: Adam blows up the rounding in the gradient of a bias that batch norm undoes."""
     stack = [
         Member(
-            build(name, images(0, side=32), seed, {}, network).double(),
-            images(seed, side=32),
-            images(50 + seed, side=32),
+            build(name, images(0), seed, {}, network).double(),
+            images(seed),
+            images(50 + seed, 9),
             seed,
         )
         for seed in (0, 1)
