@@ -8,6 +8,7 @@ from torch import nn
 
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import DETECTORS, OwnNetwork, build, fit
+from fcdd_audit.detectors.networks import Frozen
 from fcdd_audit.detectors.training.loop import DivergedError, Losses, fit_stack
 from fcdd_audit.detectors.training.members import Member
 from fcdd_audit.detectors.training.models import stackable
@@ -112,6 +113,27 @@ def test_so_it_does_with_the_papers_networks(name, network):
         for seed in (0, 1)
     ]
     assert_equal(stack, EVERYTHING.changed(steps=3, optimizer="sgd"))
+
+
+def test_so_it_does_with_frozen_layers_which_stay_as_they_are():
+    def trunk():
+        return nn.Sequential(
+            Frozen(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.LeakyReLU(),
+        )
+
+    network = OwnNetwork((3, 16, 16), trunk)
+    stack = [
+        Member(build("hsc", images(0), seed, {}, network).double(), images(seed), images(50 + seed), seed)
+        for seed in (0, 1)
+    ]
+    before = [copy.deepcopy(member.detector.features[0].state_dict()) for member in stack]
+    assert_equal(stack, EVERYTHING.changed(optimizer="sgd"))
+    for member, frozen in zip(stack, before, strict=True):
+        for name, value in member.detector.features[0].state_dict().items():
+            assert torch.equal(value, frozen[name])
 
 
 class Moves:
