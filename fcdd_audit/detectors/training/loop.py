@@ -156,9 +156,9 @@ def _train(
     means: list[list[float]] = []
     errors: list[DivergedError | None] = [None] * len(members)
     done = 0
+    drawn = drawing.epoch()
     for epoch in range(length.epochs):
         # All of an epoch's choices go to the device at once: no transfer of them within a step.
-        drawn = drawing.epoch()
         tables.begin(drawn)
         count = min(length.per_epoch, length.steps - done)
         for _ in _steps(step, feed, drawn.chosen[:count], replayed):
@@ -167,6 +167,8 @@ def _train(
                 for group in optimizer.param_groups:
                     group["lr"] *= recipe.optimisation.decay
             on_step(len(members))
+        if epoch + 1 < length.epochs:  # while a GPU is still at work
+            drawn = drawing.epoch()
         losses[done - count : done] = tables.losses[:count]
         means.append([float(total) / count for total in tables.total.tolist()])
         finite = (torch.isfinite(tables.total) & model.finite()).tolist()

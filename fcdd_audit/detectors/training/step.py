@@ -29,6 +29,7 @@ class Tables:
     def __init__(self, steps: int, members: int, like: Tensor) -> None:
         """steps: of an epoch. like: a tensor on the device, of the losses' type."""
         self.number = torch.zeros(1, dtype=torch.int64, device=like.device)
+        self._numbers = torch.arange(steps, device=like.device)
         self.losses, self.total = like.new_zeros(steps, members), like.new_zeros(members)
         self.seen: Tensor | None = None
         self.chosen: Tensor
@@ -53,13 +54,19 @@ class Tables:
         return table.index_select(0, self.number)[0]
 
     def end_step(self, losses: Tensor, seen: Tensor | None) -> None:
+        """Note what a step gave, each (M,) and (M, N), and go on to the next."""
         self.total += losses
-        self.losses.index_copy_(0, self.number, losses[None].to(self.losses.dtype))
+        self._write(self.losses, losses)
         if seen is not None:
             if self.seen is None:
                 self.seen = seen.new_zeros(len(self.losses), *seen.shape)
-            self.seen.index_copy_(0, self.number, seen[None])
+            self._write(self.seen, seen)
         self.number += 1
+
+    def _write(self, table: Tensor, row: Tensor) -> None:
+        """What an index_copy_ does, which waits for the host where algorithms are deterministic."""
+        here = (self._numbers == self.number).unflatten(0, (-1, *[1] * row.ndim))
+        table.copy_(torch.where(here, row.to(table.dtype), table))
 
     def seen_of(self, member: int, steps: int) -> Tensor | None:
         """What was seen of a training's images in the first steps of the epoch, (images,)."""
