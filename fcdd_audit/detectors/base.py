@@ -37,7 +37,9 @@ class Detector(nn.Module, ABC):
 
     learns_from: the sides of training images that it uses. explained_by: the explainers that an audit asks by
     default, besides reference maps (docs/explanations.md says why). stacks: whether several can be trained in
-    one step by `torch.func.vmap`: then `loss_and_seen` keeps nothing, and no value decides what is computed.
+    one step by `torch.func.vmap`, and steps be replayed from a CUDA graph, without Python: then
+    `loss_and_seen` keeps nothing, no value decides what is computed, and whatever differs between twins is a
+    weight or a buffer. A subclass says it for itself.
     options: of the class's `Options`, a frozen dataclass that checks its values and whose fields can be set
     by name; its own defaults if not given.
     """

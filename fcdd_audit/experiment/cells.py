@@ -14,7 +14,7 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.seeding import torch_generator
 from fcdd_audit.core.sides import SIDES, Side
 from fcdd_audit.detectors import DETECTORS, Detector, Scorer
-from fcdd_audit.detectors.training.loop import DivergedError, Losses, fit_stack
+from fcdd_audit.detectors.training.loop import FIRST, DivergedError, Losses, fit_stack
 from fcdd_audit.detectors.training.members import Member, Term
 from fcdd_audit.detectors.training.schedule import length_of
 from fcdd_audit.edits.base import Edit, TrainingSet
@@ -23,8 +23,6 @@ from fcdd_audit.experiment.kept import CROSSED
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.measures.reliance import Scores
 from fcdd_audit.remedies import Penalty
-
-STARTED_WITH = 512  # images that a detector sees as training begins, at most
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def before_training(cell: Cell, setup: Setup) -> Detector:
     """The network as its training begins: Deep SVDD has its centre then."""
     detector = setup.untrained(cell.detector, cell.seed).eval()
     nominal = setup.trained_on(cell.edit, cell.seed, learned(cell.detector)).nominal.images
-    first = torch.randperm(len(nominal), generator=torch_generator(cell.seed, "batches"))[:STARTED_WITH]
+    first = torch.randperm(len(nominal), generator=torch_generator(cell.seed, "batches"))[:FIRST]
     detector.start(nominal.index_select(0, first))
     return detector
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.core.progress import progress_bar
 from fcdd_audit.detectors.training.schedule import length_of
-from fcdd_audit.experiment.cells import Cell
+from fcdd_audit.experiment.cells import Cell, together
 from fcdd_audit.experiment.engines import ENGINES, Engine, Resources
 from fcdd_audit.experiment.engines.base import Counted
 from fcdd_audit.experiment.engines.here import finish_here
@@ -54,7 +54,14 @@ class Finisher:
             if work not in waiting and (reason := failure(work.cell, setup, self.store)) is not None
         }
         trained = sum(one.trained for one in todo.values())
-        counted = sum(one.trained for work, one in todo.items() if not own_kind(work.cell.detector))
+        counted = len(
+            {
+                cell
+                for work, one in todo.items()
+                if one.trained and not own_kind(work.cell.detector)
+                for cell in together(work.cell, setup)
+            }
+        )
         length = length_of(setup.recipe.optimisation, len(setup.data.train_nominal))
         steps, each = counted * length.steps, f" of {length}" if counted else ""
         with progress_bar(

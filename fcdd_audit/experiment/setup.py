@@ -283,11 +283,11 @@ def _stack_limits(config: AuditConfig, data: AuditData, device: torch.device) ->
         return {}
     recipe, nominal = config.detector.recipe, data.train_nominal.images
     batch = length_of(recipe.optimisation, len(nominal)).batch
+    channels = nominal.shape[1]
+    some = Normalisation(recipe.normalise, torch.zeros(channels), torch.ones(channels))  # counts alike
     return {
         name: most_in_a_stack(
-            build(name, nominal, 0, config.options.get(name, {}), recipe.network, recipe.normalise),
-            batch,
-            device,
+            build(name, nominal, 0, config.options.get(name, {}), recipe.network, some), batch, device
         )
         for name in config.detector.detectors
         if own_kind(name) is None

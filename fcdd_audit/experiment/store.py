@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,15 +159,25 @@ class Store:
         self.remove(place)
         return None
 
-    def write(self, place: Place, files: Mapping[str, bytes]) -> None:
-        """Keep a record. One that is there stays, unless it is damaged. RunError if it can't be written."""
+    def write(
+        self,
+        place: Place,
+        files: Mapping[str, bytes],
+        instead_of: Callable[[Record], bool] = lambda record: False,
+    ) -> None:
+        """Keep a record. One that is there stays, unless it is damaged, or one `instead_of` which this is to
+        be. RunError if it can't be written."""
         where, identity = place
         target, aside = self.path / where, self._aside()
         with writing(target):
             try:
                 records.write(aside, identity, files)
                 with self._alone():
-                    if self._cleared(place) is None:
+                    found = self._cleared(place)
+                    if found is not None and instead_of(found):
+                        self.remove(place)
+                        found = None
+                    if found is None:
                         target.parent.mkdir(parents=True, exist_ok=True)
                         aside.rename(target)
             finally:

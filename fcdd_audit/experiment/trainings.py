@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -58,7 +58,8 @@ def record_killed(cell: Cell, setup: Setup, store: Store, reason: str) -> None:
     """Keep why there is no trained detector, unless there is one: then measuring was killed."""
     place = trained_place(cell, setup)
     if cell.trained:
-        with suppress(Timeout), store.making(place, wait=False):  # another run that trains it will know
+        # Another run that trains it will know.
+        with suppress(Timeout), store.making(_locked(cell, setup), wait=False):
             if store.read(place) is None:
                 store.write(place, _failed_files(reason, again=True))
 
@@ -84,20 +85,17 @@ def make_trained(
     cells that are trained together with it."""
     place = trained_place(cell, setup)
     stack = together(cell, setup)
-    with store.making(trained_place(stack[0], setup)):
+    with store.making(_locked(cell, setup)):
         found = store.read(place)
         if found is None or may_succeed(found):
             for one, files in zip(stack, _trained_files(stack, setup, on_step), strict=True):
-                _replace(store, trained_place(one, setup), files)
+                store.write(trained_place(one, setup), files, instead_of=may_succeed)
     return needed(store, place)
 
 
-def _replace(store: Store, place: Place, files: Mapping[str, bytes]) -> None:
-    """Keep a training's record; one that is there stays, unless it might have succeeded another time."""
-    found = store.read(place)
-    if found is not None and may_succeed(found):
-        store.remove(place)
-    store.write(place, files)
+def _locked(cell: Cell, setup: Setup) -> Place:
+    """What is locked while its stack is trained."""
+    return trained_place(together(cell, setup)[0], setup)
 
 
 def _trained_files(

@@ -16,12 +16,7 @@ from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.sides import Side
 from fcdd_audit.core.versions import versions
 from fcdd_audit.detectors import Detector
-from fcdd_audit.experiment.cells import (
-    Cell,
-    explained_parts,
-    score,
-    scored_names,
-)
+from fcdd_audit.experiment.cells import Cell, explained_parts, score, scored_names, together
 from fcdd_audit.experiment.explaining import Explained, check_explainer, explain, extent
 from fcdd_audit.experiment.identity import (
     checked_place,
@@ -136,23 +131,30 @@ def finish(
     step how many trainings made one. Returns why the cell has no numbers, or None. InputError if the
     detector can't be trained on this data, RunError for what ends a run.
     """
-    todo = missing(work, setup, store)
-    try:
-        if todo.trained:
-            make_trained(work.cell, setup, store, on_step)
-        if todo.measured:
-            _Measuring(work, setup, store).finish(todo)
-    except NoNumbersError as error:
-        return str(error)
-    return failure(work.cell, setup, store)
+    return finish_stack([work], setup, store, on_step).get(work.cell)
 
 
 def finish_stack(
     stack: Sequence[Work], setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
 ) -> dict[Cell, str]:
-    """`finish` for each of them in turn: the first trains them all. Returns why cells have no numbers."""
-    reasons = {work.cell: finish(work, setup, store, on_step) for work in stack}
-    return {cell: reason for cell, reason in reasons.items() if reason is not None}
+    """`finish` for each of them in turn; what is trained together is so once, whatever becomes of it. Returns
+    why cells have no numbers."""
+    reasons: dict[Cell, str] = {}
+    tried: set[tuple[Cell, ...]] = set()
+    for work in stack:
+        todo, cells = missing(work, setup, store), together(work.cell, setup)
+        try:
+            if todo.trained and cells not in tried:
+                tried.add(cells)
+                make_trained(work.cell, setup, store, on_step)
+            if todo.measured:
+                _Measuring(work, setup, store).finish(todo)
+        except NoNumbersError as error:
+            reasons[work.cell] = str(error)
+        else:
+            if (failed := failure(work.cell, setup, store)) is not None:
+                reasons[work.cell] = failed
+    return reasons
 
 
 class _Measuring:

@@ -43,6 +43,8 @@ from fcdd_audit.studies.pool import Numbers, joined, pair_rows, pools, twin_numb
 from fcdd_audit.studies.rates import Rate, rates
 from fcdd_audit.verdict.findings import without_nan
 
+TOGETHER = 16  # pairs whose twins may be trained in one step
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -129,7 +131,6 @@ def calibrate(calibration: Calibration, quiet: bool = True) -> CalibrationResult
     check_writable(folder.store.path, "--store")
     setup = calibration_setup(calibration, quiet)
     planned = conditions_of(calibration, setup)
-    setup = replace(setup, seed_groups=seed_groups(planned))
     with folder.opened():
         cells = dict.fromkeys(cell for one in planned for pair in one.pairs for cell in pair)
         works = [Work(cell) for cell in cells]
@@ -162,7 +163,7 @@ def calibration_setup(calibration: Calibration, quiet: bool = True) -> Setup:
     plantable = {**setup.plantable, **decoys}
     setup = replace(setup, explainers={}, sanity=0, plantable=plantable)
     check_trainable(config, setup)
-    return setup
+    return replace(setup, seed_groups=seed_groups(conditions_of(calibration, setup)))
 
 
 def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
@@ -175,14 +176,14 @@ def conditions_of(calibration: Calibration, setup: Setup) -> list[Condition]:
 
 
 def seed_groups(planned: Sequence[Condition]) -> tuple[tuple[int, ...], ...]:
-    """The seeds of each condition: its twins may be trained together."""
-    return tuple(
-        dict.fromkeys(
-            tuple(dict.fromkeys(cell.seed for cell in twins))
-            for one in planned
-            for twins in zip(*one.pairs, strict=True)
-        )
-    )
+    """Seeds of a condition whose twins may be trained together: always as many, so that more pairs leave the
+    stacks of the first ones as they are."""
+    found: list[tuple[int, ...]] = []
+    for one in planned:
+        for twins in zip(*one.pairs, strict=True):
+            seeds = sorted({cell.seed for cell in twins})
+            found += [tuple(seeds[first : first + TOGETHER]) for first in range(0, len(seeds), TOGETHER)]
+    return tuple(dict.fromkeys(found))
 
 
 def _planner(calibration: Calibration, setup: Setup, detector: str) -> Planner:

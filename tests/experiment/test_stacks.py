@@ -9,17 +9,19 @@ import torch
 from safetensors.torch import load
 
 from fcdd_audit import Recipe, run_audit
+from fcdd_audit.config.parts import RunSettings
 from fcdd_audit.detectors.training.loop import DivergedError
 from fcdd_audit.edits.drop import Drop
 from fcdd_audit.edits.plant import Plant
-from fcdd_audit.experiment import cells, trainings
+from fcdd_audit.experiment import cells, finishing, trainings
 from fcdd_audit.experiment import setup as setups
 from fcdd_audit.experiment.cells import Cell, together
+from fcdd_audit.experiment.finishing import engaged
 from fcdd_audit.experiment.identity import trained, trained_place
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.stacks import stacks
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.trainings import make_trained
+from fcdd_audit.experiment.trainings import make_trained, record_killed
 from fcdd_audit.experiment.work import Missing, Work, finish_stack, missing
 
 EXACT = Recipe.of(epochs=1, batch_size=8, precision="float32")
@@ -206,6 +208,46 @@ def test_what_ran_out_of_memory_is_tried_again_with_its_stack(setup, store, monk
         assert set(finish_stack(works, setup, store).values()) == {"it ran out of memory"}
     assert finish_stack(works, setup, store) == {}
     assert {missing(one, setup, store) for one in works} == {Missing()}
+
+
+def test_a_stack_that_never_fits_is_tried_once_a_run(setup, store, monkeypatch):
+    asked = []
+
+    def fails(stack, *given):
+        asked.append(len(stack))
+        raise MemoryError
+
+    monkeypatch.setattr(trainings, "train_stack", fails)
+    works = [Work(Cell("fcdd", seed, AS_IS)) for seed in range(3)]
+    assert set(finish_stack(works, setup, store)) == {one.cell for one in works}
+    assert asked == [3, 1, 2, 1, 1], "and not for each of its twins"
+
+
+def test_another_run_that_trains_the_stack_says_itself_what_becomes_of_a_killed_twin(setup, store):
+    members = [Cell("fcdd", seed, AS_IS) for seed in range(3)]
+    with store.making(trained_place(members[0], setup)):
+        record_killed(members[2], setup, store, "it was killed")
+    assert store.read(trained_place(members[2], setup)) is None
+    record_killed(members[2], setup, store, "it was killed")
+    assert store.read(trained_place(members[2], setup)).json("training.json")["failed"] == "it was killed"
+
+
+def test_all_steps_of_a_stack_are_counted_that_is_trained_again(setup, store, monkeypatch):
+    members = [Cell("fcdd", seed, PLANTED) for seed in range(3)]
+    make_trained(members[0], setup, store)
+    store.remove(trained_place(members[2], setup))
+    totals = []
+    real = finishing.progress_bar
+
+    def noted(shown, **named):
+        totals.append(named["total"])
+        return real(shown, **named)
+
+    monkeypatch.setattr(finishing, "progress_bar", noted)
+    with engaged(RunSettings(workers=1), store) as finisher:
+        finished = finisher.finish_all([Work(cell) for cell in members], setup)
+    assert totals == [3 * 2]
+    assert finished.trained == 1
 
 
 def test_where_an_edit_leaves_unlike_numbers_of_images_they_are_trained_one_by_one(

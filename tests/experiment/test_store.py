@@ -49,6 +49,15 @@ def test_a_record_that_is_there_stays(store, caplog):
     assert not caplog.records
 
 
+def test_a_record_may_take_the_place_of_one_that_it_is_to_be_written_instead_of(store):
+    store.write(PLACE, FILES)
+    store.write(PLACE, {"training.json": b"[]"}, instead_of=lambda found: "detector" in found.files)
+    assert dict(store.read(PLACE).files) == FILES
+    store.write(PLACE, {"training.json": b"[]"}, instead_of=lambda found: "weights" in found.files)
+    assert dict(store.read(PLACE).files) == {"training.json": b"[]"}
+    assert not hidden(store)
+
+
 def spoil(damage, folder):
     """Do that to a record; returns how the damage is said."""
     if damage == "a missing file":

@@ -17,6 +17,7 @@ from fcdd_audit.studies.calibrate import (
     calibrate,
     calibration_setup,
     conditions_of,
+    seed_groups,
 )
 from fcdd_audit.studies.pool import COLUMNS, JUDGED, read_pool
 from fcdd_audit.studies.rates import ANY_NULL, rates
@@ -102,6 +103,15 @@ def test_a_side_that_the_detector_does_not_learn_from_is_refused_or_taken(setup,
         return
     with pytest.raises(InputError, match="ae never sees anomalous images in training, so nothing planted"):
         conditions_of(calibration, setup)
+
+
+def test_more_pairs_leave_the_stacks_of_the_first_ones_as_they_are(setup):
+    few, many = (seed_groups(conditions_of(small(detector="fcdd", pairs=pairs), setup)) for pairs in (20, 40))
+    planted = [group for group in few if group[0] == few[0][0] or group[0] == few[0][0] + 16]
+    assert [len(group) for group in planted] == [16, 4]
+    assert few[0] in many
+    assert [len(group) for group in many if few[0][0] <= group[0] < few[0][0] + 40] == [16, 16, 8]
+    assert setup.seed_groups, "a calibration's setup has them"
 
 
 def test_what_is_planted_is_what_the_null_says(setup):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 Feeding = Literal["direct", "resident", "streamed"]
 Batch = tuple[Tensor, Tensor | None]
+Key = tuple[int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
 class Source(NamedTuple):
@@ -77,29 +78,58 @@ class Direct:
 
 
 class Resident:
-    """Keeps a copy of all images on the device: a step is one gather there."""
+    """Keeps a copy of all images of one training, or of several as `Together` serves them, on the device: a
+    step is one gather there. What trainings share is there once."""
 
-    def __init__(
-        self, nominal: Tensor, anomalous: Tensor, masks: Tensor | None, device: torch.device
-    ) -> None:
-        self.first = len(nominal)
-        shape = (self.first + len(anomalous), *nominal.shape[1:])
-        self.images = torch.empty(shape, dtype=nominal.dtype, device=device)
-        self.images[: self.first].copy_(nominal)
-        self.images[self.first :].copy_(anomalous)
+    def __init__(self, sources: Sequence[Source], device: torch.device) -> None:
+        self.device = device
+        self.images, starts = _joined_once([one for source in sources for one in source[:2]], 0, device)
+        self._first = _column([len(source.nominal) for source in sources], device)
+        self._nominal, self._anomalous = _column(starts[::2], device), _column(starts[1::2], device)
         self.masks: Tensor | None = None
-        if masks is not None:  # row 0 is that of every nominal image
-            self.masks = torch.zeros((1 + len(masks), *masks.shape[1:]), dtype=torch.bool, device=device)
-            self.masks[1:].copy_(masks)
+        masks = [source.masks for source in sources if source.masks is not None]
+        if masks:  # row 0 is that of every nominal image
+            self.masks, starts = _joined_once(masks, 1, device)
+            self._masked = _column(starts, device)
 
     def batch(self, chosen: Tensor) -> Batch:
-        images = self.images.index_select(0, chosen)
+        """chosen: (N,) of each training, one after the other, on the device."""
+        each = chosen.unflatten(0, (len(self._first), -1))
+        nominal, other = each < self._first, each - self._first
+        places = torch.where(nominal, each + self._nominal, other + self._anomalous)
+        images = self.images.index_select(0, places.flatten())
         if self.masks is None:
             return images, None
-        return images, self.masks.index_select(0, (chosen - self.first + 1).clamp_min(0))
+        places = torch.where(nominal, 0, other + self._masked)
+        return images, self.masks.index_select(0, places.flatten())
 
     def epoch(self, chosen: Tensor) -> Iterator[Batch]:
-        return map(self.batch, chosen.to(self.images.device))
+        return map(self.batch, chosen.to(self.device))
+
+
+def _joined_once(tables: Sequence[Tensor], blank: int, device: torch.device) -> tuple[Tensor, list[int]]:
+    """Tables of rows of one shape as one on the device, each that is the same once, after so many rows of
+    zeros; and in which row each of them begins."""
+    begin: dict[Key, int] = {}
+    length = blank
+    for table in tables:
+        if _key(table) not in begin:
+            begin[_key(table)] = length
+            length += len(table)
+    joined = torch.empty((length, *tables[0].shape[1:]), dtype=tables[0].dtype, device=device)
+    joined[:blank].zero_()
+    for table in {_key(one): one for one in tables}.values():
+        joined[begin[_key(table)] :][: len(table)].copy_(table)
+    return joined, [begin[_key(table)] for table in tables]
+
+
+def _key(table: Tensor) -> Key:
+    """The same of tensors that are the same."""
+    return table.data_ptr(), tuple(table.shape), table.stride(), table.dtype
+
+
+def _column(numbers: Sequence[int], device: torch.device) -> Tensor:
+    return torch.tensor(numbers, device=device)[:, None]
 
 
 class Streamed:
@@ -144,21 +174,6 @@ class Together:
         return map(_joined, zip(*epochs, strict=True))
 
 
-class ResidentTogether(Together):
-    """The same of images that are on the device."""
-
-    def __init__(self, feeds: Sequence[Resident]) -> None:
-        super().__init__(feeds)
-        self.resident = feeds
-
-    def batch(self, chosen: Tensor) -> Batch:
-        parts = chosen.chunk(len(self.resident))
-        return _joined([feed.batch(part) for feed, part in zip(self.resident, parts, strict=True)])
-
-
-ResidentFeed = Resident | ResidentTogether
-
-
 def _joined(batches: Sequence[Batch]) -> Batch:
     masks = [mask for _, mask in batches if mask is not None]
     return torch.cat([images for images, _ in batches]), torch.cat(masks) if masks else None
@@ -188,25 +203,19 @@ def open_feed(
 
     ValueError for another way, and for direct batches on another device than the CPU.
     """
-    kept = {id(images): images for source in sources for images in source if images is not None}
-    way = feeding or choose_feeding(sum(images.numel() for images in kept.values()), device)
-    feeds: dict[tuple[int, ...], Feed] = {}
-    for source in sources:
-        key = tuple(map(id, source))
-        if key not in feeds:
-            feeds[key] = _open(source, device, way)
-    if len(feeds) == 1:
-        return next(iter(feeds.values()))
-    every = [feeds[tuple(map(id, source))] for source in sources]
-    resident = [feed for feed in every if isinstance(feed, Resident)]
-    return ResidentTogether(resident) if resident else Together(every)
+    kept = {_key(table): table for source in sources for table in source if table is not None}
+    way = feeding or choose_feeding(sum(table.numel() for table in kept.values()), device)
+    if way == "resident":
+        return Resident(sources, device)
+    keys = {tuple(None if table is None else _key(table) for table in source) for source in sources}
+    alone = sources[:1] if len(keys) == 1 else sources
+    feeds = [_open(source, device, way) for source in alone]
+    return feeds[0] if len(feeds) == 1 else Together(feeds)
 
 
 def _open(source: Source, device: torch.device, way: Feeding) -> Feed:
     if way == "direct" and device.type == "cpu":
         return Direct(*source)
-    if way == "resident":
-        return Resident(*source, device)
     if way == "streamed":
         return Streamed(*source, device)
     raise ValueError(f"feeding is {way!r} on {device}; it is direct (on the CPU), resident or streamed")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 WARM_UP = 2  # steps before a step is recorded: what is made once is made then
 
@@ -26,9 +27,10 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs of steps that draw from these generators on the device."""
+    """Records CUDA graphs of steps that draw from these generators on the device. Where that fails, the list
+    gets new ones that go on alike: the old ones may stay bound to what failed."""
 
-    def __init__(self, device: torch.device, generators: Sequence[torch.Generator]) -> None:
+    def __init__(self, device: torch.device, generators: list[torch.Generator]) -> None:
         self.generators, self.stream = generators, torch.cuda.Stream(device)
 
     def warm(self, step: Callable[[], None]) -> None:
@@ -42,12 +44,25 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, stream=self.stream):
-            step()
+        kept = [generator.get_state() for generator in self.generators]
+        try:
+            with torch.cuda.graph(graph, stream=self.stream):
+                step()
+        except RuntimeError:
+            self.generators[:] = renewed(self.generators, kept)
+            raise
         return graph.replay
 
 
-def recorder_on(device: torch.device, generators: Sequence[torch.Generator]) -> Recorder | None:
+def renewed(generators: Sequence[torch.Generator], states: Sequence[Tensor]) -> list[torch.Generator]:
+    """New generators on the same devices, in these states."""
+    made = [torch.Generator(one.device) for one in generators]
+    for generator, state in zip(made, states, strict=True):
+        generator.set_state(state)
+    return made
+
+
+def recorder_on(device: torch.device, generators: list[torch.Generator]) -> Recorder | None:
     """What records steps there that draw from these generators; None: nothing does."""
     return CudaRecorder(device, generators) if device.type == "cuda" else None
 

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from fcdd_audit.core.determinism import deterministic
-from fcdd_audit.core.errors import RunError
+from fcdd_audit.core.errors import InputError, RunError
 from fcdd_audit.core.recipe import Precision, Recipe
 from fcdd_audit.detectors.base import Detector
 from fcdd_audit.detectors.training.drawing import Drawing
-from fcdd_audit.detectors.training.feed import Feed, Feeding, ResidentFeed, open_feed
+from fcdd_audit.detectors.training.feed import Feed, Feeding, Resident, open_feed
 from fcdd_audit.detectors.training.graph import Replayed, recorder_on
 from fcdd_audit.detectors.training.members import Member, Term
-from fcdd_audit.detectors.training.models import Alone, Stacked, Trained, stackable
+from fcdd_audit.detectors.training.models import Alone, Trained, Vmapped, stackable
 from fcdd_audit.detectors.training.optimizers import make_optimizer
-from fcdd_audit.detectors.training.schedule import length_of, rate_falls
+from fcdd_audit.detectors.training.schedule import Length, length_of, rate_falls
 from fcdd_audit.detectors.training.size import repeats_cheaply
 from fcdd_audit.detectors.training.step import Step, Tables
 
@@ -107,19 +107,14 @@ def fit_stack(
     losses. on_step: is told after each step how many trainings made one. feeding: see `fit`. graph: whether
     steps are replayed from a CUDA graph; None: where it can be.
 
-    ValueError for trainings of unequal length, for detectors that can't be stacked, or for a graph where none
-    can be made. InputError for images or masks that can't be trained on.
+    ValueError for trainings that can't be one stack, or for a graph where none can be made. InputError for
+    images or masks that can't be trained on.
     """
     members = [member.learnt() for member in members]
     detectors = [member.detector for member in members]
-    lengths = {length_of(recipe.optimisation, len(member.nominal)) for member in members}
-    if len(lengths) > 1:
-        raise ValueError("trainings of unequal length can't be one stack")
-    if len(members) > 1 and not all(map(stackable, detectors)):
-        raise ValueError(f"several of {members[0].name} can't be one stack")
-    (length,) = lengths
+    length = _length(members, recipe)
     low = uses_bfloat16(recipe.compute.precision, device)
-    with deterministic(repeats_cheaply(detectors[0], length.batch, device, low)):
+    with deterministic(repeats_cheaply(detectors[0], len(members) * length.batch, device, low)):
         feed = open_feed([member.source for member in members], device, feeding)
         drawing = Drawing(members, recipe, length, device)
         for member, first in zip(members, drawing.first(FIRST), strict=True):
@@ -127,13 +122,25 @@ def fit_stack(
             detector.to(memory_format=torch.channels_last)
             detector.train()
             detector.start(member.nominal.index_select(0, first).to(device))
-        model: Trained = Alone(detectors[0]) if len(members) == 1 else Stacked(detectors)
+        model: Trained = Alone(detectors[0]) if len(members) == 1 else Vmapped(detectors)
         try:
             return _train(members, model, recipe, drawing, feed, low, on_step, graph)
         finally:
             model.close()
             for detector in detectors:
                 detector.eval()
+
+
+def _length(members: Sequence[Member], recipe: Recipe) -> Length:
+    """Of their trainings. ValueError where they can't be one stack."""
+    lengths = {length_of(recipe.optimisation, len(member.nominal)) for member in members}
+    if len(lengths) > 1:
+        raise ValueError("trainings of unequal length can't be one stack")
+    if len(members) > 1 and not all(stackable(member.detector) for member in members):
+        raise ValueError(f"several of {members[0].name} can't be one stack")
+    if len({(type(member.detector), member.shape, member.masks is None) for member in members}) > 1:
+        raise ValueError("detectors of several classes, images of several shapes, or masks of some only")
+    return lengths.pop()
 
 
 def _train(
@@ -147,10 +154,12 @@ def _train(
     graph: bool | None,
 ) -> list[Losses | DivergedError]:
     length, device = drawing.length, drawing.device
+    if not model.learnt:
+        raise InputError(f"no weight of {members[0].name} can be trained: all its layers are frozen")
     optimizer = make_optimizer(model.learnt, recipe.optimisation)
     tables = Tables(length.per_epoch, len(members), model.learnt[0])
     step = Step(model, drawing.augment, optimizer, tables, low, [member.term for member in members])
-    replayed = _replayed(step, feed, drawing, graph)
+    replayed = _replayed(members, step, feed, drawing, graph)
     falls = rate_falls(recipe.optimisation, length)
     losses = torch.zeros(length.steps, len(members), device=device, dtype=tables.losses.dtype)
     means: list[list[float]] = []
@@ -188,15 +197,21 @@ def _train(
     return [error or Losses(done, list(mean), means_of_tenths(own), replays) for error, own, mean in each]
 
 
-def _replayed(step: Step, feed: Feed, drawing: Drawing, graph: bool | None) -> Replayed | None:
+def _replayed(
+    members: Sequence[Member], step: Step, feed: Feed, drawing: Drawing, graph: bool | None
+) -> Replayed | None:
     """The step as it is replayed; None: it isn't. ValueError where it must be and can't."""
     if graph is False:
         return None
     recorder = recorder_on(drawing.device, drawing.augment.noise)
-    if recorder is not None and isinstance(feed, ResidentFeed) and not step.needs_host:
+    without_python = not step.needs_host and all(stackable(member.detector) for member in members)
+    if recorder is not None and isinstance(feed, Resident) and without_python:
         return Replayed(step.on(feed), recorder)
     if graph:
-        raise ValueError("a CUDA graph needs a GPU, images that fit there, and a loss without further terms")
+        raise ValueError(
+            "a CUDA graph needs a GPU, images that fit there, detectors with `stacks`, and a loss without "
+            "further terms"
+        )
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from fcdd_audit.detectors.base import Detector
@@ -80,7 +81,7 @@ def _with(detector: Detector, state: Mapping[str, Tensor], function: Callable[[D
     return functional_call(_Call(detector, function), named, ())
 
 
-class Stacked:
+class Vmapped:
     """Several detectors of one class, options and network.
 
     While they are stacked their weights and buffers are views of the stack's, so that each can be used, and
@@ -140,5 +141,11 @@ def _give(detector: Detector, state: dict[str, Tensor]) -> None:
 
 
 def stackable(detector: Detector) -> bool:
-    """Whether it can be trained in a stack. Dropout would draw otherwise there than in a lone training."""
-    return detector.stacks and not any(isinstance(layer, _DropoutNd) for layer in detector.modules())
+    """Whether it can be trained in a stack and its steps replayed: its class says so itself, and no layer is
+    in the way. Dropout would draw otherwise than in a lone training, and a batch norm without momentum reads
+    how many batches it has seen."""
+    return type(detector).__dict__.get("stacks", False) and not any(map(_is_unlike, detector.modules()))
+
+
+def _is_unlike(layer: nn.Module) -> bool:
+    return isinstance(layer, _DropoutNd) or (isinstance(layer, _BatchNorm) and layer.momentum is None)

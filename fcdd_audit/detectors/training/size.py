@@ -29,8 +29,7 @@ class Size:
 
 
 def size_of(detector: Detector, batch: int) -> Size:
-    """Of steps of so many images, from a pass of one image. The detector is in evaluation mode
-    afterwards."""
+    """Of steps of so many images, from a pass of one in evaluation mode. The detector stays as it is."""
     image = torch.zeros(1, *detector.shape, device=next(detector.parameters()).device)
     own = {one.untyped_storage().data_ptr() for one in (*detector.parameters(), *detector.buffers())}
     kept: dict[int, int] = {}  # bytes by where they are: several operations may keep the same
@@ -41,26 +40,31 @@ def size_of(detector: Detector, batch: int) -> Size:
             kept[storage.data_ptr()] = storage.nbytes()
         return value
 
+    training = detector.training
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda value: value):
         detector.eval().score(image)
+    detector.train(training)
     weights = sum(prod(weight.shape) * weight.element_size() for weight in detector.parameters())
     return Size(batch * counter.get_total_flops() / 2, STATES * weights + 2 * batch * sum(kept.values()))
 
 
 def repeats_cheaply(detector: Detector, batch: int, device: torch.device, low: bool) -> bool:
     """Whether training can afford algorithms that repeat themselves to the bit: not in float32 on a GPU where
-    a step is long. low: whether it is in bfloat16."""
-    return device.type != "cuda" or low or size_of(detector, batch).work < COSTLY
+    a step, of so many images together, is long. low: whether it is in bfloat16."""
+    if device.type != "cuda" or low or not stackable(detector):  # of others nothing is known
+        return True
+    return size_of(detector, batch).work < COSTLY
 
 
 def most_in_a_stack(detector: Detector, batch: int, device: torch.device) -> int:
     """How many trainings, of so many images a step, are done in one step at most; 1: each by itself.
 
-    On the CPU a stack is slower. It depends on the kind of GPU, not on what else is there, so that it is the
-    same every time.
+    On the CPU a stack is slower. It is a power of two, and depends on the kind of GPU, not on what else is
+    there: so it is the same every time.
     """
     if device.type != "cuda" or not stackable(detector):
         return 1
     own = size_of(detector, batch)
     memory = MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return max(1, int(min(BUSY // max(own.work, 1), memory // own.memory)))
+    most = int(min(BUSY // max(own.work, 1), memory // own.memory))
+    return 1 << (max(1, most).bit_length() - 1)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from fcdd_audit.detectors.base import Detector
 from fcdd_audit.detectors.training.augment import Augmenter, Choices
 from fcdd_audit.detectors.training.drawing import Epoch
-from fcdd_audit.detectors.training.feed import Batch, ResidentFeed
+from fcdd_audit.detectors.training.feed import Batch, Resident
 from fcdd_audit.detectors.training.members import Term
 from fcdd_audit.detectors.training.models import Trained
 
@@ -93,7 +93,7 @@ class Step:
         """Whether it asks the CPU for something: terms do."""
         return any(term is not None for term in self.terms)
 
-    def on(self, feed: ResidentFeed) -> Callable[[], None]:
+    def on(self, feed: Resident) -> Callable[[], None]:
         """The step with its batch, which it gets by itself from images on the device."""
         return lambda: self(feed.batch(self.tables.row(self.tables.chosen)))
 

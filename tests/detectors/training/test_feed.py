@@ -90,3 +90,30 @@ def test_only_copies_from_pinned_memory_are_not_waited_for(kind, waits, monkeypa
 def test_a_way_that_is_unknown_or_cannot_work_is_refused(way, device):
     with pytest.raises(ValueError, match=f"feeding is '{way}' on {device}"):
         open_feed([Source(NOMINAL, ANOMALOUS, None)], torch.device(device), way)
+
+
+def test_what_trainings_share_is_on_the_device_once():
+    """Two planted twins share their nominal images, and a control shares its anomalous ones with nobody."""
+    planted = [ANOMALOUS.flip(0), 255 - ANOMALOUS]
+    sources = [Source(NOMINAL, one, MASKS) for one in (*planted, ANOMALOUS)]
+    feed = open_feed(sources, CPU, "resident")
+    assert len(feed.images) == len(NOMINAL) + 3 * len(ANOMALOUS)
+    assert len(feed.masks) == 1 + len(MASKS)
+    nobody = [Source(NOMINAL, NOMINAL[:0], None) for _ in range(3)]
+    assert len(open_feed(nobody, CPU, "resident").images) == len(NOMINAL)
+
+
+@pytest.mark.parametrize("feeding", ["direct", "resident", "streamed"])
+@pytest.mark.parametrize("masks", [None, MASKS])
+def test_several_trainings_get_their_own_images_one_after_the_other(feeding, masks):
+    count = len(NOMINAL) + len(ANOMALOUS)
+    sources = [Source(NOMINAL, ANOMALOUS, masks), Source(NOMINAL.flip(0), ANOMALOUS.flip(0), masks)]
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randint(0, count, (4, 2 * 3), generator=generator)
+    for (images, where), row in zip(open_feed(sources, CPU, feeding).epoch(chosen), chosen, strict=True):
+        for source, numbers, place in ((sources[0], row[:3], 0), (sources[1], row[3:], 3)):
+            every = torch.cat([source.nominal, source.anomalous])
+            assert torch.equal(images[place : place + 3], every[numbers])
+            if masks is not None:
+                blank = torch.zeros(len(source.nominal), *masks.shape[1:], dtype=torch.bool)
+                assert torch.equal(where[place : place + 3], torch.cat([blank, masks])[numbers])

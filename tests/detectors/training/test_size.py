@@ -56,9 +56,9 @@ def card(monkeypatch):
 
 def test_a_stack_is_as_large_as_keeps_a_card_busy(card):
     assert most_in_a_stack(Tiny(), 10, CPU) == 1
-    assert most_in_a_stack(Tiny(), 10, CUDA) == int(20e9 // size_of(Tiny(), 10).work)
+    assert most_in_a_stack(Tiny(), 10, CUDA) == 1 << 18, "of 339,673"
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
-    assert most_in_a_stack(build("fcdd", images, 0), 16, CUDA) == 111
+    assert most_in_a_stack(build("fcdd", images, 0), 16, CUDA) == 64
     assert most_in_a_stack(build("fcdd", images[..., :32, :32], 0, {}, "cnn32"), 200, CUDA) == 1
 
 
@@ -66,7 +66,7 @@ def test_and_as_fits_into_half_of_its_memory(card, monkeypatch):
     monkeypatch.setattr(size, "MEMORY_SHARE", 1e-6)  # 68 kB
     assert most_in_a_stack(Tiny(), 10, CUDA) == 1, "68,719 bytes of 52,752 each"
     monkeypatch.setattr(size, "MEMORY_SHARE", 1e-5)
-    assert most_in_a_stack(Tiny(), 10, CUDA) == 13
+    assert most_in_a_stack(Tiny(), 10, CUDA) == 8, "13 fit"
 
 
 def test_a_detector_that_does_not_say_so_is_not_stacked(card, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fcdd_audit.core.errors import InputError
 from fcdd_audit.core.recipe import Recipe
 from fcdd_audit.detectors import DETECTORS, OwnNetwork, build, fit
 from fcdd_audit.detectors.networks import Frozen
@@ -223,6 +224,36 @@ def test_what_vmap_cannot_do_alike_is_refused():
     with pytest.raises(ValueError, match="HSC can't be one stack"):
         fit_stack(stack, EVERYTHING, CPU)
     assert isinstance(fit_stack(stack[:1], EVERYTHING, CPU)[0], Losses)
+
+
+class Silent(DETECTORS["hsc"]):
+    """Says nothing of stacks itself."""
+
+
+def test_a_class_says_for_itself_that_it_can_be_stacked():
+    silent = build("hsc", images(0), 0)
+    silent.__class__ = Silent
+    assert silent.stacks
+    assert not stackable(silent)
+
+
+def test_a_batch_norm_without_momentum_is_not_stacked():
+    def trunk():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=None), nn.LeakyReLU())
+
+    assert not stackable(build("hsc", images(0), 0, {}, OwnNetwork((3, 16, 16), trunk)))
+
+
+def test_unlike_trainings_are_refused():
+    two = [members("hsc", (0,))[0], members("fcdd", (1,))[0]]
+    with pytest.raises(ValueError, match="several classes"):
+        fit_stack(two, EVERYTHING, CPU)
+
+
+def test_a_network_of_which_nothing_can_be_trained_is_refused():
+    detector = build("ae", images(0), 0).requires_grad_(False)
+    with pytest.raises(InputError, match="no weight of Autoencoder can be trained: all its layers are f"):
+        fit(detector, images(0), images(1), EVERYTHING, 0, CPU)
 
 
 def test_a_graph_is_refused_where_there_is_no_gpu():
