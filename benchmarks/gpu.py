@@ -70,7 +70,8 @@ def stacks(asked: Asked) -> Part:
     case, sizes = speed.STACKED, speed.STACKS
     if asked.tiny:
         case, sizes = speed.TINY_STACKED, speed.TINY_STACKS
-    return {"case": str(case), "rates": speed.stacks(case, sizes, asked.device)}
+    stays = speed.nan_stays(case, asked.device)
+    return {"case": str(case), "NaN stays": stays, "rates": speed.stacks(case, sizes, asked.device)}
 
 
 def of_horses(asked: Asked) -> Part:

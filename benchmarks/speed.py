@@ -171,3 +171,13 @@ def stacks(case: Case, sizes: tuple[int, ...], device: torch.device) -> list[dic
         rate = stack_rate(case, images, device, size, None)
         rows.append({"stack": size, "images/s": rate, "/ no graph": rate / bare, "/ loop": rate / alone})
     return rows
+
+
+def nan_stays(case: Case, device: torch.device) -> bool:
+    """Whether a weight that isn't a number stops its own training only: the first of three has one."""
+    images = random_images(case)
+    members = [Member(_detector(case, images[0], seed), *images, seed) for seed in range(3)]
+    with torch.no_grad():
+        next(members[0].detector.parameters()).fill_(torch.nan)
+    first, *others = fit_stack(members, case.recipe, device)
+    return isinstance(first, DivergedError) and not any(isinstance(one, DivergedError) for one in others)
