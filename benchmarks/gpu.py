@@ -20,6 +20,7 @@ import argparse
 import functools
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -58,8 +59,14 @@ class Job(NamedTuple):
     run: Callable[[Asked], Part]
 
 
+def _empty(folder: Path) -> Path:
+    """Without what an earlier call left there, which would be used again."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
 def audit(asked: Asked) -> Part:
-    return default_audit(asked.work / "audit", str(asked.device), TINY_AUDIT if asked.tiny else {})
+    return default_audit(_empty(asked.work / "audit"), str(asked.device), TINY_AUDIT if asked.tiny else {})
 
 
 def loop(asked: Asked) -> Part:
@@ -81,11 +88,11 @@ def of_horses(asked: Asked) -> Part:
 def of_shares(asked: Asked) -> Part:
     device = {"device": str(asked.device)}
     default = shares.default_shares(
-        asked.work / "shares", device | (TINY_AUDIT if asked.tiny else {}) | {"name": "default"}
+        _empty(asked.work / "shares"), device | (TINY_AUDIT if asked.tiny else {}) | {"name": "default"}
     )
     steps = TINY_HORSES["steps"] if asked.tiny else SHARED_STEPS
     photos = shares.horses_shares(
-        asked.data, asked.work / "shares-horses", steps, device | (TINY_HORSES if asked.tiny else {})
+        asked.data, _empty(asked.work / "shares-horses"), steps, device | (TINY_HORSES if asked.tiny else {})
     )
     rows = []
     for name, found in (("default", default.seconds), ("horses", photos.seconds), ("whole", photos.scaled())):
@@ -188,8 +195,15 @@ def main() -> None:
         parser.error(f"unknown part {', '.join(unknown)}; there are {', '.join(JOBS)}")
     if options.data is None and not options.tiny:
         parser.error("give --data DIR, or --tiny")
+    if options.data is not None and not options.data.is_dir():
+        parser.error(f"there is no folder '{options.data}'")
+    device = torch.device(options.device)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("there is no GPU here; --tiny --device cpu tries it without")
+        torch.cuda.set_device(device)
     data = options.data or write_tiny(options.work / "data")
-    asked = Asked(data, options.work, torch.device(options.device), options.tiny)
+    asked = Asked(data, options.work, device, options.tiny)
     left = go_on(names, asked, options.out, options.minutes)
     if left:
         print(f"not begun, for lack of time: {', '.join(left)}; call it again to go on")

@@ -92,8 +92,10 @@ def horses(data: Path, work: Path, device: str, changes: Mapping[str, Any]) -> d
     config = make_config(settings)
     started = time.perf_counter()
     found = run_audit(config)
+    work_done = json.loads((found.folder / "config.json").read_text(encoding="utf-8"))["work"]
     return {
         "audit seconds": time.perf_counter() - started,
+        "trained": f"{work_done['trained']} of {work_done['detectors']} in this call",
         "steps": config.detector.recipe.optimisation.steps,
         "findings": findings(found.folder),
     }

@@ -150,6 +150,8 @@ def main() -> None:
     options, more = parser.parse_known_args()
     if options.case == "horses" and options.data is None:
         parser.error("--case horses needs --data DIR")
+    if unlike := [one for one in more if "=" not in one]:
+        parser.error(f"what is '{unlike[0]}'? Settings are given as --name=value")
     changes = {"device": options.device, **dict(one.removeprefix("--").split("=", 1) for one in more)}
     print(f"imports: {time.perf_counter() - STARTED:.1f} s")
     with tempfile.TemporaryDirectory() as work:

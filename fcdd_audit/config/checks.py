@@ -28,7 +28,7 @@ CANDIDATE = "candidate"  # the natural artifact that --candidate names
 # Are for twins; a finished detector has none.
 OF_TWINS = (
     *("plant_on", "prevalence", "together", "removal", "seeds", "max_seeds", "budget", "calibration"),
-    *("remedies", "export", "engine", "address"),
+    *("remedies", "export"),
 )
 OF_FINISHED = ("threshold", "placebos", "dose")
 OF_MODELS = ("mean", "std", "trust_model")

@@ -53,7 +53,7 @@ def connect(ray: Any, address: str | None, workers: int | None) -> bool:
     if address is None:
         _start(ray, workers or cores())
     else:
-        _reach(address)
+        reach(address)
         _join(ray, address)
     return True
 
@@ -82,8 +82,8 @@ def _join(ray: Any, address: str) -> None:
         raise _unreachable(address, _first_line(error)) from error
 
 
-def _reach(address: str) -> None:
-    """Ray itself waits for two minutes before it says that nobody is there."""
+def reach(address: str) -> None:
+    """InputError if nobody answers there: Ray itself waits for two minutes before it says so."""
     if address == AUTO:
         return
     host, colon, port = address.rpartition(":")
@@ -98,7 +98,7 @@ def _reach(address: str) -> None:
 def _unreachable(address: str, reason: str) -> InputError:
     return InputError(
         f"no Ray cluster can be reached at '{address}' ({reason}); start one with 'ray start', on this "
-        "machine too, or drop --address to have one started here"
+        "machine too, or use --engine ray without --address to have one started here"
     )
 
 

@@ -18,7 +18,7 @@ from fcdd_audit.core.registry import foreign_entries
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines.base import Counted, Resources
 from fcdd_audit.experiment.engines.board import Board
-from fcdd_audit.experiment.engines.cluster import RETRIES, connect, import_ray
+from fcdd_audit.experiment.engines.cluster import RETRIES, connect, import_ray, reach
 from fcdd_audit.experiment.engines.known import check_importable
 from fcdd_audit.experiment.engines.lost import lost
 from fcdd_audit.experiment.engines.sharing import Sharing
@@ -44,8 +44,10 @@ class Ray:
     """
 
     def __init__(self, store: Store, resources: Resources) -> None:
-        """InputError where Ray isn't installed."""
+        """InputError where Ray isn't installed, or nobody answers at the address."""
         self.ray = import_ray()
+        if resources.address is not None and not self.ray.is_initialized():
+            reach(resources.address)
         self.store, self.resources = store, resources
         self.sharing = Sharing(store)
         self.numbers = itertools.count()
@@ -86,7 +88,7 @@ class Ray:
         foreign = foreign_entries()
         check_importable(foreign, INSTEAD, scripts=False)
         board = self._connect(kind)
-        # As one function a call: of one with GPUs Ray starts a process a task, which sees its own only.
+        # Of a task with a GPU Ray ends the process afterwards: the next one may be given another card.
         remote = self.ray.remote(num_cpus=1, num_gpus=GPUS[kind], max_retries=RETRIES)(_task)
         failures: dict[Cell, str] = {}
         file = self.sharing.file_of(setup)
@@ -115,8 +117,9 @@ class Ray:
         if self.board is None:
             self.connected = connect(self.ray, self.resources.address, self.resources.workers)
             self.board = Board(self.ray)
-            if GPUS[kind] and not self.ray.cluster_resources().get("GPU"):
-                log.warning("the Ray cluster has no GPU at present; this run waits for one")
+            needed = ["CPU", "GPU"][: 1 + GPUS[kind]]
+            for name in [one for one in needed if not self.ray.cluster_resources().get(one)]:
+                log.warning("the Ray cluster has no %s at present; this run waits for one", name)
         return self.board
 
     def _outcome(self, reference: Any, stack: Stack, setup: Setup) -> Outcome:
@@ -133,8 +136,8 @@ class Ray:
                 return Outcome(lost(stack, setup, self.store, reason), 0)
             words = " ".join(str(error).split())[-300:]
             raise RunError(
-                f"Ray can't do the work ({words}); all its machines need this release of fcdd-audit, and the "
-                "folders of this run"
+                f"Ray can't do the work ({words}); run the same command again. All machines of a cluster "
+                "need this release of fcdd-audit"
             ) from error
 
     def _cancel(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
 import shutil
+import uuid
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,6 @@ class Sharing:
     def __init__(self, store: Store) -> None:
         self.store = replace(store, path=store.path.absolute())  # others may be in another folder
         self.kept: tuple[Setup, Path] | None = None
-        self.numbers = itertools.count()
 
     def file_of(self, setup: Setup) -> Path:
         """What `shared` reads it from. That of another setup goes: nobody may be at work. RunError where it
@@ -32,7 +31,7 @@ class Sharing:
         if self.kept is not None and self.kept[0] is setup:
             return self.kept[1]
         before = self.kept
-        path = self._folder / str(next(self.numbers)) / "setup.pickle"
+        path = self._folder / uuid.uuid4().hex / "setup.pickle"  # never the same: `shared` keeps what it read
         with writing(path):
             path.parent.mkdir(parents=True)
             path.write_bytes(dumps((setup, self.store), path.parent))

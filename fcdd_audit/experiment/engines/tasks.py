@@ -12,6 +12,7 @@ import torch
 
 from fcdd_audit.core.errors import RunError
 from fcdd_audit.core.registry import Foreign
+from fcdd_audit.core.versions import versions
 from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.devices import device_name
 from fcdd_audit.experiment.engines.base import Counted
@@ -20,6 +21,7 @@ from fcdd_audit.experiment.engines.sharing import shared
 from fcdd_audit.experiment.engines.telling import Sent, Steps
 from fcdd_audit.experiment.setup import Setup
 from fcdd_audit.experiment.stacks import Stack
+from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.work import finish_stack
 
 INSTEAD = "--engine local"  # for what other processes can't know
@@ -31,7 +33,8 @@ class Task:
 
     setup: the file that `shared` reads. stack: pickled, since it may hold what `foreign`, registered from
     outside this package, has to be imported for. device: which to use there. name: of the device that its
-    records are named after. modules: where Python looks for modules, as in the process that sends it.
+    records are named after. release: of fcdd-audit and torch, that must be there too. modules: where Python
+    looks for modules, as in the process that sends it.
     """
 
     setup: Path
@@ -39,6 +42,7 @@ class Task:
     foreign: tuple[Foreign, ...]
     device: str
     name: str
+    release: str
     modules: tuple[str, ...]
 
 
@@ -57,7 +61,9 @@ def tasks(stacks: Sequence[Stack], setup: Setup, file: Path, foreign: Sequence[F
     index there."""
     device, name = torch.device(setup.device).type, setup.measuring_device["name"]
     modules = tuple(filter(None, sys.path))
-    return [Task(file, pickle.dumps(one), tuple(foreign), device, name, modules) for one in stacks]
+    return [
+        Task(file, pickle.dumps(one), tuple(foreign), device, name, _release(), modules) for one in stacks
+    ]
 
 
 def perform(task: Task, on_total: Counted) -> Outcome:
@@ -81,8 +87,12 @@ def perform(task: Task, on_total: Counted) -> Outcome:
 
 def _finish(task: Task, steps: Steps) -> dict[Cell, str]:
     sys.path.extend(one for one in task.modules if one not in sys.path)
+    if _release() != task.release:
+        raise RunError(
+            f"a worker has {_release()}, and the run began with {task.release}; install the same everywhere"
+        )
     import_homes(task.foreign)
-    setup, store = shared(task.setup)
+    setup, store = _shared(task.setup)
     check_known(task.foreign, INSTEAD)
     _check_device(task)
     if setup.device != task.device:
@@ -90,6 +100,21 @@ def _finish(task: Task, steps: Steps) -> dict[Cell, str]:
     if task.device == "cpu":
         torch.set_num_threads(1)
     return finish_stack(pickle.loads(task.stack), setup, store, steps.made)
+
+
+def _release() -> str:
+    found = versions()
+    return f"fcdd-audit {found['fcdd-audit']} and torch {found['torch']}"
+
+
+def _shared(file: Path) -> tuple[Setup, Store]:
+    try:
+        return shared(file)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"a worker can't read what the run shares ({error}); name storage that all machines have, under "
+            "the same paths, with --out, --store and --cache"
+        ) from error
 
 
 def _check_device(task: Task) -> None:

@@ -80,3 +80,29 @@ def test_errors_are_sent_with_where_they_happened(shared_work):
     sent = perform(task, lambda total: None).error
     assert isinstance(sent.error, FileNotFoundError)
     assert "sharing.py" in sent.where
+
+
+def test_another_release_there_is_refused(shared_work):
+    setup, works, file = shared_work
+    (task,) = tasks([tuple(works)], setup, file, [])
+    error = perform(replace(task, release="fcdd-audit 0 and torch 1"), lambda total: None).error.error
+    assert isinstance(error, RunError)
+    assert str(error).endswith(
+        f"torch {torch.__version__}, and the run began with fcdd-audit 0 and torch 1; install the same everywhere"
+    )
+
+
+def test_folders_that_a_machine_does_not_have_are_named(shared_work, tmp_path):
+    setup, works, _ = shared_work
+    (task,) = tasks([tuple(works)], setup, tmp_path / "gone" / "setup.pickle", [])
+    error = perform(task, lambda total: None).error.error
+    assert isinstance(error, RunError)
+    assert "a worker can't read what the run shares" in str(error)
+    assert "with --out, --store and --cache" in str(error)
+
+
+def test_no_two_setups_have_the_same_file(shared_work, store):
+    """Not even of two engines in one store: processes keep what they read."""
+    setup, _, file = shared_work
+    other = Sharing(store)
+    assert other.file_of(setup) != file
