@@ -76,10 +76,10 @@ def test_what_was_registered_elsewhere_must_be_known(shared_work):
 
 def test_errors_are_sent_with_where_they_happened(shared_work):
     setup, works, file = shared_work
-    (task,) = tasks([tuple(works)], setup, file.with_name("gone"), [])
-    sent = perform(task, lambda total: None).error
-    assert isinstance(sent.error, FileNotFoundError)
-    assert "sharing.py" in sent.where
+    (task,) = tasks([tuple(works)], setup, file, [])
+    sent = perform(replace(task, stack=b"no pickle"), lambda total: None).error
+    assert isinstance(sent.error, pickle.UnpicklingError)
+    assert "tasks.py" in sent.where
 
 
 def test_another_release_there_is_refused(shared_work):
@@ -87,9 +87,8 @@ def test_another_release_there_is_refused(shared_work):
     (task,) = tasks([tuple(works)], setup, file, [])
     error = perform(replace(task, release="fcdd-audit 0 and torch 1"), lambda total: None).error.error
     assert isinstance(error, RunError)
-    assert str(error).endswith(
-        f"torch {torch.__version__}, and the run began with fcdd-audit 0 and torch 1; install the same everywhere"
-    )
+    assert str(error).startswith("a worker has fcdd-audit ")
+    assert "and the run began with fcdd-audit 0 and torch 1; install the same everywhere" in str(error)
 
 
 def test_folders_that_a_machine_does_not_have_are_named(shared_work, tmp_path):
