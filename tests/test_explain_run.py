@@ -52,7 +52,9 @@ def moved(run, tmp_path):
 
 @pytest.fixture
 def nothing_is_trained(monkeypatch):
-    monkeypatch.setattr("fcdd_audit.experiment.work.train", lambda *_: pytest.fail("a detector was trained"))
+    monkeypatch.setattr(
+        "fcdd_audit.experiment.trainings.train_stack", lambda *_: pytest.fail("a detector was trained")
+    )
 
 
 @pytest.mark.parametrize(

@@ -214,8 +214,8 @@ def test_a_finished_calibration_trains_and_measures_nothing_again(finished, monk
     calibration, result = finished
     names = ("calibration.json", "calibration.csv")
     before, kept = [(result.folder / name).read_bytes() for name in names], in_store(result.folder / "store")
-    for name in ("train", "score"):
-        monkeypatch.setattr(f"fcdd_audit.experiment.work.{name}", lambda *_: pytest.fail("was done again"))
+    for name in ("trainings.train_stack", "work.score"):
+        monkeypatch.setattr(f"fcdd_audit.experiment.{name}", lambda *_: pytest.fail("was done again"))
     again = calibrate(calibration)
     assert again.as_json() == result.as_json()
     assert [(result.folder / name).read_bytes() for name in names] == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
@@ -143,11 +144,12 @@ class Ray:
     def _cancel(self) -> None:
         """End what runs; what it was writing is in the scratch folder."""
         running, self.running = list(self.running), {}
+        deadline = time.monotonic() + CANCELLING
         with suppress(self.ray.exceptions.RayError):
-            for reference in running:
-                self.ray.cancel(reference, force=True)
-            if running:
-                self.ray.wait(running, num_returns=len(running), timeout=CANCELLING)
+            while running and time.monotonic() < deadline:  # again: a task may be just beginning
+                for reference in running:
+                    self.ray.cancel(reference, force=True)
+                _, running = self.ray.wait(running, num_returns=len(running), timeout=1.0)
 
 
 @dataclass

@@ -121,7 +121,10 @@ def test_config_says_what_the_numbers_were_made_with_and_a_mixture_is_said(
     caplog.set_level("WARNING", "fcdd_audit")
     config = patches_config.having(out=tmp_path)
     torch_here = versions()["torch"]
-    monkeypatch.setattr("fcdd_audit.experiment.work.versions", lambda: {**versions(), "torch": "2.0.0"})
+    for home in ("trainings", "work"):
+        monkeypatch.setattr(
+            f"fcdd_audit.experiment.{home}.versions", lambda: {**versions(), "torch": "2.0.0"}
+        )
     result = run_audit(config)
     assert json.loads((result.folder / "config.json").read_text())["torch"] == ["2.0.0"]
     assert "trained and measured with torch" not in result.report.read_text(encoding="utf-8")
