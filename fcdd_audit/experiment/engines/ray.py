@@ -6,10 +6,12 @@ import itertools
 import logging
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,6 +56,7 @@ class Ray:
         self.numbers = itertools.count()
         self.running: dict[Any, _Running] = {}
         self.board: Board | None = None
+        self.wanted: Path | None = None  # is there as long as tasks are
         self.connected = False  # by this engine
 
     def __enter__(self) -> Ray:
@@ -93,7 +96,10 @@ class Ray:
         remote = self.ray.remote(num_cpus=1, num_gpus=GPUS[kind], max_retries=RETRIES)(_task)
         failures: dict[Cell, str] = {}
         file = self.sharing.file_of(setup)
-        waiting = deque(zip(stacks, tasks(stacks, setup, file, foreign), strict=True))
+        self.wanted = file.with_name(uuid.uuid4().hex)
+        self.wanted.touch()
+        planned = tasks(stacks, setup, file, self.wanted, foreign)
+        waiting = deque(zip(stacks, planned, strict=True))
         most = self.resources.workers or len(stacks)
         while waiting or self.running:
             while waiting and len(self.running) < most:
@@ -143,6 +149,8 @@ class Ray:
 
     def _cancel(self) -> None:
         """End what runs; what it was writing is in the scratch folder."""
+        if self.wanted is not None:  # a task that Ray doesn't reach ends by itself
+            self.wanted.unlink(missing_ok=True)
         running, self.running = list(self.running), {}
         deadline = time.monotonic() + CANCELLING
         with suppress(self.ray.exceptions.RayError):

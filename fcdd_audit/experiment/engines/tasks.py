@@ -33,8 +33,9 @@ class Task:
 
     setup: the file that `shared` reads. stack: pickled, since it may hold what `foreign`, registered from
     outside this package, has to be imported for. device: which to use there. name: of the device that its
-    records are named after. release: of fcdd-audit and torch, that must be there too. modules: where Python
-    looks for modules, as in the process that sends it.
+    records are named after. wanted: a file that is gone once nobody waits for the task. release: of
+    fcdd-audit and torch, that must be there too. modules: where Python looks for modules, as in the process
+    that sends it.
     """
 
     setup: Path
@@ -42,6 +43,7 @@ class Task:
     foreign: tuple[Foreign, ...]
     device: str
     name: str
+    wanted: Path
     release: str
     modules: tuple[str, ...]
 
@@ -56,25 +58,30 @@ class Outcome:
     error: Sent | None = None
 
 
-def tasks(stacks: Sequence[Stack], setup: Setup, file: Path, foreign: Sequence[Foreign]) -> list[Task]:
-    """One for each stack. file: where the setup is. A GPU is the only one that a task sees, and so has no
-    index there."""
+def tasks(
+    stacks: Sequence[Stack], setup: Setup, file: Path, wanted: Path, foreign: Sequence[Foreign]
+) -> list[Task]:
+    """One for each stack. file: where the setup is. wanted: see `Task`. A GPU is the only one that a task
+    sees, and so has no index there."""
     device, name = torch.device(setup.device).type, setup.measuring_device["name"]
     modules = tuple(filter(None, sys.path))
     return [
-        Task(file, pickle.dumps(one), tuple(foreign), device, name, _release(), modules) for one in stacks
+        Task(file, pickle.dumps(one), tuple(foreign), device, name, wanted, _release(), modules)
+        for one in stacks
     ]
 
 
 def perform(task: Task, on_total: Counted) -> Outcome:
-    """Do a task in this process, with one thread on the CPU. on_total: told now and then of how many training
-    steps it has made."""
+    """Do a task in this process, with one thread on the CPU, as long as it is wanted. on_total: told now and
+    then of how many training steps it has made."""
     total = 0
 
     def more(steps: int) -> None:
         nonlocal total
         total += steps
         on_total(total)
+        if not task.wanted.exists():
+            raise RunError("nobody waits for this task any more")
 
     steps = Steps(more)
     try:
