@@ -122,23 +122,15 @@ def missing(work: Work, setup: Setup, store: Store) -> Missing:
     )
 
 
-def finish(
-    work: Work, setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
-) -> str | None:
-    """Make what is missing of a cell's records; of each only one process at a time.
-
-    A training that is missing is made with those that belong to its stack. on_step: told after each training
-    step how many trainings made one. Returns why the cell has no numbers, or None. InputError if the
-    detector can't be trained on this data, RunError for what ends a run.
-    """
-    return finish_stack([work], setup, store, on_step).get(work.cell)
-
-
 def finish_stack(
     stack: Sequence[Work], setup: Setup, store: Store, on_step: Callable[[int], object] = lambda steps: None
 ) -> dict[Cell, str]:
-    """`finish` for each of them in turn; what is trained together is so once, whatever becomes of it. Returns
-    why cells have no numbers."""
+    """Make what is missing of each cell's records; of each only one process at a time.
+
+    A training that is missing is made with those that belong to its stack, once, whatever becomes of it.
+    on_step: told after each training step how many trainings made one. Returns why cells have no numbers.
+    InputError if the detector can't be trained on this data, RunError for what ends a run.
+    """
     reasons: dict[Cell, str] = {}
     tried: set[tuple[Cell, ...]] = set()
     for work in stack:

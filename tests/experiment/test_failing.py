@@ -12,8 +12,9 @@ from fcdd_audit.experiment.identity import explained_place, scored_place, traine
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.trainings import failure, load, record_killed
-from fcdd_audit.experiment.work import Missing, Work, finish, missing
+from fcdd_audit.experiment.work import Missing, Work, missing
 from fcdd_audit.explainers import EXPLAINERS
+from tests.experiment.one import finish
 
 CELL = Cell("fcdd", 0, AS_IS)
 WORK = Work(CELL, ("native", "gradient"), checks=True)

@@ -10,7 +10,8 @@ from fcdd_audit.experiment.finishing import Finisher, engaged
 from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, finish, finish_stack, missing
+from fcdd_audit.experiment.work import Missing, Work, finish_stack, missing
+from tests.experiment.one import finish
 
 DIVERGING = Recipe.of(epochs=1, batch_size=8, lr=1e30)
 

@@ -9,8 +9,9 @@ from fcdd_audit.experiment.own import own_model
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.trainings import failure, load
-from fcdd_audit.experiment.work import Work, finish, missing
+from fcdd_audit.experiment.work import Work, missing
 from fcdd_audit.models.own import own_kind, own_training
+from tests.experiment.one import finish
 
 
 @pytest.fixture

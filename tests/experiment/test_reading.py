@@ -19,7 +19,8 @@ from fcdd_audit.experiment.reading import read_cell, read_heat
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.trainings import load
-from fcdd_audit.experiment.work import Work, finish
+from fcdd_audit.experiment.work import Work
+from tests.experiment.one import finish
 
 CELL = Cell("fcdd", 0, AS_IS)
 WORK = Work(CELL, ("native", "gradient"), checks=True)

@@ -13,7 +13,8 @@ from fcdd_audit.experiment.identity import scored_place, trained_place
 from fcdd_audit.experiment.reuse import check_trained, reuse
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import Missing, Work, finish
+from fcdd_audit.experiment.work import Missing, Work
+from tests.experiment.one import finish
 
 CONTROLS = [Work(Cell("fcdd", seed, AS_IS), ("native",)) for seed in (0, 1)]
 PLANTED = Work(Cell("fcdd", 0, Plant("frame", ("anomalous",), 1.0)), ("native",))

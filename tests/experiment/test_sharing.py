@@ -144,7 +144,7 @@ from fcdd_audit.experiment.plan import planned_work
 from fcdd_audit.experiment.setup import prepare
 from fcdd_audit.experiment import records
 from fcdd_audit.experiment.store import Store
-from fcdd_audit.experiment.work import finish
+from fcdd_audit.experiment.work import finish_stack
 torch.set_num_threads(1)
 home, me, data = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 config = make_config(dataset="folder", data_root=data, image_size=32, oe="photos", oe_limit=10, probe="frame",
@@ -161,7 +161,7 @@ with store.opened():
     while len(list(home.glob("ready-*"))) < 2:
         time.sleep(0.001)
     for one in planned_work(plan(config, setup), setup).values():
-        assert finish(one, setup, store) is None
+        assert finish_stack([one], setup, store) == {}
 """
 
 

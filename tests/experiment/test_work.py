@@ -16,7 +16,8 @@ from fcdd_audit.experiment.identity import checked_place, explained_place, score
 from fcdd_audit.experiment.setup import AS_IS, prepare
 from fcdd_audit.experiment.store import Store
 from fcdd_audit.experiment.trainings import load
-from fcdd_audit.experiment.work import Missing, Work, finish, missing
+from fcdd_audit.experiment.work import Missing, Work, missing
+from tests.experiment.one import finish
 
 CELL = Cell("fcdd", 0, AS_IS)
 WORK = Work(CELL, ("native", "gradient"), checks=True)

@@ -44,9 +44,6 @@ class Choices:
     def to(self, device: torch.device) -> Choices:
         return self._each(lambda value: value.to(device))
 
-    def step(self, step: int) -> Choices:
-        return self._each(lambda value: value[step])
-
     def at(self, step: Tensor) -> Choices:
         """Those of a step whose number, (1,), is on the device."""
         return self._each(lambda value: value.index_select(0, step)[0])

@@ -35,7 +35,7 @@ def pictures(count=6, channels=3, height=5, width=7, seed=0):
 def augmented(changes, images, mask=None, seed=0):
     """The images after one step of one epoch, their masks and what was drawn."""
     augment = Augmenter(changes, tuple(images.shape[1:]), [seed], CPU)
-    choices = augment.draw(1, len(images), [torch_generator(seed, "batches")]).step(0)
+    choices = augment.draw(1, len(images), [torch_generator(seed, "batches")]).at(torch.tensor([0]))
     x, mask = augment(images, choices, mask)
     return x, mask, choices
 
@@ -308,14 +308,14 @@ def test_the_seed_and_the_step_decide_what_is_drawn():
     generator = torch_generator(1, "batches")
     epochs = [augment.draw(2, 16, [generator]) for _ in range(2)]
     for name in ("down", "across", "colours", "offsets", "noisy"):
-        steps = [getattr(epoch.step(step), name) for epoch in epochs for step in range(2)]
+        steps = [getattr(epoch.at(torch.tensor([step])), name) for epoch in epochs for step in range(2)]
         assert not any(torch.equal(a, b) for a, b in pairwise(steps))
 
 
 def test_a_batch_isnt_changed_by_the_next_one():
     images, changes = pictures(), Augmentation(jitter=0.1)
     augment = Augmenter(changes, (3, 5, 7), [0], CPU)
-    choices = augment.draw(1, len(images), [torch_generator(0, "batches")]).step(0)
+    choices = augment.draw(1, len(images), [torch_generator(0, "batches")]).at(torch.tensor([0]))
     x, _ = augment(images, choices)
     kept = x.clone()
     augment(images.flip(0), choices)

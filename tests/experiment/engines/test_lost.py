@@ -5,7 +5,8 @@ from fcdd_audit.experiment.cells import Cell
 from fcdd_audit.experiment.engines.lost import lost
 from fcdd_audit.experiment.setup import AS_IS
 from fcdd_audit.experiment.trainings import failure
-from fcdd_audit.experiment.work import Missing, Work, finish, missing
+from fcdd_audit.experiment.work import Missing, Work, missing
+from tests.experiment.one import finish
 
 
 def test_only_cells_that_are_not_whole_are_without_numbers(exposed_config, planned, store):
