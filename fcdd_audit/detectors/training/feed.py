@@ -15,7 +15,7 @@ Batch = tuple[Tensor, Tensor | None]
 Key = tuple[int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
-class Source(NamedTuple):
+class TrainingImages(NamedTuple):
     """The images of a training: uint8 (N, C, H, W) on the CPU; masks: bool (M, 1, H, W), of the anomalous
     ones."""
 
@@ -81,7 +81,7 @@ class Resident:
     """Keeps a copy of all images of one training, or of several as `Together` serves them, on the device: a
     step is one gather there. What trainings share is there once."""
 
-    def __init__(self, sources: Sequence[Source], device: torch.device) -> None:
+    def __init__(self, sources: Sequence[TrainingImages], device: torch.device) -> None:
         self.device = device
         self.images, starts = _joined_once([one for source in sources for one in source[:2]], 0, device)
         self._first = _column([len(source.nominal) for source in sources], device)
@@ -194,7 +194,7 @@ def choose_feeding(size: int, device: torch.device) -> Feeding:
 
 
 def open_feed(
-    sources: Sequence[Source],
+    sources: Sequence[TrainingImages],
     device: torch.device,
     feeding: Feeding | None = None,
 ) -> Feed:
@@ -213,7 +213,7 @@ def open_feed(
     return feeds[0] if len(feeds) == 1 else Together(feeds)
 
 
-def _open(source: Source, device: torch.device, way: Feeding) -> Feed:
+def _open(source: TrainingImages, device: torch.device, way: Feeding) -> Feed:
     if way == "direct" and device.type == "cpu":
         return Direct(*source)
     if way == "streamed":

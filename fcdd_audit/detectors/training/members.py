@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fcdd_audit.core.errors import InputError
 from fcdd_audit.detectors.base import Detector
-from fcdd_audit.detectors.training.feed import Source
+from fcdd_audit.detectors.training.feed import TrainingImages
 
 
 class Term(Protocol):
@@ -51,8 +51,8 @@ class Member:
         return type(self.detector).__name__
 
     @property
-    def source(self) -> Source:
-        return Source(self.nominal, self.anomalous, self.masks)
+    def source(self) -> TrainingImages:
+        return TrainingImages(self.nominal, self.anomalous, self.masks)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcdd_audit.detectors.training.feed import Ranking, Source, Streamed, choose_feeding, open_feed
+from fcdd_audit.detectors.training.feed import Ranking, Streamed, TrainingImages, choose_feeding, open_feed
 
 CPU = torch.device("cpu")
 NOMINAL = torch.randint(0, 256, (7, 3, 4, 5), dtype=torch.uint8)
@@ -23,7 +23,7 @@ def test_mixing_is_indexing_the_joined_images(chosen):
 @pytest.mark.parametrize("masks", [None, MASKS])
 def test_all_ways_serve_the_same_batches(feeding, masks):
     chosen = torch.randint(0, 12, (6, 4))
-    batches = list(open_feed([Source(NOMINAL, ANOMALOUS, masks)], CPU, feeding).epoch(chosen))
+    batches = list(open_feed([TrainingImages(NOMINAL, ANOMALOUS, masks)], CPU, feeding).epoch(chosen))
     assert len(batches) == 6
     all_masks = torch.cat([torch.zeros(7, 1, 4, 5, dtype=torch.bool), MASKS])
     for row, (images, mask) in zip(chosen, batches, strict=True):
@@ -33,7 +33,7 @@ def test_all_ways_serve_the_same_batches(feeding, masks):
 
 @pytest.mark.parametrize("feeding", ["direct", "resident", "streamed"])
 def test_nominal_images_alone_are_served_too(feeding):
-    feed = open_feed([Source(NOMINAL, ANOMALOUS[:0], MASKS[:0])], CPU, feeding)
+    feed = open_feed([TrainingImages(NOMINAL, ANOMALOUS[:0], MASKS[:0])], CPU, feeding)
     ((images, mask),) = feed.epoch(torch.tensor([[6, 0, 6]]))
     assert torch.equal(images, NOMINAL[[6, 0, 6]])
     assert not mask.any()
@@ -44,7 +44,7 @@ def test_images_in_a_file_are_read_and_not_copied(feeding, tmp_path):
     path = tmp_path / "images.bin"
     path.write_bytes(bytes(range(240)) * 5)
     images = torch.from_file(str(path), shared=False, size=1200, dtype=torch.uint8).reshape(20, 3, 4, 5)
-    feed = open_feed([Source(images, ANOMALOUS, None)], CPU, feeding)
+    feed = open_feed([TrainingImages(images, ANOMALOUS, None)], CPU, feeding)
     held = feed if feeding == "direct" else feed.source
     assert held.nominal.data_ptr() == images.data_ptr()
     ((batch, _),) = feed.epoch(torch.tensor([[19, 22, 3]]))
@@ -52,7 +52,7 @@ def test_images_in_a_file_are_read_and_not_copied(feeding, tmp_path):
 
 
 def test_a_failure_of_the_thread_reaches_the_caller():
-    feed = open_feed([Source(NOMINAL, ANOMALOUS, None)], CPU, "streamed")
+    feed = open_feed([TrainingImages(NOMINAL, ANOMALOUS, None)], CPU, "streamed")
     batches = feed.epoch(torch.tensor([[0, 1], [0, 99]]))
     next(batches)
     with pytest.raises((IndexError, RuntimeError)):
@@ -89,17 +89,17 @@ def test_only_copies_from_pinned_memory_are_not_waited_for(kind, waits, monkeypa
 @pytest.mark.parametrize(("way", "device"), [("resdient", "cpu"), ("direct", "meta")])
 def test_a_way_that_is_unknown_or_cannot_work_is_refused(way, device):
     with pytest.raises(ValueError, match=f"feeding is '{way}' on {device}"):
-        open_feed([Source(NOMINAL, ANOMALOUS, None)], torch.device(device), way)
+        open_feed([TrainingImages(NOMINAL, ANOMALOUS, None)], torch.device(device), way)
 
 
 def test_what_trainings_share_is_on_the_device_once():
     """Two planted twins share their nominal images, and a control shares its anomalous ones with nobody."""
     planted = [ANOMALOUS.flip(0), 255 - ANOMALOUS]
-    sources = [Source(NOMINAL, one, MASKS) for one in (*planted, ANOMALOUS)]
+    sources = [TrainingImages(NOMINAL, one, MASKS) for one in (*planted, ANOMALOUS)]
     feed = open_feed(sources, CPU, "resident")
     assert len(feed.images) == len(NOMINAL) + 3 * len(ANOMALOUS)
     assert len(feed.masks) == 1 + len(MASKS)
-    nobody = [Source(NOMINAL, NOMINAL[:0], None) for _ in range(3)]
+    nobody = [TrainingImages(NOMINAL, NOMINAL[:0], None) for _ in range(3)]
     assert len(open_feed(nobody, CPU, "resident").images) == len(NOMINAL)
 
 
@@ -107,7 +107,10 @@ def test_what_trainings_share_is_on_the_device_once():
 @pytest.mark.parametrize("masks", [None, MASKS])
 def test_several_trainings_get_their_own_images_one_after_the_other(feeding, masks):
     count = len(NOMINAL) + len(ANOMALOUS)
-    sources = [Source(NOMINAL, ANOMALOUS, masks), Source(NOMINAL.flip(0), ANOMALOUS.flip(0), masks)]
+    sources = [
+        TrainingImages(NOMINAL, ANOMALOUS, masks),
+        TrainingImages(NOMINAL.flip(0), ANOMALOUS.flip(0), masks),
+    ]
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randint(0, count, (4, 2 * 3), generator=generator)
     for (images, where), row in zip(open_feed(sources, CPU, feeding).epoch(chosen), chosen, strict=True):
